@@ -1,1 +1,24 @@
-//! See ARCHITECTURE.md.
+//! What a record is, in memory, on disk and between protocols.
+//!
+//! Pure: no I/O, no clock, no task. Everything above stores, decides and delivers
+//! *batches* as this crate lays them out; nobody else knows the bytes.
+//!
+//! Reading order: [`id`] (the newtypes that must not mix), [`header`] (61 bytes),
+//! [`batch`] (one encoded batch), [`native`] (records laid out for queue protocols),
+//! [`value`] and [`table`] (header values and AMQP's encoding of them).
+
+pub mod id;
+
+pub mod header;
+
+pub mod batch;
+
+pub mod native;
+
+pub mod value;
+
+pub mod table;
+
+pub use batch::{Batch, Malformed};
+pub use id::{LogId, Lsn, Offset};
+pub use value::{Arguments, Value};

@@ -1,0 +1,99 @@
+use super::*;
+use crate::batch::Malformed;
+use bytes::Bytes;
+
+fn sample() -> Batch {
+    let mut builder = Builder::new();
+    builder.begin(
+        Origin::Amqp091,
+        PERSISTENT,
+        b"logs",
+        b"a.b",
+        b"\x10\x00\x02",
+        5,
+    );
+    builder.body(b"he");
+    builder.body(b"llo");
+    builder.end();
+    builder.begin(Origin::Plain, 0, b"", b"", b"", 0);
+    builder.end();
+    builder.finish(1_700_000_000_123).expect("two records")
+}
+
+#[test]
+fn what_was_built_is_read_back() {
+    let batch = Batch::parse(sample().bytes()).expect("sound");
+    assert_eq!(batch.record_count(), 2);
+    let first = batch.native_record(0).expect("first");
+    assert_eq!(
+        (first.exchange(), first.routing_key()),
+        (&b"logs"[..], &b"a.b"[..])
+    );
+    assert_eq!(
+        (first.header, first.body),
+        (&b"\x10\x00\x02"[..], &b"hello"[..])
+    );
+    assert_eq!((first.origin, first.flags), (1, PERSISTENT));
+    let second = batch.native_record(1).expect("second");
+    assert_eq!((second.exchange(), second.body), (&b""[..], &b""[..]));
+    assert_eq!(batch.native_record(2), None);
+}
+
+#[test]
+fn open_record_stays_behind_whole() {
+    let mut builder = Builder::new();
+    builder.begin(Origin::Plain, 0, b"", b"k", b"", 1);
+    builder.body(b"1");
+    builder.end();
+    builder.begin(Origin::Plain, 0, b"", b"k", b"", 4);
+    builder.body(b"ab");
+    assert_eq!(builder.finish(0).expect("one").record_count(), 1);
+    assert!(builder.finish(0).is_none(), "only the open one is left");
+    builder.body(b"cd");
+    builder.end();
+    let second = builder.finish(0).expect("one more");
+    assert_eq!(second.native_record(0).expect("it").body, b"abcd");
+    assert_eq!(second.native_record(0).expect("it").routing_key(), b"k");
+}
+
+#[test]
+fn every_flipped_bit_under_the_crc_is_noticed() {
+    let good = sample();
+    for bit in 8 * 8..good.len() * 8 {
+        // The leader epoch is outside the CRC: it may change without harm.
+        if (12 * 8..16 * 8).contains(&bit) {
+            continue;
+        }
+        let mut bytes = good.bytes().to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(Batch::parse(&Bytes::from(bytes)).is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn lying_tables_are_refused() {
+    let good = sample();
+    let at = good.len() - 8;
+    for lie in [0_u32, 3, 11, u32::MAX] {
+        let mut bytes = good.bytes().to_vec();
+        bytes[at..at + 4].copy_from_slice(&lie.to_be_bytes());
+        let crc = crc32c::crc32c(&bytes[21..]);
+        bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        assert_eq!(
+            Batch::parse(&Bytes::from(bytes)),
+            Err(Malformed::Table),
+            "{lie}"
+        );
+    }
+}
+
+/// The format is a promise to every data directory there is: these bytes never change.
+#[test]
+fn golden_bytes() {
+    let hex: String = sample()
+        .bytes()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    assert_eq!(hex, include_str!("golden.hex").trim());
+}
