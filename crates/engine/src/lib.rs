@@ -1,1 +1,20 @@
-//! See ARCHITECTURE.md.
+//! Every decision of the broker: what goes where, who gets what, who may do what.
+//!
+//! Pure: no clock, socket, file, task, lock or randomness; they come in as arguments.
+//! Machines have one shape: `handle(input, now, &mut effects)` and `deadline()`.
+//!
+//! Reading order: [`session`] (what any protocol may ask and is told), [`refused`] (the
+//! facts of a request declined), [`queue`] (log + ack cursor), [`router`] (which logs a
+//! publish goes to), [`catalog`] (what exists, by name).
+
+pub mod session;
+
+pub mod refused;
+
+pub mod queue;
+
+pub mod router;
+
+pub mod catalog;
+
+pub use refused::Refused;

@@ -1,0 +1,121 @@
+//! Why a request is declined: facts, never words. Each protocol crate has one table that
+//! turns them into its own codes and texts.
+
+/// What kind of thing a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Space,
+    Exchange,
+    Queue,
+    Link,
+}
+
+/// What a user may be allowed to do to a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Permission {
+    Configure,
+    Write,
+    Read,
+}
+
+/// A request declined. Nothing has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refused {
+    /// Unknown user, wrong secret, or not from this address.
+    Login {
+        /// The user as given.
+        user: String,
+    },
+    /// The user lacks a permission.
+    Denied {
+        /// Which one.
+        permission: Permission,
+        /// On what.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Whose.
+        user: String,
+    },
+    /// No such thing.
+    NotFound {
+        /// Kind of thing.
+        kind: Kind,
+        /// The name asked for.
+        name: String,
+    },
+    /// It exists with another value of `argument`; values worded as RabbitMQ words them
+    /// (`true`, `'fanout'`, `the value '5' of type 'signedint'`, `none`).
+    Inequivalent {
+        /// Kind of thing.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// `durable`, `auto_delete`, `type`, `x-message-ttl`, …
+        argument: String,
+        /// What this request asked for.
+        requested: String,
+        /// What is.
+        current: String,
+    },
+    /// An exclusive queue of another session.
+    Locked {
+        /// The queue.
+        queue: String,
+    },
+    /// A name that belongs to the broker (`amq.…`, the default exchange).
+    Reserved {
+        /// Kind of thing.
+        kind: Kind,
+        /// The name.
+        name: String,
+    },
+    /// `if-unused` and it is used.
+    InUse {
+        /// Kind of thing.
+        kind: Kind,
+        /// The name.
+        name: String,
+    },
+    /// `if-empty` and it is not.
+    NotEmpty {
+        /// The queue.
+        queue: String,
+    },
+    /// The queue has an exclusive consumer, or one asked to be and there are others.
+    ExclusiveConsumer {
+        /// The queue.
+        queue: String,
+    },
+    /// An argument out of range or of the wrong type.
+    InvalidArgument {
+        /// Its name.
+        argument: String,
+        /// Its value, for people.
+        value: String,
+        /// What is accepted, for people.
+        accepted: &'static str,
+    },
+    /// An exchange type nobody knows.
+    UnknownExchangeType {
+        /// As asked for.
+        name: String,
+    },
+    /// A publish to an exchange that only other exchanges may feed.
+    Internal {
+        /// The exchange.
+        exchange: String,
+    },
+    /// Known to the protocol, not built here.
+    Unsupported {
+        /// What: an argument's or feature's name.
+        what: String,
+    },
+    /// Storage cannot take it: disk full, sync failed. The text is for people.
+    Storage {
+        /// Operation, path, position, cause.
+        cause: String,
+    },
+}
