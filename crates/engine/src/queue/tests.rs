@@ -1,0 +1,337 @@
+//! Histories (text in, effects out; `BONGSU_BLESS=1` rewrites the answers) and a naive
+//! model. The histories are the specification of delivery.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::links::{Gate, Open};
+use super::*;
+
+/// A gate with a count of records left.
+struct Counted(std::cell::Cell<u64>);
+
+impl Gate for Counted {
+    fn admit(&self, _: LinkKey, wanted: u64) -> u64 {
+        let granted = wanted.min(self.0.get());
+        self.0.set(self.0.get() - granted);
+        granted
+    }
+}
+
+fn run(history: &str) -> String {
+    let mut queue = Queue::new();
+    let gate = Counted(std::cell::Cell::new(u64::MAX));
+    let mut effects = Vec::new();
+    let mut out = String::new();
+    for line in history.lines().filter(|l| !l.starts_with("---- ")) {
+        writeln!(out, "{line}").expect("a string");
+        let code = line.split('#').next().unwrap_or_default();
+        let words: Vec<&str> = code.split_whitespace().collect();
+        let [verb, arguments @ ..] = &words[..] else {
+            continue;
+        };
+        step(&mut queue, &gate, verb, arguments, &mut effects);
+        queue.check();
+        for effect in effects.drain(..) {
+            writeln!(out, "---- {}", shown(&effect)).expect("a string");
+        }
+    }
+    out
+}
+
+fn step(queue: &mut Queue, gate: &Counted, verb: &str, words: &[&str], effects: &mut Vec<Effect>) {
+    let named = |name: &str| {
+        let found = words
+            .iter()
+            .find_map(|w| w.strip_prefix(name)?.strip_prefix('='));
+        found.map(|text| text.parse::<i64>().expect("a number"))
+    };
+    let key = || {
+        LinkKey(
+            words[0]
+                .trim_start_matches('c')
+                .parse()
+                .expect("c and a number"),
+        )
+    };
+    let ranges = || -> Vec<Range<Offset>> {
+        let numbers = words
+            .iter()
+            .filter(|w| w.starts_with(|c: char| c.is_ascii_digit()));
+        let range = |text: &&str| match text.split_once('-') {
+            Some((a, b)) => Offset(a.parse().expect("start"))..Offset(b.parse().expect("end")),
+            None => Offset(text.parse().expect("one"))..Offset(text.parse().expect("one")).plus(1),
+        };
+        numbers.map(range).collect()
+    };
+    let settled;
+    let input = match verb {
+        "append" => Input::Append {
+            count: words[0].parse().expect("count"),
+        },
+        "consume" => Input::Attach {
+            key: key(),
+            link: Link {
+                credit: named("credit").unwrap_or(0) as u32,
+                priority: named("priority").unwrap_or(0) as i32,
+                exclusive: words.contains(&"exclusive"),
+            },
+        },
+        "cancel" => Input::Detach {
+            key: key(),
+            release: !words.contains(&"keep"),
+        },
+        "accept" | "release" | "reject" => {
+            settled = ranges();
+            Input::Settle {
+                key: key(),
+                ranges: &settled,
+                outcome: match verb {
+                    "accept" => Outcome::Accept,
+                    "release" => Outcome::Release,
+                    _ => Outcome::Reject,
+                },
+            }
+        }
+        "get" => Input::Get { key: key() },
+        "gate" => {
+            gate.0.set(words[0].parse().expect("count"));
+            return;
+        }
+        "resume" => Input::Resume { key: key() },
+        "purge" => Input::Purge,
+        "crash" => {
+            // What a replay of everything recorded gives.
+            let mut bytes = Vec::new();
+            queue.cursor.encode(&mut bytes);
+            let mut cursor = AckCursor::decode(&bytes).expect("own bytes");
+            cursor.replay_end();
+            *queue = Queue::restored(cursor);
+            return;
+        }
+        other => panic!("no such step: {other}"),
+    };
+    queue.handle(input, gate, effects);
+}
+
+fn shown(effect: &Effect) -> String {
+    match effect {
+        Effect::Lease {
+            key,
+            records,
+            attempt,
+        } => format!(
+            "lease c{} {}-{} (attempt {attempt})",
+            key.0, records.start, records.end
+        ),
+        Effect::Settled { records } => format!("settled {}-{}", records.start, records.end),
+        Effect::Mark { next } => format!("mark {next}"),
+    }
+}
+
+#[test]
+fn histories() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/queue/histories");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("the folder of histories")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a history");
+        let answered = run(&text);
+        if std::env::var_os("BONGSU_BLESS").is_some() {
+            std::fs::write(&file, &answered).expect("rewritten");
+            continue;
+        }
+        assert_eq!(answered, text, "{}", file.display());
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(u8),
+    Attach(u8, u8, i8),
+    Detach(u8, bool),
+    Settle(u8, u8, u8, u8),
+    Get(u8),
+    Purge,
+    Restore,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (1..6_u8).prop_map(Step::Append),
+        1 => (0..4_u8, 0..5_u8, -1..2_i8).prop_map(|(k, c, p)| Step::Attach(k, c, p)),
+        1 => (0..4_u8, any::<bool>()).prop_map(|(k, r)| Step::Detach(k, r)),
+        6 => (0..4_u8, 0..30_u8, 1..8_u8, 0..3_u8).prop_map(|(k, s, n, o)| Step::Settle(k, s, n, o)),
+        1 => (0..4_u8).prop_map(Step::Get),
+        1 => Just(Step::Purge),
+        1 => Just(Step::Restore),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+/// One entry an offset: what the cursor keeps as runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Naive {
+    New,
+    Leased(LinkKey, u32),
+    Returned(u32),
+    Settled,
+}
+
+#[derive(Default)]
+struct Model {
+    offsets: Vec<Naive>,
+    held: BTreeMap<LinkKey, (u64, u64)>,
+}
+
+impl Model {
+    fn apply(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Lease {
+                    key,
+                    records,
+                    attempt,
+                } => {
+                    for offset in records.start.0..records.end.0 {
+                        // Nothing is lent out of order: returned ones first, lowest first.
+                        let first = self.first_ready().expect("ready");
+                        assert_eq!(first, offset as usize);
+                        let before = match self.offsets[first] {
+                            Naive::New => 0,
+                            Naive::Returned(attempts) => attempts,
+                            other => panic!("{other:?} was lent"),
+                        };
+                        assert_eq!(*attempt, before + 1);
+                        self.offsets[first] = Naive::Leased(*key, *attempt);
+                    }
+                    if let Some((credit, held)) = self.held.get_mut(key) {
+                        *held += records.end.0 - records.start.0;
+                        assert!(*credit == 0 || held <= credit, "over its credit");
+                    }
+                }
+                Effect::Settled { records } => {
+                    for offset in records.start.0..records.end.0 {
+                        assert_ne!(self.offsets[offset as usize], Naive::Settled);
+                        self.offsets[offset as usize] = Naive::Settled;
+                    }
+                }
+                Effect::Mark { .. } => {}
+            }
+        }
+    }
+
+    fn first_ready(&self) -> Option<usize> {
+        let returned = |n: &Naive| matches!(n, Naive::Returned(_));
+        let position = self.offsets.iter().position(returned);
+        position.or_else(|| self.offsets.iter().position(|n| *n == Naive::New))
+    }
+}
+
+proptest! {
+    #[test]
+    fn queue_does_as_the_naive_model(steps in steps()) {
+        let mut queue = Queue::new();
+        let mut model = Model::default();
+        let mut keys: [Option<LinkKey>; 4] = [None; 4];
+        let mut unused = 0;
+        let mut effects = Vec::new();
+        for step in steps {
+            effects.clear();
+            match step {
+                Step::Append(n) => {
+                    model.offsets.extend(vec![Naive::New; usize::from(n)]);
+                    queue.handle(Input::Append { count: u64::from(n) }, &Open, &mut effects);
+                }
+                Step::Attach(slot, credit, priority) => {
+                    if keys[usize::from(slot)].is_some() { continue; }
+                    unused += 1;
+                    let key = LinkKey(unused);
+                    keys[usize::from(slot)] = Some(key);
+                    model.held.insert(key, (u64::from(credit), 0));
+                    let link = Link { credit: u32::from(credit), priority: i32::from(priority), exclusive: false };
+                    queue.handle(Input::Attach { key, link }, &Open, &mut effects);
+                }
+                Step::Detach(slot, release) => {
+                    let Some(key) = keys[usize::from(slot)].take() else { continue };
+                    model.held.remove(&key);
+                    for state in &mut model.offsets {
+                        if let Naive::Leased(holder, attempt) = *state && holder == key && release {
+                            *state = Naive::Returned(attempt);
+                        }
+                    }
+                    queue.handle(Input::Detach { key, release }, &Open, &mut effects);
+                }
+                Step::Settle(slot, start, count, outcome) => {
+                    let Some(key) = keys[usize::from(slot)] else { continue };
+                    let end = u64::from(start) + u64::from(count);
+                    let ranges = [Offset(u64::from(start))..Offset(end)];
+                    let outcome = [Outcome::Accept, Outcome::Release, Outcome::Reject][usize::from(outcome)];
+                    let mut expected = 0;
+                    for offset in u64::from(start)..end.min(model.offsets.len() as u64) {
+                        let state = &mut model.offsets[offset as usize];
+                        if let Naive::Leased(holder, attempt) = *state && holder == key {
+                            expected += 1;
+                            if outcome == Outcome::Release { *state = Naive::Returned(attempt); }
+                        }
+                    }
+                    if let Some((_, held)) = model.held.get_mut(&key) { *held = held.saturating_sub(expected); }
+                    queue.handle(Input::Settle { key, ranges: &ranges, outcome }, &Open, &mut effects);
+                }
+                Step::Get(slot) => {
+                    let Some(key) = keys[usize::from(slot)] else { continue };
+                    // A get is not bound by the link's credit, and is not counted on it.
+                    let held = model.held.remove(&key);
+                    queue.handle(Input::Get { key }, &Open, &mut effects);
+                    model.apply(&effects);
+                    model.held.extend(held.map(|held| (key, held)));
+                    effects.clear();
+                }
+                Step::Purge => queue.handle(Input::Purge, &Open, &mut effects),
+                Step::Restore => {
+                    let mut bytes = Vec::new();
+                    queue.cursor.encode(&mut bytes);
+                    let mut cursor = AckCursor::decode(&bytes).expect("own bytes");
+                    let before = cursor.next_for_test();
+                    cursor.replay_end();
+                    for (index, state) in model.offsets.iter_mut().enumerate() {
+                        match *state {
+                            Naive::Leased(_, attempt) => *state = Naive::Returned(attempt),
+                            Naive::New if (index as u64) < cursor.next_for_test() => {
+                                assert!(index as u64 >= before);
+                                *state = Naive::Returned(1);
+                            }
+                            _ => {}
+                        }
+                    }
+                    model.held.clear();
+                    keys = [None; 4];
+                    queue = Queue::restored(cursor);
+                }
+            }
+            model.apply(&effects);
+            queue.check();
+            let ready = model.offsets.iter().filter(|n| matches!(n, Naive::New | Naive::Returned(_))).count();
+            prop_assert_eq!(queue.cursor().ready(), ready as u64);
+            for (index, state) in model.offsets.iter().enumerate() {
+                let at = Offset(index as u64);
+                prop_assert_eq!(queue.cursor().is_owed(at..at.plus(1)), *state != Naive::Settled);
+            }
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_no_cursor(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+        if let Ok(cursor) = AckCursor::decode(&bytes) {
+            let mut again = Vec::new();
+            cursor.encode(&mut again);
+            prop_assert_eq!(again, bytes);
+        }
+    }
+}
