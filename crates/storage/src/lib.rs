@@ -1,1 +1,28 @@
-//! See ARCHITECTURE.md.
+//! Lanes, segments and checkpoints: the only crate that opens a file.
+
+pub mod error;
+
+pub mod options;
+
+pub mod disk;
+
+pub mod entry;
+
+pub mod log;
+
+pub mod storage;
+
+pub mod checkpoint;
+
+pub mod recovery;
+
+pub mod threads;
+
+pub use checkpoint::{CheckpointSource, SectionWriter};
+pub use entry::{Entry, EntryRef, SegmentId};
+pub use error::Error;
+pub use log::{Log, LogStats, Stored};
+pub use options::{Durability, Options};
+pub use recovery::{LogSection, Recovery, Report, Section};
+pub use storage::{Appended, Pressure, Publish, Storage};
+pub use threads::Threads;
