@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`session`] (what any protocol may ask and is told), [`refused`] (the
 //! facts of a request declined), [`queue`] (log + ack cursor), [`router`] (which logs a
-//! publish goes to), [`catalog`] (what exists, by name).
+//! publish goes to), [`catalog`] (what exists, by name), [`access`] (who may do what).
 
 pub mod session;
 
@@ -16,5 +16,7 @@ pub mod queue;
 pub mod router;
 
 pub mod catalog;
+
+pub mod access;
 
 pub use refused::Refused;

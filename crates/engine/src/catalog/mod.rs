@@ -1,1 +1,39 @@
-//! See ARCHITECTURE.md.
+//! What exists, by name: exchanges, queues, bindings. Durable and transient.
+//!
+//! One machine, [`Catalog`]: [`Catalog::handle`] decides and says in effects what must be
+//! recorded and done; every state change is a [`Change`], also at replay, so that what a
+//! restart finds is what the clients were told.
+//!
+//! Reading order: [`call`] (what goes in and comes out), [`definition`] (queue, exchange,
+//! binding), [`change`] (what is recorded), [`state`] (the state, and changes applied to
+//! it), [`decide`] (the requests, one file each), [`arguments`] (the table of `x-…`),
+//! [`equivalence`] (redeclaring), [`names`], [`snapshot`].
+
+pub mod call;
+
+pub mod definition;
+
+pub mod change;
+
+pub mod state;
+
+mod decide;
+
+pub mod arguments;
+
+mod equivalence;
+
+mod names;
+
+mod snapshot;
+
+pub use call::{Answer, Effect, Input};
+pub use change::Change;
+pub use definition::{
+    BindingDefinition, ExchangeDefinition, LogDurability, Owner, QueueDefinition,
+};
+pub use names::NAME_BYTES_MAX;
+pub use snapshot::SnapshotMalformed;
+pub use state::{Catalog, Settings};
+
+pub use crate::router::{ExchangeType, QueueId, SpaceId};

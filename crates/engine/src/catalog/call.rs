@@ -1,0 +1,137 @@
+//! What goes into the catalog and comes out.
+
+use std::sync::Arc;
+
+use crate::catalog::change::Change;
+use crate::catalog::definition::{Owner, QueueDefinition};
+use crate::router::{QueueId, SpaceId};
+use crate::session::{Binding, DeclareExchange, DeclareQueue};
+
+/// A request, or news that may delete something. Permissions have been checked before.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Answer: [`Answer::Done`].
+    DeclareExchange {
+        /// Where.
+        space: SpaceId,
+        /// What.
+        declare: DeclareExchange,
+    },
+    /// Answer: [`Answer::Done`], also if there was none.
+    DeleteExchange {
+        /// Where.
+        space: SpaceId,
+        /// Which.
+        name: String,
+        /// Refuse if it has bindings as a source.
+        if_unused: bool,
+    },
+    /// Answer: [`Answer::Queue`].
+    DeclareQueue {
+        /// Where.
+        space: SpaceId,
+        /// Who asks.
+        owner: Owner,
+        /// What.
+        declare: DeclareQueue,
+        /// Random; an empty name becomes `amq.gen-` and this.
+        token: u128,
+    },
+    /// Answer: [`Answer::Deleted`] or, if there was none, [`Answer::Done`].
+    DeleteQueue {
+        /// Where.
+        space: SpaceId,
+        /// Who asks.
+        owner: Owner,
+        /// Which.
+        name: String,
+        /// Refuse if `links` are open.
+        if_unused: bool,
+        /// Refuse if records are `ready`.
+        if_empty: bool,
+        /// As the queue says, under its lock.
+        links: u32,
+        /// As the queue says, under its lock.
+        ready: u64,
+    },
+    /// Answer: [`Answer::Done`].
+    Bind {
+        /// Where.
+        space: SpaceId,
+        /// Who asks.
+        owner: Owner,
+        /// What.
+        binding: Binding,
+    },
+    /// Answer: [`Answer::Done`], also if there was none.
+    Unbind {
+        /// Where.
+        space: SpaceId,
+        /// Who asks.
+        owner: Owner,
+        /// What.
+        binding: Binding,
+    },
+    /// A consumer's link closed and `links` consumers are left. Without this a queue never
+    /// had one, so an auto-delete queue waits for its first. A place to `get` is no link.
+    /// Answer: [`Answer::Done`].
+    LinkClosed {
+        /// The queue; may be gone.
+        queue: QueueId,
+        /// As the queue says, under its lock.
+        links: u32,
+    },
+    /// A session ended; its links are closed before. Answer: [`Answer::Done`].
+    SessionClosed {
+        /// Which.
+        owner: Owner,
+    },
+}
+
+/// What became of an [`Input`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// It is so.
+    Done,
+    /// The queue is there.
+    Queue {
+        /// Its number.
+        id: QueueId,
+        /// Its name, made up if none was given.
+        name: String,
+        /// It was not there before.
+        created: bool,
+    },
+    /// The queue was there.
+    Deleted {
+        /// Its number.
+        id: QueueId,
+    },
+}
+
+/// What has to be done, in order. The catalog itself has changed already, so whatever
+/// follows in the WAL may build on it; nobody is told before the durable changes are
+/// durable, **all [`Effect::Durable`] of one call in one group**: a restart between them
+/// would find an auto-delete exchange that outlived its last queue.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Record this.
+    Durable(Change),
+    /// This happened too, and a restart shall not know.
+    Transient(Change),
+    /// Make the queue's machine and log. A log of [`QueueDefinition::durable`] queues is
+    /// created in the same group.
+    CreateQueue {
+        /// Its number.
+        id: QueueId,
+        /// Where.
+        space: SpaceId,
+        /// What.
+        queue: Arc<QueueDefinition>,
+    },
+    /// Close its links and drop its log; if it was durable, in the same group.
+    DropQueue {
+        /// Its number.
+        id: QueueId,
+    },
+}

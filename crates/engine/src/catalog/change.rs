@@ -1,0 +1,93 @@
+//! What the catalog records: one row for each thing that can happen to its state.
+//!
+//! A change is a JSON object on one line, `{"declare_queue":{"space":0,"id":7,…}}`; golden
+//! lines are in `tests.rs`. JSON, because catalogs live for years, are read in an editor
+//! when something is wrong, and a declaration is far from hot. An unknown field is left
+//! unread and a missing one takes its default; an unknown row is refused, because skipping
+//! it would lose something somebody was told exists.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::definition::{BindingDefinition, ExchangeDefinition, QueueDefinition};
+use crate::router::{QueueId, SpaceId};
+
+/// One thing that happened to the catalog. Applying the durable ones in their order gives
+/// the durable state, whatever transient ones stood between them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Queue numbers below `end` may be in use, by transient queues too: a restart goes on
+    /// from there.
+    ReserveQueueIds {
+        /// Not included.
+        end: u64,
+    },
+    /// A new exchange.
+    DeclareExchange {
+        /// Where.
+        space: SpaceId,
+        /// What.
+        exchange: ExchangeDefinition,
+    },
+    /// An exchange and all bindings from it and to it are gone.
+    DeleteExchange {
+        /// Where.
+        space: SpaceId,
+        /// Which.
+        name: String,
+    },
+    /// A new queue.
+    DeclareQueue {
+        /// Where.
+        space: SpaceId,
+        /// Its number for ever.
+        id: QueueId,
+        /// What.
+        queue: QueueDefinition,
+    },
+    /// A queue and all bindings to it are gone.
+    DeleteQueue {
+        /// Which.
+        id: QueueId,
+        /// For people.
+        name: String,
+    },
+    /// A new binding.
+    Bind(BindingDefinition),
+    /// A binding is gone.
+    Unbind(BindingDefinition),
+}
+
+/// Bytes that are not a change this broker can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeMalformed {
+    /// What is wrong, for people.
+    pub cause: String,
+}
+
+impl Change {
+    /// One line of JSON, without the line's end.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("names are strings and floats are finite")
+    }
+
+    /// Reads what [`Change::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`ChangeMalformed`].
+    pub fn decode(bytes: &[u8]) -> Result<Change, ChangeMalformed> {
+        serde_json::from_slice(bytes).map_err(|error| ChangeMalformed {
+            cause: error.to_string(),
+        })
+    }
+}
+
+impl fmt::Display for ChangeMalformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a catalog change: {}", self.cause)
+    }
+}
+
+impl std::error::Error for ChangeMalformed {}

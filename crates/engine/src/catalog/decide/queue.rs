@@ -1,0 +1,156 @@
+//! Queues declared and deleted.
+
+use std::sync::Arc;
+
+use crate::catalog::arguments::{self, DURABILITY, Place};
+use crate::catalog::call::{Answer, Effect};
+use crate::catalog::change::Change;
+use crate::catalog::definition::{LogDurability, Owner, QueueDefinition};
+use crate::catalog::equivalence;
+use crate::catalog::names;
+use crate::catalog::state::{Catalog, locked};
+use crate::refused::{Kind, Refused};
+use crate::router::{ExchangeId, QueueId, SpaceId};
+use crate::session::DeclareQueue;
+
+impl Catalog {
+    /// RabbitMQ's order: the name (also of a queue that exists), then owner and equivalence
+    /// if it exists, else the arguments.
+    pub(super) fn declare_queue(
+        &mut self,
+        space: SpaceId,
+        owner: Owner,
+        declare: DeclareQueue,
+        token: u128,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Answer, Refused> {
+        let name = names::clean(&declare.name);
+        if declare.passive {
+            let (id, _) = self.find_queue(space, owner, &name)?;
+            let name = name.into_owned();
+            let created = false;
+            return Ok(Answer::Queue { id, name, created });
+        }
+        let name = if name.is_empty() {
+            names::generated(token)
+        } else {
+            names::check_new(Kind::Queue, &name)?;
+            name.into_owned()
+        };
+        let durable = declare.durable && !declare.exclusive;
+        let mut definition = QueueDefinition {
+            name: name.as_str().into(),
+            durable,
+            owner: declare.exclusive.then_some(owner),
+            auto_delete: declare.auto_delete,
+            arguments: declare.arguments,
+            log: LogDurability::Memory,
+        };
+        if let Some((id, entry)) = self.queue_entry(space, &name) {
+            // Also if it is ours and this request does not say so.
+            if entry.definition.owner != definition.owner {
+                return Err(locked(&name));
+            }
+            equivalence::check_queue(&entry.definition, &definition)?;
+            let created = false;
+            return Ok(Answer::Queue { id, name, created });
+        }
+        arguments::check(Place::Queue, &definition.arguments)?;
+        if durable {
+            definition.log = definition
+                .arguments
+                .get(DURABILITY)
+                .and_then(|value| LogDurability::by_name(value.as_text()?))
+                .unwrap_or(self.settings.durability);
+        }
+        let id = self.allocate_queue(effects);
+        let change = Change::DeclareQueue {
+            space,
+            id,
+            queue: definition,
+        };
+        self.change(change, durable, effects);
+        let queue = Arc::clone(&self.queues[&id].definition);
+        effects.push(Effect::CreateQueue { id, space, queue });
+        let created = true;
+        Ok(Answer::Queue { id, name, created })
+    }
+
+    /// A number nobody had. Blocks are reserved durably, so that also a transient queue's
+    /// number does not come again after a restart, and most declarations record nothing
+    /// for it.
+    fn allocate_queue(&mut self, effects: &mut Vec<Effect>) -> QueueId {
+        if self.next_queue == self.reserved_end {
+            let end = self.reserved_end + RESERVED_COUNT;
+            self.change(Change::ReserveQueueIds { end }, true, effects);
+        }
+        let id = QueueId(self.next_queue);
+        self.next_queue += 1;
+        id
+    }
+
+    /// One that is not there is as good as deleted.
+    pub(super) fn delete_queue(
+        &mut self,
+        space: SpaceId,
+        owner: Owner,
+        name: &str,
+        used: bool,
+        full: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Answer, Refused> {
+        let name = names::clean(name);
+        let Some((id, entry)) = self.queue_entry(space, &name) else {
+            return Ok(Answer::Done);
+        };
+        entry.check_access(owner)?;
+        if used {
+            return Err(Refused::InUse {
+                kind: Kind::Queue,
+                name: name.into_owned(),
+            });
+        }
+        if full {
+            return Err(Refused::NotEmpty {
+                queue: name.into_owned(),
+            });
+        }
+        self.drop_queue(id, effects);
+        Ok(Answer::Deleted { id })
+    }
+
+    pub(super) fn link_closed(&mut self, id: QueueId, links: u32, effects: &mut Vec<Effect>) {
+        let auto_delete = self
+            .queues
+            .get(&id)
+            .is_some_and(|entry| entry.definition.auto_delete);
+        if auto_delete && links == 0 {
+            self.drop_queue(id, effects);
+        }
+    }
+
+    pub(super) fn session_closed(&mut self, owner: Owner, effects: &mut Vec<Effect>) {
+        let all = (owner, QueueId(0))..=(owner, QueueId(u64::MAX));
+        let ids: Vec<QueueId> = self.owned.range(all).map(|(_, id)| *id).collect();
+        for id in ids {
+            self.drop_queue(id, effects);
+        }
+    }
+
+    fn drop_queue(&mut self, id: QueueId, effects: &mut Vec<Effect>) {
+        let entry = &self.queues[&id];
+        let sources: Vec<ExchangeId> = entry.inbound.iter().map(|edge| edge.source).collect();
+        let definition = Arc::clone(&entry.definition);
+        let name = definition.name.to_string();
+        self.change(
+            Change::DeleteQueue { id, name },
+            definition.durable,
+            effects,
+        );
+        effects.push(Effect::DropQueue { id });
+        self.delete_unbound(sources, effects);
+    }
+}
+
+/// A restart skips at most so many numbers.
+const RESERVED_COUNT: u64 = 1024;

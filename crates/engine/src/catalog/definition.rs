@@ -1,0 +1,115 @@
+//! What a queue, an exchange and a binding are declared as.
+//!
+//! These are recorded. A field added later carries `#[serde(default)]`, so that records of
+//! an older broker still read; a field is never renamed or given another meaning.
+
+use std::sync::Arc;
+
+use bongsu_record::Arguments;
+use serde::{Deserialize, Serialize};
+
+use crate::router::{ExchangeType, SpaceId};
+use crate::session::Destination;
+
+/// A session, as the one that an exclusive queue belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Owner(pub u64);
+
+/// When a record counts as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogDurability {
+    /// Once the disk has it: survives a power failure.
+    Fsync,
+    /// Once the operating system has it: survives the broker's death, not the machine's.
+    Os,
+    /// At once: gone with the broker.
+    Memory,
+}
+
+impl LogDurability {
+    /// By its name in settings and in the argument `x-durability`.
+    pub fn by_name(name: &str) -> Option<LogDurability> {
+        Some(match name {
+            "fsync" => LogDurability::Fsync,
+            "os" => LogDurability::Os,
+            "memory" => LogDurability::Memory,
+            _ => return None,
+        })
+    }
+}
+
+/// A queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueDefinition {
+    /// Its name, unique in its space.
+    pub name: Arc<str>,
+    /// It survives a restart. Never with an owner.
+    #[serde(default)]
+    pub durable: bool,
+    /// Exclusive to this session, and gone with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// Gone when its last link closes.
+    #[serde(default)]
+    pub auto_delete: bool,
+    /// As declared.
+    #[serde(default, skip_serializing_if = "Arguments::is_empty")]
+    pub arguments: Arguments,
+    /// What its log promises; settled at declaration, so that a later default does not
+    /// change what its producers were told.
+    #[serde(default = "strongest")]
+    pub log: LogDurability,
+}
+
+/// An exchange.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExchangeDefinition {
+    /// Its name, unique in its space.
+    pub name: Arc<str>,
+    /// How it chooses.
+    #[serde(rename = "type")]
+    pub exchange_type: ExchangeType,
+    /// It survives a restart.
+    #[serde(default)]
+    pub durable: bool,
+    /// Gone when its last binding as a source goes.
+    #[serde(default)]
+    pub auto_delete: bool,
+    /// Only exchanges publish to it.
+    #[serde(default)]
+    pub internal: bool,
+    /// As declared.
+    #[serde(default, skip_serializing_if = "Arguments::is_empty")]
+    pub arguments: Arguments,
+}
+
+/// A binding. Two are the same if everything here is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BindingDefinition {
+    /// Where it is.
+    pub space: SpaceId,
+    /// The exchange it leads from.
+    pub source: String,
+    /// Where it leads.
+    #[serde(with = "DestinationRecord")]
+    pub destination: Destination,
+    /// Key or pattern.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub routing_key: String,
+    /// `x-match` and headers.
+    #[serde(default, skip_serializing_if = "Arguments::is_empty")]
+    pub arguments: Arguments,
+}
+
+/// How a [`Destination`] is recorded.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Destination", rename_all = "snake_case")]
+enum DestinationRecord {
+    Queue(String),
+    Exchange(String),
+}
+
+fn strongest() -> LogDurability {
+    LogDurability::Fsync
+}

@@ -1,0 +1,60 @@
+//! Names: what clients may choose, and what the broker makes up.
+
+use std::borrow::Cow;
+
+use crate::refused::{Kind, Refused};
+
+/// Length of a name, as AMQP's short strings bound it.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// The name as it will be known. Line ends are taken out, as RabbitMQ does: they come from
+/// scripts that read a name with its line.
+pub(super) fn clean(name: &str) -> Cow<'_, str> {
+    if name.contains(['\r', '\n']) {
+        Cow::Owned(name.replace(['\r', '\n'], ""))
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// Refuses a new name that belongs to the broker or is too long.
+pub(super) fn check_new(kind: Kind, name: &str) -> Result<(), Refused> {
+    if is_reserved(name) {
+        return Err(Refused::Reserved {
+            kind,
+            name: name.to_owned(),
+        });
+    }
+    if name.len() > NAME_BYTES_MAX {
+        return Err(Refused::InvalidArgument {
+            argument: "name".to_owned(),
+            value: name.to_owned(),
+            accepted: "at most 255 bytes",
+        });
+    }
+    Ok(())
+}
+
+/// Names that clients may not declare.
+pub(super) fn is_reserved(name: &str) -> bool {
+    name.starts_with("amq.")
+}
+
+/// `amq.gen-` and 128 bits as base64url without padding, as RabbitMQ's names look.
+pub(super) fn generated(token: u128) -> String {
+    let mut name = String::with_capacity(30);
+    name.push_str("amq.gen-");
+    // 22 characters hold 132 bits: the token and four zeros.
+    for index in 0..22u32 {
+        let shift = 122i32 - 6 * index as i32;
+        let bits = if shift >= 0 {
+            token >> shift
+        } else {
+            token << -shift
+        };
+        name.push(BASE64_URL[(bits & 63) as usize] as char);
+    }
+    name
+}
+
+const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
