@@ -1,2 +1,63 @@
-//! See ARCHITECTURE.md.
-fn main() {}
+//! The load generator: AMQP 0-9-1 at a speed where the broker, not the generator, is measured.
+//!
+//! Blocking sockets and threads, frames encoded before the run, buffers scanned in place.
+//! Reading order: [`wire`] and [`client`] (AMQP, as little as is needed), [`publisher`] with its
+//! [`window`], [`consumer`], [`run`] (what threads share), [`cases`] (what is measured),
+//! [`process`] (what it cost the broker), [`report`]; [`sink`] measures the generator itself.
+
+mod wire;
+
+mod client;
+
+mod run;
+
+mod window;
+
+mod histogram;
+
+mod publisher;
+
+mod consumer;
+
+mod process;
+
+mod report;
+
+mod cases;
+
+mod sink;
+
+mod supervise;
+
+mod arguments;
+
+use std::process::ExitCode;
+
+use arguments::Command;
+
+/// Everything that ends a run is told to a person.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let outcome = match arguments::parse(std::env::args().skip(1)) {
+        Ok(Command::Help) => {
+            print!("{}", arguments::HELP);
+            Ok(())
+        }
+        Ok(Command::List) => {
+            cases::names().for_each(|name| println!("{name}"));
+            Ok(())
+        }
+        Ok(Command::Run(options)) => cases::run(&options),
+        Ok(Command::Sink { seconds }) => sink::measure(seconds),
+        Ok(Command::Supervise { command }) => supervise::become_child(&command),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The cases, a row each: steady load in [`load`], a million messages in [`backlog`], many
+//! connections that do nothing in [`idle`].
+
+mod load;
+
+mod backlog;
+
+mod idle;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::Result;
+use crate::consumer::Settle;
+use crate::process::Tree;
+use crate::report::Report;
+
+use load::Load;
+
+/// What to run against whom.
+pub struct Options {
+    /// The broker.
+    pub broker: SocketAddr,
+    /// The broker's process, to measure what it uses.
+    pub pid: Option<u32>,
+    /// Names of cases; empty means all.
+    pub cases: Vec<String>,
+    /// Measured time of each load.
+    pub seconds: Duration,
+    /// Load before measuring begins.
+    pub warmup: Duration,
+    /// Size of the backlog.
+    pub backlog: u64,
+    /// Number of idle connections.
+    pub connections: usize,
+    /// JSON instead of tables.
+    pub json: bool,
+}
+
+/// The names of all cases, in order.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    LOADS
+        .iter()
+        .map(|load| load.name)
+        .chain([backlog::NAME, idle::NAME])
+}
+
+/// Runs the cases asked for, and prints each as it ends. A case that fails does not stop the
+/// others, but fails the whole.
+pub fn run(options: &Options) -> Result<()> {
+    if let Some(unknown) = options
+        .cases
+        .iter()
+        .find(|asked| !names().any(|name| name == *asked))
+    {
+        return Err(format!("there is no case {unknown}; try bench list").into());
+    }
+    let tree = options.pid.map(Tree::new).transpose()?;
+    let asked = |name: &str| options.cases.is_empty() || options.cases.iter().any(|c| c == name);
+    let mut failed = 0;
+    for name in names().filter(|name| asked(name)) {
+        match run_one(name, options, tree) {
+            Ok(report) if options.json => println!("{}", report.json()),
+            Ok(report) => print!("{}", report.table()),
+            Err(error) => {
+                eprintln!("bench: {name}: {error}");
+                failed += 1;
+            }
+        }
+    }
+    if failed > 0 {
+        Err(format!("{failed} cases failed").into())
+    } else {
+        Ok(())
+    }
+}
+
+fn run_one(name: &str, options: &Options, tree: Option<Tree>) -> Result<Report> {
+    match LOADS.iter().find(|load| load.name == name) {
+        Some(load) => load::run(load, options, tree),
+        None if name == backlog::NAME => backlog::run(options, tree),
+        None => idle::run(options, tree),
+    }
+}
+
+/// A name for a queue or exchange that no other run uses.
+fn unique(case: &str) -> String {
+    format!("bench.{case}.{}", std::process::id())
+}
+
+const LOADS: &[Load] = &[
+    Load {
+        name: "persistent-1k",
+        body_bytes: 1024,
+        ..PERSISTENT
+    },
+    PERSISTENT,
+    Load {
+        name: "transient-100b",
+        durable: false,
+        window: None,
+        settle: Settle::Automatic,
+        ..PERSISTENT
+    },
+    Load {
+        name: "fanout-10",
+        fan: Some(10),
+        ..PERSISTENT
+    },
+    Load {
+        name: "latency-5k",
+        // Not a limit but a bound: two seconds behind.
+        window: Some(10_000),
+        rate: Some(5_000),
+        stamped: true,
+        settle: Settle::Acknowledge {
+            every: 1,
+            prefetch: 2000,
+        },
+        ..PERSISTENT
+    },
+    Load {
+        name: "one-in-flight",
+        window: Some(1),
+        stamped: true,
+        settle: Settle::Acknowledge {
+            every: 1,
+            prefetch: 2000,
+        },
+        ..PERSISTENT
+    },
+];
+
+const PERSISTENT: Load = Load {
+    name: "persistent-100b",
+    durable: true,
+    body_bytes: 100,
+    window: Some(1000),
+    rate: None,
+    stamped: false,
+    settle: Settle::Acknowledge {
+        every: 100,
+        prefetch: 2000,
+    },
+    fan: None,
+};

@@ -1,0 +1,333 @@
+//! One publisher: writes copies of one encoded message, many in a write, and reads confirms.
+//!
+//! One thread does both ends of its socket. That cannot lock up: what the broker may have to say
+//! is bounded by the window (a confirm is 21 bytes), so it always fits the socket's buffers while
+//! the publisher is stuck in a write.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+
+use crate::Result;
+use crate::client::{self, CHANNEL, Client, TICK};
+use crate::histogram::Histogram;
+use crate::run::Run;
+use crate::window::Window;
+use crate::wire::{self, Method};
+
+/// What to publish, how fast and how much.
+#[derive(Clone)]
+pub struct Plan {
+    /// The exchange; "" is the default one.
+    pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
+    /// Size of each body.
+    pub body_bytes: usize,
+    /// Delivery mode 2 instead of 1.
+    pub persistent: bool,
+    /// How many publishes may wait for their confirm; nothing: publish without confirms.
+    pub window: Option<usize>,
+    /// Publishes per second; nothing: as fast as the broker takes them.
+    pub rate: Option<u32>,
+    /// Publishes in all; nothing: until told to stop.
+    pub count: Option<u64>,
+    /// Whether each body starts with its sending time.
+    pub stamped: bool,
+}
+
+/// Publishes until the plan's count or the run's end, awaits outstanding confirms and returns
+/// the confirm latencies that fell into the measured time.
+pub fn publish(broker: SocketAddr, plan: &Plan, run: &Run) -> Result<Histogram> {
+    let mut client = Client::connect(broker)?;
+    if plan.window.is_some() {
+        client.select_confirms()?;
+    }
+    let mut publisher = Publisher {
+        chunk: Chunk::encode(plan),
+        window: plan.window.map(Window::new),
+        pace: plan.rate.map(|rate| Pace::new(rate, run.now())),
+        latencies: Histogram::new(),
+        sent: 0,
+        client,
+        plan,
+        run,
+    };
+    publisher.publish_all()?;
+    publisher.client.close()?;
+    Ok(publisher.latencies)
+}
+
+struct Publisher<'a> {
+    chunk: Chunk,
+    window: Option<Window>,
+    pace: Option<Pace>,
+    latencies: Histogram,
+    sent: u64,
+    client: Client,
+    plan: &'a Plan,
+    run: &'a Run,
+}
+
+impl Publisher<'_> {
+    fn publish_all(&mut self) -> Result<()> {
+        let mut writes = 0_u64;
+        while self.run.publishing() && self.left() > 0 {
+            let now = self.run.now();
+            let count = self.may_send(now);
+            if count > 0 {
+                self.send(count, now)?;
+                writes += 1;
+            }
+            if self.window.is_none() {
+                // Nothing is awaited, but a broker that closes should be heard.
+                if writes.is_multiple_of(64) {
+                    self.read_ready()?;
+                }
+            } else if count > 0 && self.may_send(now) > 0 {
+                self.read_ready()?;
+            } else {
+                self.read_or_wait()?;
+            }
+        }
+        self.await_confirms()
+    }
+
+    /// How many may go out in one write.
+    fn may_send(&self, now: u64) -> usize {
+        let free = self.window.as_ref().map_or(usize::MAX, Window::free);
+        let due = self
+            .pace
+            .as_ref()
+            .map_or(u64::MAX, |pace| pace.due(now) - self.sent);
+        let left = due.min(self.left());
+        free.min(self.chunk.messages)
+            .min(usize::try_from(left).unwrap_or(usize::MAX))
+    }
+
+    fn left(&self) -> u64 {
+        self.plan.count.map_or(u64::MAX, |count| count - self.sent)
+    }
+
+    fn send(&mut self, count: usize, now: u64) -> Result<()> {
+        for index in 0..count {
+            // A paced message counts from when it was due: the broker may not hide its stalls by
+            // stalling the generator.
+            let at = self
+                .pace
+                .as_ref()
+                .map_or(now, |pace| pace.due_at(self.sent + index as u64));
+            if self.plan.stamped {
+                self.chunk.stamp(index, at);
+            }
+            if let Some(window) = &mut self.window {
+                window.sent(at);
+            }
+        }
+        client::send(&mut self.client.socket, self.chunk.first(count))?;
+        self.sent += count as u64;
+        self.run.add_sent(count);
+        Ok(())
+    }
+
+    fn await_confirms(&mut self) -> Result<()> {
+        let mut last = (usize::MAX, Instant::now());
+        while let Some(waiting) = self
+            .window
+            .as_ref()
+            .map(Window::in_flight)
+            .filter(|n| *n > 0)
+        {
+            if waiting < last.0 {
+                last = (waiting, Instant::now());
+            } else if last.1.elapsed() > CONFIRM_TIMEOUT {
+                return Err(
+                    format!("{waiting} publishes unconfirmed after {CONFIRM_TIMEOUT:?}").into(),
+                );
+            }
+            if self.client.receive()? {
+                self.take_confirms()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there already.
+    fn read_ready(&mut self) -> Result<()> {
+        let socket = &self.client.socket;
+        match recv(socket, self.client.input.space(), RecvFlags::DONTWAIT) {
+            Ok((0, _)) => Err("broker closed the publisher's connection without a word".into()),
+            Ok((count, _)) => {
+                self.client.input.filled(count);
+                self.take_confirms()
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+            Err(error) => Err(format!("read: {error}").into()),
+        }
+    }
+
+    /// Reads once something comes, the next message is due or a tick is over.
+    fn read_or_wait(&mut self) -> Result<()> {
+        let Some(pace) = &self.pace else {
+            if self.client.receive()? {
+                self.take_confirms()?;
+            }
+            return Ok(());
+        };
+        let due = Duration::from_nanos(pace.due_at(self.sent).saturating_sub(self.run.now()));
+        let wait = Timespec::try_from(due.min(TICK)).expect("a tick fits");
+        let mut polled = [PollFd::new(&self.client.socket, PollFlags::IN)];
+        match poll(&mut polled, Some(&wait)) {
+            Ok(0) | Err(Errno::INTR) => Ok(()),
+            Ok(_) => self.read_ready(),
+            Err(error) => Err(format!("poll: {error}").into()),
+        }
+    }
+
+    fn take_confirms(&mut self) -> Result<()> {
+        let now = self.run.now();
+        let measuring = self.run.measuring();
+        let mut confirmed = 0;
+        while let Some(frame) = self.client.input.next_frame()? {
+            let method = frame.method();
+            match (method, &mut self.window) {
+                (Some(wire::BASIC_ACK), Some(window)) => {
+                    let tag = wire::u64_at(frame.payload, 4)?;
+                    let multiple = frame.payload.get(12).is_some_and(|bits| bits & 1 == 1);
+                    window.confirmed(tag, multiple, |sent_at| {
+                        confirmed += 1;
+                        if measuring {
+                            self.latencies.record(now.saturating_sub(sent_at));
+                        }
+                    })?;
+                }
+                (Some(wire::BASIC_NACK), _) => return Err("broker refused a publish".into()),
+                _ => client::refuse_close(method, frame.payload)?,
+            }
+        }
+        self.run.add_confirmed(confirmed);
+        Ok(())
+    }
+}
+
+/// As many copies of one encoded publish as fit `CHUNK_BYTES`, at least one.
+struct Chunk {
+    bytes: Vec<u8>,
+    messages: usize,
+    message_bytes: usize,
+    body_at: usize,
+}
+
+impl Chunk {
+    fn encode(plan: &Plan) -> Self {
+        let body: Vec<u8> = (0..plan.body_bytes).map(|at| at as u8).collect();
+        let mut message = Method::new(CHANNEL, wire::BASIC_PUBLISH)
+            .short(0)
+            .shortstr(&plan.exchange)
+            .shortstr(&plan.routing_key)
+            .octet(0)
+            .finish();
+        wire::push_content(&mut message, CHANNEL, plan.persistent, &body);
+        let messages = (CHUNK_BYTES / message.len()).max(1);
+        Self {
+            message_bytes: message.len(),
+            // A stamped body is one frame: all of it, and then the end octet.
+            body_at: message.len() - 1 - body.len().min(message.len() - 1),
+            bytes: message.repeat(messages),
+            messages,
+        }
+    }
+
+    fn stamp(&mut self, index: usize, at: u64) {
+        let start = index * self.message_bytes + self.body_at;
+        self.bytes[start..start + 8].copy_from_slice(&at.to_be_bytes());
+    }
+
+    fn first(&self, count: usize) -> &[u8] {
+        &self.bytes[..count * self.message_bytes]
+    }
+}
+
+/// When each message is due, by its number.
+struct Pace {
+    start: u64,
+    rate: u64,
+}
+
+impl Pace {
+    fn new(rate: u32, start: u64) -> Self {
+        // Waking on time is the point of pacing; the kernel's usual slack is 50 µs.
+        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+        Self {
+            start,
+            rate: u64::from(rate),
+        }
+    }
+
+    /// How many are due by `now`, in all.
+    fn due(&self, now: u64) -> u64 {
+        (now.saturating_sub(self.start)) * self.rate / NANOSECONDS + 1
+    }
+
+    fn due_at(&self, number: u64) -> u64 {
+        // Rounded up, so that `due(due_at(n))` is always past n.
+        self.start + (number * NANOSECONDS).div_ceil(self.rate)
+    }
+}
+
+const CHUNK_BYTES: usize = 128 * 1024;
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
+const NANOSECONDS: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_due_exactly_when_its_time_has_come() {
+        for rate in [1, 3, 5_000, 7_777] {
+            let pace = Pace { start: 1_000, rate };
+            for number in [0, 1, 2, 10_001] {
+                let at = pace.due_at(number);
+                assert_eq!(pace.due(at), number + 1);
+                assert!(number == 0 || pace.due(at - 1) == number);
+            }
+        }
+    }
+
+    #[test]
+    fn stamps_land_at_the_start_of_each_body() {
+        let plan = Plan {
+            exchange: String::new(),
+            routing_key: "q".into(),
+            body_bytes: 100,
+            persistent: true,
+            window: None,
+            rate: None,
+            count: None,
+            stamped: true,
+        };
+        let mut chunk = Chunk::encode(&plan);
+        chunk.stamp(1, 0x0102_0304_0506_0708);
+        let mut input = wire::Input::new(0);
+        let two = chunk.first(2);
+        input.space()[..two.len()].copy_from_slice(two);
+        input.filled(two.len());
+        let mut bodies = Vec::new();
+        while let Some(frame) = input.next_frame().unwrap() {
+            if frame.kind == wire::BODY {
+                bodies.push(frame.payload[..10].to_vec());
+            }
+        }
+        assert_eq!(
+            bodies,
+            [
+                [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+                [1, 2, 3, 4, 5, 6, 7, 8, 8, 9]
+            ]
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! What a case measured, as a table for people and as one line of JSON for the comparison.
+
+use std::fmt::Write;
+
+/// The results of one case, in the order of `METRICS` when shown.
+pub struct Report {
+    case: &'static str,
+    values: Vec<(&'static str, f64)>,
+}
+
+/// A figure's key in JSON, its name in the table, its decimals.
+struct Metric(&'static str, &'static str, usize);
+
+impl Report {
+    /// No results yet.
+    pub fn new(case: &'static str) -> Self {
+        Self {
+            case,
+            values: Vec::new(),
+        }
+    }
+
+    /// Adds a figure; `key` is one of `METRICS`.
+    pub fn add(&mut self, key: &'static str, value: f64) {
+        assert!(
+            METRICS.iter().any(|metric| metric.0 == key),
+            "{key} is not in the table"
+        );
+        self.values.push((key, value));
+    }
+
+    /// Adds a figure if there is one.
+    pub fn add_some(&mut self, key: &'static str, value: Option<f64>) {
+        if let Some(value) = value {
+            self.add(key, value);
+        }
+    }
+
+    /// One flat object: the case's name and the figures by key.
+    pub fn json(&self) -> String {
+        let mut line = format!("{{\"case\":\"{}\"", self.case);
+        for (key, value) in self.values.iter().filter(|(_, value)| value.is_finite()) {
+            write!(line, ",\"{key}\":{value:.4}").expect("a string takes everything");
+        }
+        line + "}"
+    }
+
+    /// The case's name and a line for each figure.
+    pub fn table(&self) -> String {
+        let mut text = format!("{}\n", self.case);
+        for Metric(key, name, decimals) in METRICS {
+            for (_, value) in self.values.iter().filter(|(found, _)| found == key) {
+                writeln!(text, "  {name:<34}{:>14}", grouped(*value, *decimals))
+                    .expect("a string takes everything");
+            }
+        }
+        text
+    }
+}
+
+/// `12345.678` as `12,345.7`.
+fn grouped(value: f64, decimals: usize) -> String {
+    let plain = format!("{value:.decimals$}");
+    let digits = plain.find('.').unwrap_or(plain.len());
+    let mut text = String::new();
+    for (at, character) in plain.chars().enumerate() {
+        if at > 0 && at < digits && (digits - at).is_multiple_of(3) && !text.ends_with('-') {
+            text.push(',');
+        }
+        text.push(character);
+    }
+    text
+}
+
+const METRICS: &[Metric] = &[
+    Metric("in_rate", "in, msg/s", 0),
+    Metric("out_rate", "out, msg/s", 0),
+    Metric("in_mb", "in, MB/s of bodies", 1),
+    Metric("fill_rate", "fill, msg/s", 0),
+    Metric("drain_rate", "drain, msg/s", 0),
+    Metric("confirm_p50_ms", "confirm p50, ms", 3),
+    Metric("confirm_p99_ms", "confirm p99, ms", 3),
+    Metric("confirm_p999_ms", "confirm p99.9, ms", 3),
+    Metric("end_p50_ms", "end to end p50, ms", 3),
+    Metric("end_p99_ms", "end to end p99, ms", 3),
+    Metric("end_p999_ms", "end to end p99.9, ms", 3),
+    Metric("cpu_us", "broker CPU per message in, µs", 2),
+    Metric("fill_cpu_us", "broker CPU per message filled, µs", 2),
+    Metric("drain_cpu_us", "broker CPU per message drained, µs", 2),
+    Metric("peak_mb", "broker peak RSS, MB", 1),
+    Metric("idle_mb", "idle broker RSS, MB", 1),
+    Metric("idle_cpu_percent", "idle broker CPU, % of a core", 2),
+    Metric("connection_kb", "RSS per idle connection, KB", 1),
+    Metric("own_cpu_us", "generator CPU per message in, µs", 2),
+    Metric("own_cores", "generator CPU, cores", 2),
+    Metric("late_s", "drained after the end, s", 2),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_come_in_groups_of_three() {
+        let shown = [
+            (0.5, 2),
+            (123.0, 0),
+            (1234.0, 0),
+            (1_234_567.89, 1),
+            (-1234.0, 0),
+            (-123.0, 0),
+        ]
+        .map(|(value, decimals)| grouped(value, decimals));
+        assert_eq!(
+            shown,
+            ["0.50", "123", "1,234", "1,234,567.9", "-1,234", "-123"]
+        );
+    }
+}

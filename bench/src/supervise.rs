@@ -1,0 +1,25 @@
+//! Becomes another program that the kernel kills when its parent dies, however the parent dies.
+//! So a comparison stopped by Ctrl-C leaves no broker behind.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
+use crate::Result;
+use crate::process::raise_file_limit;
+
+/// Replaces this process by `command`. Returns only if that fails.
+pub fn become_child(command: &[OsString]) -> Result<()> {
+    let (program, arguments) = command.split_first().ok_or("no program given")?;
+    let parent = getppid();
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before the line above.
+    if getppid() != parent {
+        return Err("the parent is gone".into());
+    }
+    raise_file_limit();
+    let error = Command::new(program).args(arguments).exec();
+    Err(format!("{}: {error}", program.to_string_lossy()).into())
+}
