@@ -1,0 +1,331 @@
+//! What a process has one of: catalog, queues, storage, and who must be told what.
+//!
+//! A clone is another handle on the same broker.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bongsu_engine::Refused;
+use bongsu_engine::access::Users;
+use bongsu_engine::catalog::{Catalog, Owner, QueueId, SpaceId};
+use bongsu_engine::queue::{Input, LinkKey};
+use bongsu_record::Lsn;
+use bongsu_storage::{Error, Storage, Threads};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::watch;
+
+use crate::cell::QueueCell;
+use crate::checkpoint::Source;
+use crate::handle::{SessionHandle, not_found};
+
+/// Kind of the WAL notes and checkpoint sections that the catalog writes.
+pub(crate) const CATALOG_NOTE: u8 = 1;
+
+/// Everything up to here is durable.
+pub type Durable = watch::Receiver<Lsn>;
+/// Becomes true when the broker stops.
+pub type Stopping = watch::Receiver<bool>;
+/// Why publishers are held back, if they are.
+pub type Alarm = watch::Receiver<Option<Arc<str>>>;
+
+/// Bounds beyond which publishers wait. Consumers never do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of records in memory and not yet in a segment.
+    pub memory_bytes: u64,
+    /// Free room on the disk.
+    pub disk_free_bytes_min: u64,
+    /// Bytes waiting for a commit.
+    pub pending_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            memory_bytes: 256 << 20,
+            disk_free_bytes_min: 256 << 20,
+            pending_bytes: 16 << 20,
+        }
+    }
+}
+
+/// See the module's comment.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    storage: Storage,
+    /// The running threads, and what they ask for the broker's state.
+    threads: Mutex<Option<(Threads, Arc<Source>)>>,
+    limits: Limits,
+    users: Users,
+    catalog: RwLock<Catalog>,
+    /// The catalog's epoch, to be looked at without its lock.
+    route_epoch: AtomicU64,
+    cells: RwLock<HashMap<QueueId, Arc<QueueCell>>>,
+    next_owner: AtomicU64,
+    next_link: AtomicU64,
+    durable: watch::Sender<Lsn>,
+    stopping: watch::Sender<bool>,
+    alarm: watch::Sender<Option<Arc<str>>>,
+    /// As `alarm`, and for a moment while too much waits for a commit.
+    alarmed: AtomicBool,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Broker")
+    }
+}
+
+impl Broker {
+    pub(crate) fn assemble(
+        storage: Storage,
+        limits: Limits,
+        catalog: Catalog,
+        cells: HashMap<QueueId, Arc<QueueCell>>,
+    ) -> Broker {
+        let durable = watch::Sender::new(storage.durable());
+        let teller = durable.clone();
+        storage.on_durable(Box::new(move |lsn| {
+            teller.send_replace(lsn);
+        }));
+        let broker = Broker {
+            inner: Arc::new(Inner {
+                threads: Mutex::new(None),
+                limits,
+                users: Users::default(),
+                route_epoch: AtomicU64::new(catalog.epoch()),
+                catalog: RwLock::new(catalog),
+                cells: RwLock::new(cells),
+                next_owner: AtomicU64::new(1),
+                next_link: AtomicU64::new(1),
+                durable,
+                stopping: watch::Sender::new(false),
+                alarm: watch::Sender::new(None),
+                alarmed: AtomicBool::new(false),
+                storage,
+            }),
+        };
+        broker.fail_with_storage();
+        broker
+    }
+
+    /// A lane that failed takes nothing more: whoever publishes is told so, call by call,
+    /// and the log says what to do once.
+    fn fail_with_storage(&self) {
+        let alarm = self.inner.alarm.clone();
+        self.storage().on_failed(Box::new(move |error| {
+            tracing::error!("storage failed: {error}; restart the broker");
+            alarm.send_replace(Some(Arc::from(format!("storage failed: {error}"))));
+        }));
+    }
+
+    /// Starts the threads that commit and checkpoint.
+    pub fn start(&self) {
+        let source = Arc::new(Source::new(self.downgrade()));
+        let weak: std::sync::Weak<Source> = Arc::downgrade(&source);
+        let threads = self.storage().start_threads(weak);
+        *self.inner.threads.lock() = Some((threads, source));
+    }
+
+    /// A new session's hold on the broker.
+    pub fn session(&self, from_loopback: bool) -> SessionHandle {
+        let owner = self.inner.next_owner.fetch_add(1, Ordering::Relaxed);
+        SessionHandle::new(self.clone(), owner, from_loopback)
+    }
+
+    /// Tells every session to take leave. New ones are told at once.
+    pub fn stop(&self) {
+        self.inner.stopping.send_replace(true);
+    }
+
+    /// Writes a last checkpoint and seals the lane, so that the next start replays
+    /// nothing. Sessions should have ended.
+    ///
+    /// # Errors
+    /// Storage's; then the next start replays.
+    pub fn close(&self) -> Result<(), Error> {
+        *self.inner.threads.lock() = None;
+        let source = Source::new(self.downgrade());
+        self.storage().close(&source)
+    }
+
+    /// Follows the durable position.
+    pub fn durable(&self) -> Durable {
+        self.inner.durable.subscribe()
+    }
+
+    /// The durable position.
+    pub fn durable_lsn(&self) -> Lsn {
+        self.storage().durable()
+    }
+
+    /// Follows the broker's stop.
+    pub fn stopping(&self) -> Stopping {
+        self.inner.stopping.subscribe()
+    }
+
+    /// Follows the reason for which publishers are held back.
+    pub fn alarm(&self) -> Alarm {
+        self.inner.alarm.subscribe()
+    }
+
+    /// Whether publishers must wait: an alarm, or too much waits for a commit.
+    pub fn holds_publishers(&self) -> bool {
+        self.inner.alarmed.load(Ordering::Relaxed)
+            || self.storage().pressure().lane_pending_bytes > self.inner.limits.pending_bytes
+    }
+
+    /// Looks at memory and disk; to be called a few times a second.
+    pub fn watch_limits(&self) {
+        let pressure = self.storage().pressure();
+        let limits = &self.inner.limits;
+        let reason = if let Some(error) = self.storage().failed() {
+            Some(format!("storage failed: {error}"))
+        } else if pressure.pinned_bytes > limits.memory_bytes {
+            Some(format!(
+                "low on memory: {} bytes of records wait to be written, the limit is {}",
+                pressure.pinned_bytes, limits.memory_bytes
+            ))
+        } else if pressure.full || pressure.disk_free_bytes < limits.disk_free_bytes_min {
+            Some(format!(
+                "low on disk: {} bytes are free, the limit is {}",
+                pressure.disk_free_bytes, limits.disk_free_bytes_min
+            ))
+        } else {
+            None
+        };
+        let reason: Option<Arc<str>> = reason.map(Arc::from);
+        self.inner
+            .alarmed
+            .store(reason.is_some(), Ordering::Relaxed);
+        let changed = self.inner.alarm.send_if_modified(|current| {
+            let changed = current.is_some() != reason.is_some();
+            if changed {
+                current.clone_from(&reason);
+            }
+            changed
+        });
+        match (changed, &reason) {
+            (true, Some(reason)) => tracing::warn!("publishers are held back: {reason}"),
+            (true, None) => tracing::info!("publishers go on"),
+            (false, _) => {}
+        }
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.inner.storage
+    }
+
+    pub(crate) fn users(&self) -> &Users {
+        &self.inner.users
+    }
+
+    pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
+        self.inner.catalog.read()
+    }
+
+    pub(crate) fn catalog_mut(&self) -> RwLockWriteGuard<'_, Catalog> {
+        self.inner.catalog.write()
+    }
+
+    pub(crate) fn space(&self, name: &str) -> Result<SpaceId, Refused> {
+        self.catalog().space(name)
+    }
+
+    pub(crate) fn route_epoch(&self) -> u64 {
+        self.inner.route_epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_route_epoch(&self, epoch: u64) {
+        self.inner.route_epoch.store(epoch, Ordering::Release);
+    }
+
+    /// The queue of that name, if this session may use it.
+    pub(crate) fn queue(
+        &self,
+        space: SpaceId,
+        name: &str,
+        owner: u64,
+    ) -> Result<Arc<QueueCell>, Refused> {
+        let id = self.catalog().find_queue(space, Owner(owner), name)?.0;
+        self.cell(id).ok_or_else(|| not_found(name))
+    }
+
+    pub(crate) fn cell(&self, id: QueueId) -> Option<Arc<QueueCell>> {
+        self.inner.cells.read().get(&id).cloned()
+    }
+
+    /// The queues of a route, in its order.
+    pub(crate) fn cells(&self, ids: &[QueueId]) -> Arc<[Arc<QueueCell>]> {
+        let cells = self.inner.cells.read();
+        ids.iter().filter_map(|id| cells.get(id).cloned()).collect()
+    }
+
+    pub(crate) fn put_cell(&self, cell: Arc<QueueCell>) {
+        self.inner.cells.write().insert(cell.id, cell);
+    }
+
+    pub(crate) fn take_cell(&self, id: QueueId) -> Option<Arc<QueueCell>> {
+        self.inner.cells.write().remove(&id)
+    }
+
+    /// All queues, ascending by id: an order of effects must not come from hashing.
+    pub(crate) fn all_cells(&self) -> Vec<Arc<QueueCell>> {
+        let mut cells: Vec<_> = self.inner.cells.read().values().cloned().collect();
+        cells.sort_unstable_by_key(|cell| cell.id);
+        cells
+    }
+
+    pub(crate) fn next_link_key(&self) -> LinkKey {
+        LinkKey(self.inner.next_link.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Random bits for a name that nobody guesses.
+    pub(crate) fn token(&self) -> u128 {
+        let bits = || u128::from(RandomState::new().build_hasher().finish());
+        (bits() << 64) | bits()
+    }
+
+    /// Tells queues that links they were refused for may be asked again.
+    pub(crate) fn resume(&self, refused: Vec<(Arc<QueueCell>, LinkKey)>) {
+        for (cell, key) in refused {
+            let input = Input::Resume { key };
+            let resumed = cell.handle(&mut cell.lock(), input, None, self.storage());
+            self.noted(resumed);
+        }
+    }
+
+    /// A settle or mark that could not be recorded costs a redelivery, not a record.
+    pub(crate) fn noted(&self, recorded: Result<Option<Lsn>, Error>) {
+        if let Err(error) = recorded {
+            self.report(&error);
+        }
+    }
+
+    pub(crate) fn report(&self, error: &Error) {
+        // A lane that failed is reported once, where it fails.
+        if self.storage().failed().is_none() {
+            tracing::error!("{error}");
+        }
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakBroker {
+        WeakBroker(Arc::downgrade(&self.inner))
+    }
+}
+
+/// A handle that does not keep the broker alive.
+pub(crate) struct WeakBroker(std::sync::Weak<Inner>);
+
+impl WeakBroker {
+    pub(crate) fn upgrade(&self) -> Option<Broker> {
+        self.0.upgrade().map(|inner| Broker { inner })
+    }
+}

@@ -1,0 +1,242 @@
+//! Calls that change what exists: the catalog decides, then queues are made or dropped and
+//! the durable changes recorded as one group, all under the catalog's lock.
+
+use std::sync::Arc;
+
+use bongsu_engine::Refused;
+use bongsu_engine::catalog::{Answer, Catalog, Effect, Input, Owner, QueueId};
+use bongsu_engine::queue::Queue;
+use bongsu_engine::refused::{Kind, Permission};
+use bongsu_engine::session::{Binding, Call, Destination, Reply};
+use bongsu_record::Lsn;
+use bongsu_storage::EntryRef;
+
+use crate::broker::{Broker, CATALOG_NOTE};
+use crate::cell::QueueCell;
+use crate::handle::{Executed, SessionHandle, not_found, refused};
+use crate::outbox::Item;
+
+impl SessionHandle {
+    pub(crate) fn change(&mut self, call: Call) -> Result<Executed, Refused> {
+        let space = self.in_space()?;
+        let owner = Owner(self.owner);
+        let input = match call {
+            Call::DeclareExchange(declare) => {
+                if !declare.passive {
+                    self.allowed(Permission::Configure, Kind::Exchange, &declare.name)?;
+                }
+                Input::DeclareExchange { space, declare }
+            }
+            Call::DeleteExchange { name, if_unused } => {
+                self.allowed(Permission::Configure, Kind::Exchange, &name)?;
+                Input::DeleteExchange {
+                    space,
+                    name,
+                    if_unused,
+                }
+            }
+            Call::Bind(binding) => {
+                self.may_bind(&binding)?;
+                Input::Bind {
+                    space,
+                    owner,
+                    binding,
+                }
+            }
+            Call::Unbind(binding) => {
+                self.may_bind(&binding)?;
+                Input::Unbind {
+                    space,
+                    owner,
+                    binding,
+                }
+            }
+            Call::DeclareQueue(declare) => {
+                if !declare.passive {
+                    self.allowed(Permission::Configure, Kind::Queue, &declare.name)?;
+                }
+                Input::DeclareQueue {
+                    space,
+                    owner,
+                    declare,
+                    token: self.broker.token(),
+                }
+            }
+            Call::DeleteQueue {
+                name,
+                if_unused,
+                if_empty,
+            } => {
+                self.allowed(Permission::Configure, Kind::Queue, &name)?;
+                return self.delete_queue(&name, if_unused, if_empty);
+            }
+            other => unreachable!("execute() handles {other:?} itself"),
+        };
+        let (answer, lsn) = self.broker.change(input)?;
+        let reply = match answer {
+            Answer::Queue { id, name, .. } => {
+                let cell = self.broker.cell(id).ok_or_else(|| not_found(&name))?;
+                let state = cell.lock();
+                Reply::Queue {
+                    name,
+                    ready: state.machine.cursor().ready(),
+                    links: state.machine.links().count(),
+                }
+            }
+            Answer::Done | Answer::Deleted { .. } => Reply::Done,
+        };
+        Ok(answered(lsn, reply))
+    }
+
+    fn may_bind(&self, binding: &Binding) -> Result<(), Refused> {
+        match &binding.destination {
+            Destination::Queue(name) => self.allowed(Permission::Write, Kind::Queue, name)?,
+            Destination::Exchange(name) => self.allowed(Permission::Write, Kind::Exchange, name)?,
+        }
+        self.allowed(Permission::Read, Kind::Exchange, &binding.source)
+    }
+
+    fn delete_queue(
+        &self,
+        name: &str,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<Executed, Refused> {
+        let space = self.in_space()?;
+        let mut count = 0;
+        let (_, lsn) = self.broker.change_with(|catalog| {
+            let id = catalog.router().queue(space, name);
+            let (links, ready) = id.map(|id| self.broker.counts(id)).unwrap_or_default();
+            count = ready;
+            Input::DeleteQueue {
+                space,
+                owner: Owner(self.owner),
+                name: name.to_owned(),
+                if_unused,
+                if_empty,
+                links,
+                ready,
+            }
+        })?;
+        Ok(answered(lsn, Reply::Count(count)))
+    }
+}
+
+fn answered(lsn: Option<Lsn>, reply: Reply) -> Executed {
+    match lsn {
+        Some(lsn) => Executed::Durable(lsn, reply),
+        None => Executed::Now(reply),
+    }
+}
+
+impl Broker {
+    /// Lets the catalog decide and acts on it. The position is that of the durable changes.
+    pub(crate) fn change(&self, input: Input) -> Result<(Answer, Option<Lsn>), Refused> {
+        self.change_with(|_| input)
+    }
+
+    /// As [`Broker::change`], for an input that depends on what is, under the lock.
+    pub(crate) fn change_with(
+        &self,
+        input: impl FnOnce(&Catalog) -> Input,
+    ) -> Result<(Answer, Option<Lsn>), Refused> {
+        let mut catalog = self.catalog_mut();
+        let input = input(&catalog);
+        let mut effects = Vec::new();
+        let answer = catalog.handle(input, &mut effects)?;
+        self.set_route_epoch(catalog.epoch());
+        let mut notes = Vec::new();
+        let mut dropped = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Durable(change) => notes.push(change.encode()),
+                Effect::Transient(_) => {}
+                Effect::CreateQueue { id, queue, .. } => {
+                    let log = self.storage().create_log(id.log(), durability(queue.log));
+                    self.put_cell(QueueCell::new(id, log, queue.auto_delete, Queue::new()));
+                }
+                Effect::DropQueue { id } => dropped.extend(self.take_cell(id)),
+            }
+        }
+        let entries: Vec<EntryRef<'_>> = notes
+            .iter()
+            .map(|bytes| EntryRef::Note {
+                kind: CATALOG_NOTE,
+                id: 0,
+                bytes,
+            })
+            .collect();
+        let lsn = match entries.is_empty() {
+            true => Ok(None),
+            false => self.storage().record(&entries).map(Some),
+        };
+        drop(catalog);
+        for cell in dropped {
+            self.drop_cell(&cell);
+        }
+        // If the record failed, what was decided stands until a restart, and the client is
+        // told that it is not safe: the lane takes nothing more, or its buffer is full.
+        let lsn = lsn.map_err(|error| refused(&error))?;
+        if lsn.is_some() {
+            self.storage().hurry();
+        }
+        Ok((answer, lsn))
+    }
+
+    /// Consumers and ready records of a queue.
+    fn counts(&self, id: QueueId) -> (u32, u64) {
+        let Some(cell) = self.cell(id) else {
+            return (0, 0);
+        };
+        let state = cell.lock();
+        let machine = &state.machine;
+        (machine.links().count(), machine.cursor().ready())
+    }
+
+    /// A consumer of this queue went; an auto-delete queue goes with its last one.
+    pub(crate) fn link_closed(&self, cell: &QueueCell) {
+        if !cell.auto_delete {
+            return;
+        }
+        let closed = self.change_with(|_| Input::LinkClosed {
+            queue: cell.id,
+            links: self.counts(cell.id).0,
+        });
+        self.noted_change(closed.map(|_| ()));
+    }
+
+    /// A session ended: its exclusive queues go.
+    pub(crate) fn session_closed(&self, owner: u64) {
+        let owner = Owner(owner);
+        let closed = self.change(Input::SessionClosed { owner });
+        self.noted_change(closed.map(|_| ()));
+    }
+
+    fn noted_change(&self, closed: Result<(), Refused>) {
+        if let Err(Refused::Storage { cause }) = closed {
+            tracing::error!("a queue's end could not be recorded: {cause}");
+        }
+    }
+
+    /// Tells the links of a deleted queue, and gives its storage back.
+    fn drop_cell(&self, cell: &Arc<QueueCell>) {
+        let mut state = cell.lock();
+        state.gone = true;
+        for target in std::mem::take(&mut state.targets).into_values() {
+            target.outbox.push(Item::Closed(target.link));
+        }
+        drop(state);
+        self.storage().remove_log(cell.id.log());
+    }
+}
+
+/// The same three words in the catalog's records and in storage.
+pub(crate) fn durability(log: bongsu_engine::catalog::LogDurability) -> bongsu_storage::Durability {
+    use bongsu_engine::catalog::LogDurability;
+    use bongsu_storage::Durability;
+    match log {
+        LogDurability::Fsync => Durability::Fsync,
+        LogDurability::Os => Durability::Os,
+        LogDurability::Memory => Durability::Memory,
+    }
+}

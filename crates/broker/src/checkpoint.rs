@@ -1,0 +1,67 @@
+//! What a start needs, handed to storage's checkpointer: the catalog, and each recorded
+//! queue's cursor beside its log, each under its own lock. Fuzzy across queues, exact for
+//! each: replay applies to a queue what came after its own section.
+
+use bongsu_record::{LogId, Offset};
+use bongsu_storage::{CheckpointSource, SectionWriter};
+use std::convert::Infallible;
+use std::ops::Range;
+
+use bongsu_engine::catalog::QueueId;
+
+use crate::broker::{CATALOG_NOTE, WeakBroker};
+
+/// Answers the checkpointer as long as the broker lives.
+pub(crate) struct Source {
+    broker: WeakBroker,
+}
+
+impl Source {
+    pub(crate) fn new(broker: WeakBroker) -> Source {
+        Source { broker }
+    }
+}
+
+impl CheckpointSource for Source {
+    fn alive(&self, log: LogId, records: Range<Offset>) -> bool {
+        let Some(broker) = self.broker.upgrade() else {
+            return true;
+        };
+        match broker.cell(QueueId(log.0)) {
+            Some(cell) => cell.lock().machine.cursor().is_owed(records),
+            None => false,
+        }
+    }
+
+    fn sections(&self, out: &mut SectionWriter<'_>) {
+        let Some(broker) = self.broker.upgrade() else {
+            return;
+        };
+        // Queues first: the catalog's section must not know a queue whose log's section
+        // was written before the queue existed. A queue that comes in between is in the
+        // catalog's section or in the replayed notes, and its log in the replayed entries.
+        let mut state = Vec::new();
+        let cells = {
+            let catalog = broker.catalog();
+            state.extend_from_slice(&broker.storage().position().0.to_be_bytes());
+            let Ok(()) = catalog.snapshot(|lines| {
+                state.extend_from_slice(lines);
+                Ok::<(), Infallible>(())
+            });
+            out.put(CATALOG_NOTE, 0, &state);
+            broker.all_cells()
+        };
+        for cell in cells {
+            if !cell.is_recorded() {
+                continue;
+            }
+            let locked = cell.lock();
+            if locked.gone {
+                continue;
+            }
+            state.clear();
+            locked.machine.cursor().encode(&mut state);
+            out.put_log(&cell.log, broker.storage().position(), &state);
+        }
+    }
+}

@@ -1,0 +1,637 @@
+//! One session's hold on the broker: executes its calls, keeps its links, hands it what
+//! its queues lent it. Dropping it gives everything back.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bongsu_engine::Refused;
+use bongsu_engine::access::UserId;
+use bongsu_engine::queue::{Input, Link, LinkKey};
+use bongsu_engine::refused::{Kind, Permission};
+use bongsu_engine::router::SpaceId;
+use bongsu_engine::session::{Call, Consume, Delivery, LinkId, Now, Outcome, PoolId, Reply};
+use bongsu_record::{LogId, Lsn, Offset};
+use bongsu_storage::{Error, Stored};
+
+use crate::broker::Broker;
+use crate::cell::QueueCell;
+use crate::outbox::{Item, Lease, Outbox, Pool, Target};
+use crate::publish::RouteCache;
+
+/// See the module's comment.
+#[derive(Debug)]
+pub struct SessionHandle {
+    pub(crate) broker: Broker,
+    /// Its number, of this process only: owner of its exclusive queues.
+    pub(crate) owner: u64,
+    from_loopback: bool,
+    user: Option<UserId>,
+    pub(crate) space: Option<SpaceId>,
+    outbox: Arc<Outbox>,
+    links: HashMap<LinkId, LinkState>,
+    pools: HashMap<PoolId, Arc<Pool>>,
+    /// Swapped out of the outbox and not yet encoded.
+    pending: VecDeque<Item>,
+    /// What was read last, and from whose log.
+    stored: Vec<Stored>,
+    stored_of: Option<LogId>,
+    pub(crate) routes: RouteCache,
+    publishes: bool,
+}
+
+#[derive(Debug)]
+struct LinkState {
+    cell: Arc<QueueCell>,
+    key: LinkKey,
+    target: Arc<Target>,
+    auto_settle: bool,
+    /// Served by the queue, not only by gets.
+    consumes: bool,
+}
+
+/// How a call went.
+#[derive(Debug)]
+pub enum Executed {
+    /// Answer now.
+    Now(Reply),
+    /// Answer once this position is durable.
+    Durable(Lsn, Reply),
+}
+
+/// What there is to hand to the session.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Nothing.
+    Nothing,
+    /// The deliveries put into the buffer.
+    Deliver,
+    /// A link was closed by the broker.
+    Closed(LinkId),
+    /// Records are on the disk: run the job where blocking is allowed, then
+    /// [`SessionHandle::have_read`].
+    Read(ReadJob),
+}
+
+/// Reads records of one queue from the disk.
+#[derive(Debug)]
+pub struct ReadJob {
+    cell: Arc<QueueCell>,
+    from: Offset,
+    bytes_max: usize,
+}
+
+/// What a [`ReadJob`] found.
+#[derive(Debug)]
+pub struct HaveRead {
+    cell: Arc<QueueCell>,
+    result: Result<Vec<Stored>, Error>,
+}
+
+impl ReadJob {
+    /// Blocks.
+    pub fn run(self) -> HaveRead {
+        let mut stored = Vec::new();
+        let result = self.cell.log.fetch(self.from, self.bytes_max, &mut stored);
+        HaveRead {
+            cell: self.cell,
+            result: result.map(|()| stored),
+        }
+    }
+}
+
+impl SessionHandle {
+    pub(crate) fn new(broker: Broker, owner: u64, from_loopback: bool) -> SessionHandle {
+        SessionHandle {
+            broker,
+            owner,
+            from_loopback,
+            user: None,
+            space: None,
+            outbox: Arc::default(),
+            links: HashMap::new(),
+            pools: HashMap::new(),
+            pending: VecDeque::new(),
+            stored: Vec::new(),
+            stored_of: None,
+            routes: RouteCache::default(),
+            publishes: false,
+        }
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// Whether this session has published anything: only such are held back.
+    pub fn publishes(&self) -> bool {
+        self.publishes
+    }
+
+    /// Returns once something was put into the outbox.
+    pub async fn woken(&self) {
+        self.outbox.woken.notified().await;
+    }
+
+    /// Whether deliveries wait that [`SessionHandle::prepare`] has not handed out.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Executes one call.
+    pub fn execute(&mut self, call: Call, now: Now) -> Executed {
+        let result = match call {
+            Call::Publish(publish) => {
+                self.publishes = true;
+                self.publish(&publish, now)
+            }
+            Call::Settle {
+                link,
+                ranges,
+                outcome,
+            } => {
+                self.settle(link, &ranges, outcome);
+                Ok(Executed::Now(Reply::Done))
+            }
+            Call::Login { user, password } => self.login(&user, &password),
+            Call::OpenSpace { space } => self.open_space(&space),
+            Call::Consume(consume) => self.consume(&consume),
+            Call::CloseLink { link, release } => {
+                self.close_link(link, release);
+                Ok(Executed::Now(Reply::Done))
+            }
+            Call::SetPool { pool, credit } => {
+                let refused = self.pools.entry(pool).or_default().set_credit(credit);
+                self.broker.resume(refused);
+                Ok(Executed::Now(Reply::Done))
+            }
+            Call::Get {
+                link,
+                queue,
+                auto_settle,
+            } => self.get(link, &queue, auto_settle),
+            Call::PurgeQueue { name } => self.purge(&name),
+            change => self.change(change),
+        };
+        result.unwrap_or_else(|refused| Executed::Now(Reply::Refused(refused)))
+    }
+
+    fn login(&mut self, user: &str, password: &str) -> Result<Executed, Refused> {
+        let users = self.broker.users();
+        self.user = Some(users.login(user, password, self.from_loopback)?);
+        Ok(Executed::Now(Reply::Done))
+    }
+
+    fn open_space(&mut self, space: &str) -> Result<Executed, Refused> {
+        self.space = Some(self.broker.space(space)?);
+        Ok(Executed::Now(Reply::Done))
+    }
+
+    /// The space the session works in.
+    pub(crate) fn in_space(&self) -> Result<SpaceId, Refused> {
+        self.space.ok_or_else(|| Refused::NotFound {
+            kind: Kind::Space,
+            name: String::new(),
+        })
+    }
+
+    pub(crate) fn allowed(
+        &self,
+        permission: Permission,
+        kind: Kind,
+        name: &str,
+    ) -> Result<(), Refused> {
+        let space = self.in_space()?;
+        let user = self.user.as_ref().ok_or_else(|| Refused::Login {
+            user: String::new(),
+        })?;
+        let users = self.broker.users();
+        users.check(*user, permission, space, kind, name)
+    }
+
+    fn consume(&mut self, consume: &Consume) -> Result<Executed, Refused> {
+        let cell = self.readable(&consume.queue)?;
+        let link = Link {
+            credit: consume.credit,
+            priority: priority(consume)?,
+            exclusive: consume.exclusive,
+        };
+        let pool = consume
+            .pool
+            .map(|pool| Arc::clone(self.pools.entry(pool).or_default()));
+        let target = Arc::new(Target {
+            outbox: self.outbox.clone(),
+            link: consume.link,
+            pool,
+            pooled: AtomicU64::new(0),
+        });
+        let key = self.broker.next_link_key();
+        let mut state = cell.lock();
+        if state.gone {
+            return Err(not_found(&consume.queue));
+        }
+        if !state.machine.links().admits(consume.exclusive) {
+            return Err(Refused::ExclusiveConsumer {
+                queue: consume.queue.clone(),
+            });
+        }
+        state.targets.insert(key, target.clone());
+        // Deliveries pushed from here on reach the client behind the reply: the driver
+        // takes them only after it has answered this call.
+        let storage = self.broker.storage();
+        let attached = cell.handle(&mut state, Input::Attach { key, link }, None, storage);
+        drop(state);
+        self.broker.noted(attached);
+        self.links.insert(
+            consume.link,
+            LinkState {
+                cell,
+                key,
+                target,
+                auto_settle: consume.auto_settle,
+                consumes: true,
+            },
+        );
+        Ok(Executed::Now(Reply::Done))
+    }
+
+    fn close_link(&mut self, link: LinkId, release: bool) {
+        let state = match release {
+            true => self.links.remove(&link),
+            false => None,
+        };
+        let Some(state) = state.as_ref().or_else(|| self.links.get(&link)) else {
+            return;
+        };
+        let (cell, key, target) = (state.cell.clone(), state.key, state.target.clone());
+        let consumes = state.consumes;
+        // What was lent and not yet encoded goes back now: a client that cancelled must
+        // get nothing more, nor hold what it never saw.
+        let unsent = self.take_unsent(link);
+        let mut locked = cell.lock();
+        // Without its target the link is refused by the gate, so nothing returned here
+        // goes to it again.
+        locked.targets.remove(&key);
+        let storage = self.broker.storage();
+        if !release {
+            let settle = Input::Settle {
+                key,
+                ranges: &unsent,
+                outcome: Outcome::Release,
+            };
+            let released = cell.handle(&mut locked, settle, None, storage);
+            self.broker.noted(released);
+        }
+        let detached = cell.handle(&mut locked, Input::Detach { key, release }, None, storage);
+        self.broker.noted(detached);
+        let gone = locked.gone;
+        drop(locked);
+        let unsent_count = unsent.iter().map(|range| range.end.0 - range.start.0).sum();
+        let refused = target.ended(if release { u64::MAX } else { unsent_count });
+        self.broker.resume(refused);
+        if let Some(state) = self.links.get_mut(&link) {
+            state.consumes = false;
+        }
+        if consumes && !gone {
+            self.broker.link_closed(&cell);
+        }
+    }
+
+    /// Takes the link's leases that were not encoded out of outbox and pending.
+    fn take_unsent(&mut self, link: LinkId) -> Vec<Range<Offset>> {
+        self.outbox.take_all(&mut self.pending);
+        let mut unsent = Vec::new();
+        self.pending.retain(|item| match item {
+            Item::Lease(lease) if lease.link == link => {
+                unsent.push(lease.records.clone());
+                false
+            }
+            _ => true,
+        });
+        let count = unsent.iter().map(|range| range.end.0 - range.start.0).sum();
+        let refused = self.outbox.written(count);
+        self.broker.resume(refused);
+        unsent
+    }
+
+    fn settle(&mut self, link: LinkId, ranges: &[Range<Offset>], outcome: Outcome) {
+        let Some(state) = self.links.get(&link) else {
+            return;
+        };
+        let count = ranges.iter().map(|range| range.end.0 - range.start.0).sum();
+        let input = Input::Settle {
+            key: state.key,
+            ranges,
+            outcome,
+        };
+        let cell = &state.cell;
+        let settled = cell.handle(&mut cell.lock(), input, None, self.broker.storage());
+        let refused = state.target.ended(count);
+        self.broker.noted(settled);
+        self.broker.resume(refused);
+    }
+
+    fn purge(&mut self, name: &str) -> Result<Executed, Refused> {
+        let cell = self.readable(name)?;
+        let mut state = cell.lock();
+        let count = state.machine.cursor().ready();
+        let storage = self.broker.storage();
+        let purged = cell.handle(&mut state, Input::Purge, None, storage);
+        drop(state);
+        match purged {
+            // A purge that came back after a crash would surprise: its answer waits.
+            Ok(Some(lsn)) => {
+                storage.hurry();
+                Ok(Executed::Durable(lsn, Reply::Count(count)))
+            }
+            Ok(None) => Ok(Executed::Now(Reply::Count(count))),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    fn get(&mut self, link: LinkId, queue: &str, auto_settle: bool) -> Result<Executed, Refused> {
+        let cell = self.readable(queue)?;
+        let broker = &self.broker;
+        let outbox = &self.outbox;
+        let state = self.links.entry(link).or_insert_with(|| LinkState {
+            cell: cell.clone(),
+            key: broker.next_link_key(),
+            target: Arc::new(Target {
+                outbox: outbox.clone(),
+                link,
+                pool: None,
+                pooled: AtomicU64::new(0),
+            }),
+            auto_settle: false,
+            consumes: false,
+        });
+        // The queue may have been deleted and declared again under its old name.
+        if state.cell.id != cell.id {
+            state.cell = cell.clone();
+        }
+        let key = state.key;
+        let (leased, left) = {
+            let mut locked = cell.lock();
+            let leased = cell.get(&mut locked, key, self.broker.storage());
+            (leased, locked.machine.cursor().ready())
+        };
+        let Some((records, attempt)) = leased else {
+            return Ok(Executed::Now(Reply::Got(None)));
+        };
+        let mut stored = Vec::new();
+        // One record for one client that asked: a read from the disk may block here.
+        if !cell.log.read(records.start, 1, &mut stored) {
+            stored.clear();
+            cell.log
+                .fetch(records.start, 1, &mut stored)
+                .map_err(|error| {
+                    self.settle(link, &[records.clone()], Outcome::Release);
+                    refused(&error)
+                })?;
+        }
+        let Some(found) = stored.first().filter(|found| found.base <= records.start) else {
+            self.settle(link, &[records], Outcome::Accept);
+            return Ok(Executed::Now(Reply::Got(None)));
+        };
+        let delivery = Delivery {
+            link,
+            batch: found.batch.clone(),
+            base: found.base,
+            records: records.clone(),
+            redelivered: attempt > 1,
+        };
+        if auto_settle {
+            self.settle(link, &[records], Outcome::Accept);
+        }
+        Ok(Executed::Now(Reply::Got(Some((delivery, left)))))
+    }
+
+    fn readable(&self, queue: &str) -> Result<Arc<QueueCell>, Refused> {
+        self.allowed(Permission::Read, Kind::Queue, queue)?;
+        self.broker.queue(self.in_space()?, queue, self.owner)
+    }
+
+    /// Puts what waits into `deliveries`, up to about `bytes_max`.
+    pub fn prepare(&mut self, deliveries: &mut Vec<Delivery>, bytes_max: usize) -> Prepared {
+        // Looks, on any wake-up, whether a link was refused for room that is there by now.
+        let refused = self.outbox.written(0);
+        self.broker.resume(refused);
+        self.outbox.take_all(&mut self.pending);
+        let mut room = bytes_max;
+        while room > 0 {
+            let Some(item) = self.pending.pop_front() else {
+                break;
+            };
+            match item {
+                Item::Closed(link) if deliveries.is_empty() => {
+                    self.links.remove(&link);
+                    return Prepared::Closed(link);
+                }
+                Item::Lease(lease) if lease.at_hand.is_some() => {
+                    self.deliver_at_hand(lease, deliveries, &mut room);
+                }
+                Item::Lease(lease) => match self.deliver_read(lease, deliveries, &mut room) {
+                    None => {}
+                    Some(_) if !deliveries.is_empty() => break,
+                    Some(job) => return Prepared::Read(job),
+                },
+                closed @ Item::Closed(_) => {
+                    self.pending.push_front(closed);
+                    break;
+                }
+            }
+        }
+        match deliveries.is_empty() {
+            true => Prepared::Nothing,
+            false => Prepared::Deliver,
+        }
+    }
+
+    fn deliver_at_hand(&mut self, lease: Lease, deliveries: &mut Vec<Delivery>, room: &mut usize) {
+        let Some((base, batch)) = lease.at_hand else {
+            return;
+        };
+        let (part, rest) = fitting(&lease.records, &batch, *room);
+        *room = room.saturating_sub(bytes_of(&part, &batch));
+        if !rest.is_empty() {
+            self.pending.push_front(Item::Lease(Lease {
+                link: lease.link,
+                cell: lease.cell,
+                records: rest,
+                redelivered: lease.redelivered,
+                at_hand: Some((base, batch.clone())),
+            }));
+        }
+        deliveries.push(Delivery {
+            link: lease.link,
+            batch,
+            base,
+            records: part,
+            redelivered: lease.redelivered,
+        });
+    }
+
+    /// Delivers from the log's memory; a job if the records are on the disk. The lease,
+    /// or its rest, is put back in front.
+    fn deliver_read(
+        &mut self,
+        mut lease: Lease,
+        deliveries: &mut Vec<Delivery>,
+        room: &mut usize,
+    ) -> Option<ReadJob> {
+        let from = lease.records.start;
+        let have_read = self.stored_of.take() == Some(lease.cell.log.id());
+        if !have_read {
+            self.stored.clear();
+        }
+        if !have_read && !lease.cell.log.read(from, *room, &mut self.stored) {
+            let job = ReadJob {
+                cell: lease.cell.clone(),
+                from,
+                bytes_max: *room,
+            };
+            self.pending.push_front(Item::Lease(lease));
+            return Some(job);
+        }
+        self.deliver_stored(&mut lease, deliveries, room);
+        if !lease.records.is_empty() {
+            self.pending.push_front(Item::Lease(lease));
+        }
+        None
+    }
+
+    fn deliver_stored(
+        &mut self,
+        lease: &mut Lease,
+        deliveries: &mut Vec<Delivery>,
+        room: &mut usize,
+    ) {
+        let first = self.stored.first().map(|stored| stored.base);
+        if first.is_none_or(|base| base > lease.records.start) {
+            // A leased record is in its log until its holder settles it; unless the queue
+            // is gone, and then nobody misses it.
+            let end = lease.records.end;
+            lease.records.start = first.map_or(end, |base| base.min(end));
+        }
+        for stored in self.stored.drain(..) {
+            let end = stored.base.plus(u64::from(stored.batch.record_count()));
+            let start = lease.records.start.max(stored.base);
+            let wanted = start..end.min(lease.records.end);
+            if wanted.start >= wanted.end || *room == 0 {
+                continue;
+            }
+            let (part, _) = fitting(&wanted, &stored.batch, *room);
+            *room = room.saturating_sub(bytes_of(&part, &stored.batch));
+            lease.records.start = part.end;
+            deliveries.push(Delivery {
+                link: lease.link,
+                batch: stored.batch,
+                base: stored.base,
+                records: part,
+                redelivered: lease.redelivered,
+            });
+        }
+    }
+
+    /// Takes what a job read. Records that cannot be read close their link: skipping them
+    /// would be a silent loss.
+    pub fn have_read(&mut self, read: HaveRead) {
+        match read.result {
+            Ok(stored) => {
+                self.stored = stored;
+                self.stored_of = Some(read.cell.log.id());
+            }
+            Err(error) => {
+                self.broker.report(&error);
+                let failed: Vec<LinkId> = self
+                    .links
+                    .iter()
+                    .filter(|(_, state)| state.cell.id == read.cell.id)
+                    .map(|(link, _)| *link)
+                    .collect();
+                for link in failed {
+                    self.close_link(link, true);
+                    self.pending.push_front(Item::Closed(link));
+                }
+            }
+        }
+    }
+
+    /// The session has encoded these: settles those of links that settle themselves, and
+    /// lets queues lend more.
+    pub fn delivered(&mut self, deliveries: &[Delivery]) {
+        let mut ranges: Vec<Range<Offset>> = Vec::new();
+        let mut count = 0;
+        let mut at = 0;
+        while let Some(first) = deliveries.get(at) {
+            ranges.clear();
+            while let Some(next) = deliveries.get(at).filter(|d| d.link == first.link) {
+                count += next.records.end.0 - next.records.start.0;
+                match ranges.last_mut() {
+                    Some(last) if last.end == next.records.start => last.end = next.records.end,
+                    _ => ranges.push(next.records.clone()),
+                }
+                at += 1;
+            }
+            if self.links.get(&first.link).is_some_and(|s| s.auto_settle) {
+                self.settle(first.link, &ranges, Outcome::Accept);
+            }
+        }
+        let refused = self.outbox.written(count);
+        self.broker.resume(refused);
+    }
+}
+
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for link in links {
+            self.close_link(link, true);
+        }
+        self.broker.session_closed(self.owner);
+    }
+}
+
+/// Cuts `records` of `batch` where about `room` bytes are reached; at least one record.
+fn fitting(
+    records: &Range<Offset>,
+    batch: &bongsu_record::Batch,
+    room: usize,
+) -> (Range<Offset>, Range<Offset>) {
+    let each = (batch.len() / batch.record_count() as usize).max(1);
+    let most = (room / each).max(1) as u64;
+    let end = records.end.min(records.start.plus(most));
+    (records.start..end, end..records.end)
+}
+
+fn bytes_of(records: &Range<Offset>, batch: &bongsu_record::Batch) -> usize {
+    let each = batch.len() / batch.record_count() as usize;
+    each * (records.end.0 - records.start.0) as usize
+}
+
+fn priority(consume: &Consume) -> Result<i32, Refused> {
+    let Some(value) = consume.arguments.get("x-priority") else {
+        return Ok(0);
+    };
+    let int = value.as_int().and_then(|int| i32::try_from(int).ok());
+    int.ok_or_else(|| Refused::InvalidArgument {
+        argument: "x-priority".to_owned(),
+        value: format!("{value:?}"),
+        accepted: "a signed integer of 32 bits",
+    })
+}
+
+pub(crate) fn not_found(queue: &str) -> Refused {
+    Refused::NotFound {
+        kind: Kind::Queue,
+        name: queue.to_owned(),
+    }
+}
+
+pub(crate) fn refused(error: &Error) -> Refused {
+    Refused::Storage {
+        cause: error.to_string(),
+    }
+}

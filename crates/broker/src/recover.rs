@@ -1,0 +1,206 @@
+//! A start: takes over what the last owner of the data directory left.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use bongsu_engine::catalog::{Catalog, Change, LogDurability, Settings};
+use bongsu_engine::queue::{AckCursor, Queue};
+use bongsu_record::{LogId, Lsn};
+use bongsu_storage::disk::Disk;
+use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, Storage};
+
+use crate::broker::{Broker, CATALOG_NOTE, Limits};
+use crate::cell::QueueCell;
+use crate::change::durability;
+
+/// What a start found.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// Storage's account.
+    pub storage: Report,
+    /// Queues that were there.
+    pub queue_count: usize,
+    /// Records in them, ready.
+    pub record_count: u64,
+}
+
+/// A queue while the WAL is replayed.
+struct Replayed {
+    log: Arc<Log>,
+    cursor: AckCursor,
+    /// Entries at or below are in the cursor already.
+    applied: Lsn,
+}
+
+impl Broker {
+    /// Opens the data directory and takes over what is in it. [`Broker::start`] next.
+    ///
+    /// # Errors
+    /// Storage's, naming file and position; nothing was changed or skipped.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        limits: Limits,
+    ) -> Result<(Broker, Recovered), Error> {
+        let settings = Settings {
+            durability: match options.durability {
+                Durability::Fsync => LogDurability::Fsync,
+                Durability::Os => LogDurability::Os,
+                Durability::Memory => LogDurability::Memory,
+            },
+            hash_seed: RandomState::new().build_hasher().finish(),
+        };
+        let (storage, mut recovery) = Storage::open(disk, options)?;
+        let (mut catalog, catalog_applied) = restored_catalog(&recovery, settings)?;
+        let mut queues = restored_queues(&recovery)?;
+        let mut failed = None;
+        recovery.replay(&mut |lsn, entry| {
+            let applied = match entry {
+                Entry::Note { kind, bytes, .. } if *kind == CATALOG_NOTE => {
+                    if lsn <= catalog_applied {
+                        return;
+                    }
+                    replay_change(bytes, lsn, &mut catalog, &mut queues, &storage)
+                }
+                other => {
+                    replay_entry(lsn, other, &mut queues);
+                    Ok(())
+                }
+            };
+            failed = failed.take().or(applied.err());
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let report = recovery.finish()?;
+        catalog.replayed();
+        let mut cells = HashMap::new();
+        let mut record_count = 0;
+        for (id, _, definition) in catalog.queues() {
+            let replayed = queues.remove(&id.log());
+            let (log, mut cursor) = match replayed {
+                Some(replayed) => (replayed.log, replayed.cursor),
+                None => {
+                    let log = storage.create_log(id.log(), durability(definition.log));
+                    (log, AckCursor::default())
+                }
+            };
+            cursor.replay_end();
+            record_count += cursor.ready();
+            let machine = Queue::restored(cursor);
+            let cell = QueueCell::new(id, log, definition.auto_delete, machine);
+            cells.insert(id, cell);
+        }
+        // Logs of queues that were deleted since the checkpoint.
+        for log in queues.into_keys() {
+            storage.remove_log(log);
+        }
+        let recovered = Recovered {
+            storage: report,
+            queue_count: cells.len(),
+            record_count,
+        };
+        let broker = Broker::assemble(storage, limits, catalog, cells);
+        Ok((broker, recovered))
+    }
+}
+
+fn restored_catalog(recovery: &Recovery, settings: Settings) -> Result<(Catalog, Lsn), Error> {
+    let section = recovery
+        .sections()
+        .iter()
+        .find(|section| section.kind == CATALOG_NOTE);
+    let Some(section) = section else {
+        return Ok((Catalog::new(settings), Lsn(0)));
+    };
+    let malformed = |cause: String| Error::corrupt("checkpoint".as_ref(), 0, cause);
+    let Some((applied, bytes)) = section.bytes.split_first_chunk::<8>() else {
+        return Err(malformed("the catalog's section is empty".to_owned()));
+    };
+    let mut catalog = Catalog::new(settings);
+    let used = catalog
+        .restore(bytes)
+        .map_err(|error| malformed(format!("catalog line {}: {}", error.line, error.cause)))?;
+    if used != bytes.len() {
+        return Err(malformed("the catalog's last line has no end".to_owned()));
+    }
+    Ok((catalog, Lsn(u64::from_be_bytes(*applied))))
+}
+
+fn restored_queues(recovery: &Recovery) -> Result<HashMap<LogId, Replayed>, Error> {
+    let mut queues = HashMap::new();
+    for section in recovery.log_sections() {
+        let cursor = AckCursor::decode(&section.state).map_err(|error| {
+            let what = format!("the cursor of log {}: {error:?}", section.log.id());
+            Error::corrupt("checkpoint".as_ref(), 0, what)
+        })?;
+        queues.insert(
+            section.log.id(),
+            Replayed {
+                log: section.log.clone(),
+                cursor,
+                applied: section.applied,
+            },
+        );
+    }
+    Ok(queues)
+}
+
+fn replay_change(
+    bytes: &[u8],
+    lsn: Lsn,
+    catalog: &mut Catalog,
+    queues: &mut HashMap<LogId, Replayed>,
+    storage: &Storage,
+) -> Result<(), Error> {
+    let change = Change::decode(bytes)
+        .map_err(|error| Error::corrupt("lane".as_ref(), lsn.0, error.to_string()))?;
+    catalog.apply(&change);
+    match &change {
+        Change::DeclareQueue { id, queue, .. } => {
+            queues.entry(id.log()).or_insert_with(|| Replayed {
+                log: storage.create_log(id.log(), durability(queue.log)),
+                cursor: AckCursor::default(),
+                applied: Lsn(0),
+            });
+        }
+        Change::DeleteQueue { id, .. } => {
+            queues.remove(&id.log());
+            storage.remove_log(id.log());
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Entries of logs that are not there belong to queues deleted later: their deletion is in
+/// the catalog's section already, or was just replayed.
+fn replay_entry(lsn: Lsn, entry: &Entry, queues: &mut HashMap<LogId, Replayed>) {
+    let mut with = |log: LogId, act: &mut dyn FnMut(&mut AckCursor)| {
+        if let Some(queue) = queues.get_mut(&log).filter(|queue| queue.applied < lsn) {
+            act(&mut queue.cursor);
+        }
+    };
+    match entry {
+        Entry::Append { targets, batch } => {
+            let count = u64::from(batch.record_count());
+            for (log, base) in targets {
+                with(*log, &mut |cursor| cursor.replay_append(base.plus(count)));
+            }
+        }
+        Entry::Stored {
+            log, base, count, ..
+        } => with(*log, &mut |cursor| {
+            cursor.replay_append(base.plus(u64::from(*count)));
+        }),
+        Entry::Settle { log, ranges } => with(*log, &mut |cursor| {
+            for range in ranges {
+                cursor.replay_settle(range.clone());
+            }
+        }),
+        Entry::Mark { log, next } => with(*log, &mut |cursor| cursor.replay_mark(*next)),
+        Entry::Note { .. } => {}
+    }
+}

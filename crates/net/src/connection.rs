@@ -1,0 +1,383 @@
+//! One client connection: reads, lets the session decide, executes its calls, writes.
+//!
+//! One task does it all, so a session needs no lock. Each turn it waits for whatever comes
+//! first: bytes, room to write, deliveries, durability, a deadline, the broker's stop.
+//!
+//! Bounds. *In*: a read takes at most [`READ_BYTES`] into a buffer the thread owns, so that
+//! an idle connection holds none; only an incomplete frame is kept, and the session bounds
+//! frames. *Out*: while more than [`OUT_BYTES_MAX`] wait for the client, nothing is read
+//! from it and no delivery is taken; a client that does not read harms only itself.
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::io;
+use std::time::{Duration, Instant};
+
+use bongsu_broker::{Broker, Executed, Prepared, SessionHandle};
+use bongsu_engine::session::{Call, Close, Delivery, Effects, Input, Now, Reply, Session};
+use bongsu_record::Lsn;
+use tokio::net::TcpStream;
+use tokio::time::sleep_until;
+
+/// Most bytes of one read. A pipelined read of publishes is one batch.
+const READ_BYTES: usize = 256 * 1024;
+/// Bytes waiting for the client beyond which it is not served.
+const OUT_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes encoded before they are written: one socket write, many deliveries.
+const OUT_BYTES_FULL: usize = 256 * 1024;
+/// How long a client has to take leave once the broker stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Capacity an idle connection may keep.
+const IDLE_CAPACITY_BYTES: usize = 1024;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The session closed it.
+    BySession,
+    /// The client went without a goodbye.
+    ByClient,
+    /// The socket failed.
+    Failed(io::Error),
+    /// The broker stopped.
+    Stopped,
+}
+
+struct Connection<S> {
+    stream: TcpStream,
+    session: S,
+    handle: SessionHandle,
+    effects: Effects,
+    /// Bytes of `effects.out` already written.
+    written: usize,
+    /// Bytes read that the session has not used.
+    carry: Vec<u8>,
+    deliveries: Vec<Delivery>,
+    /// A reply that waits until its position is durable; nothing is read before.
+    held_reply: Option<(Lsn, Reply)>,
+    /// The last position the session waits for, and the last it was told.
+    awaited: Lsn,
+    told: Lsn,
+    stopping: Option<Instant>,
+    told_alarm: bool,
+}
+
+enum Event {
+    Readable,
+    Writable,
+    Woken,
+    Durable,
+    Deadline,
+    Alarm,
+    Stop,
+}
+
+/// Serves one client until either side ends it.
+pub async fn drive<S: Session>(stream: TcpStream, session: S, handle: SessionHandle) -> Ended {
+    let mut connection = Connection {
+        stream,
+        session,
+        handle,
+        effects: Effects::default(),
+        written: 0,
+        carry: Vec::new(),
+        deliveries: Vec::new(),
+        held_reply: None,
+        awaited: Lsn(0),
+        told: Lsn(0),
+        stopping: None,
+        told_alarm: false,
+    };
+    match connection.run().await {
+        Ok(ended) => ended,
+        Err(error) => Ended::Failed(error),
+    }
+}
+
+impl<S: Session> Connection<S> {
+    async fn run(&mut self) -> io::Result<Ended> {
+        let broker = self.handle.broker().clone();
+        let mut durable = broker.durable();
+        let mut stop = broker.stopping();
+        let mut alarm = broker.alarm();
+        loop {
+            self.write()?;
+            match self.effects.close {
+                Some(Close::Now) => return Ok(self.ended()),
+                Some(Close::Flushed) if self.unwritten() == 0 => return Ok(self.ended()),
+                _ => {}
+            }
+            self.tell_alarm(&mut alarm);
+            let event = self
+                .wait(&broker, &mut durable, &mut stop, &mut alarm)
+                .await?;
+            match event {
+                Event::Readable => {
+                    if !self.read()? {
+                        return Ok(Ended::ByClient);
+                    }
+                }
+                Event::Writable => {}
+                Event::Woken => self.deliver().await,
+                Event::Durable => self.on_durable(*durable.borrow_and_update()),
+                Event::Deadline => {
+                    if self.stopping.is_some_and(|until| until <= Instant::now()) {
+                        return Ok(Ended::Stopped);
+                    }
+                    self.input(Input::Timeout);
+                    self.shrink();
+                }
+                Event::Alarm => {}
+                Event::Stop => {
+                    self.stopping = Some(Instant::now() + STOP_TIMEOUT);
+                    self.input(Input::Stop);
+                }
+            }
+        }
+    }
+
+    /// Only who publishes is held back, so only who publishes is told; also one who began
+    /// to while the alarm was on.
+    fn tell_alarm(&mut self, alarm: &mut bongsu_broker::Alarm) {
+        if !self.handle.publishes() {
+            return;
+        }
+        let reason = alarm.borrow_and_update().clone();
+        if reason.is_some() != self.told_alarm {
+            self.told_alarm = reason.is_some();
+            self.input(Input::Blocked(reason.as_deref()));
+        }
+    }
+
+    fn ended(&self) -> Ended {
+        match self.stopping {
+            Some(_) => Ended::Stopped,
+            None => Ended::BySession,
+        }
+    }
+
+    fn unwritten(&self) -> usize {
+        self.effects.out.len() - self.written
+    }
+
+    async fn wait(
+        &mut self,
+        broker: &Broker,
+        durable: &mut bongsu_broker::Durable,
+        stop: &mut bongsu_broker::Stopping,
+        alarm: &mut bongsu_broker::Alarm,
+    ) -> io::Result<Event> {
+        let room = self.unwritten() < OUT_BYTES_MAX && self.effects.close.is_none();
+        let unwritten = self.unwritten() > 0;
+        let more = room && self.handle.has_pending();
+        if more && !unwritten {
+            // Not waiting at all would let one busy client keep its thread.
+            tokio::task::yield_now().await;
+            return Ok(Event::Woken);
+        }
+        let held = self.held_reply.is_some();
+        let slowed = self.handle.publishes() && broker.holds_publishers();
+        let readable = room && !held && (!slowed || self.stopping.is_some());
+        let awaits = held || self.awaited > self.told;
+        let deadline = match (self.session.deadline(), self.stopping) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let tick = slowed.then(|| Instant::now() + SLOWED_TICK);
+        tokio::select! {
+            biased;
+            () = stopped(stop), if self.stopping.is_none() => Ok(Event::Stop),
+            _ = durable.changed(), if awaits => Ok(Event::Durable),
+            ready = self.stream.writable(), if unwritten => ready.map(|()| Event::Writable),
+            () = self.handle.woken(), if room => Ok(Event::Woken),
+            ready = self.stream.readable(), if readable => ready.map(|()| Event::Readable),
+            _ = alarm.changed(), if self.handle.publishes() => Ok(Event::Alarm),
+            () = at(tick) => Ok(Event::Writable),
+            () = at(deadline) => Ok(Event::Deadline),
+        }
+    }
+
+    /// One read and all it leads to; `false` at the end of the stream.
+    fn read(&mut self) -> io::Result<bool> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let count = match self.stream.try_read(buffer) {
+                Ok(0) => return Ok(false),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error),
+            };
+            if self.carry.is_empty() {
+                let used = self.bytes(&buffer[..count]);
+                self.carry.extend_from_slice(&buffer[used..count]);
+            } else {
+                self.carry.extend_from_slice(&buffer[..count]);
+                self.carried();
+            }
+            Ok(true)
+        })
+    }
+
+    /// Hands what was carried to the session again.
+    fn carried(&mut self) {
+        let mut carry = std::mem::take(&mut self.carry);
+        let used = self.bytes(&carry);
+        carry.drain(..used);
+        if !carry.is_empty() || carry.capacity() <= READ_BYTES {
+            self.carry = carry;
+        }
+    }
+
+    /// Lets the session take `bytes`, executing its calls; returns how many it used.
+    fn bytes(&mut self, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        while used < bytes.len() && self.held_reply.is_none() && self.effects.close.is_none() {
+            let step = self
+                .session
+                .handle(Input::Bytes(&bytes[used..]), now(), &mut self.effects);
+            used += step;
+            let called = self.effects.call.is_some();
+            self.calls();
+            if step == 0 && !called {
+                break;
+            }
+        }
+        if self.effects.close.is_some() {
+            return bytes.len();
+        }
+        used
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.session.handle(input, now(), &mut self.effects);
+        self.calls();
+    }
+
+    /// Executes the session's call, and those its answer leads to.
+    fn calls(&mut self) {
+        while let Some(call) = self.effects.call.take() {
+            let publish = matches!(call, Call::Publish(_));
+            match self.handle.execute(call, now()) {
+                Executed::Now(reply) => {
+                    if publish
+                        && let Reply::Published {
+                            wait: Some(lsn), ..
+                        } = &reply
+                    {
+                        self.awaited = self.awaited.max(*lsn);
+                    }
+                    self.reply(reply);
+                }
+                Executed::Durable(lsn, reply) => {
+                    if self.handle.broker().durable_lsn() >= lsn {
+                        self.reply(reply);
+                    } else {
+                        self.held_reply = Some((lsn, reply));
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.session
+            .handle(Input::Reply(reply), now(), &mut self.effects);
+    }
+
+    fn on_durable(&mut self, durable: Lsn) {
+        self.told = durable;
+        self.session
+            .handle(Input::Durable(durable), now(), &mut self.effects);
+        self.calls();
+        if let Some((lsn, reply)) = self.held_reply.take() {
+            if lsn > durable {
+                self.held_reply = Some((lsn, reply));
+                return;
+            }
+            self.reply(reply);
+            self.calls();
+            if !self.carry.is_empty() {
+                self.carried();
+            }
+        }
+    }
+
+    /// Encodes waiting deliveries until the write buffer is full.
+    async fn deliver(&mut self) {
+        while self.unwritten() < OUT_BYTES_FULL && self.effects.close.is_none() {
+            self.deliveries.clear();
+            match self.handle.prepare(&mut self.deliveries, OUT_BYTES_FULL) {
+                Prepared::Nothing => return,
+                Prepared::Closed(link) => self.input(Input::LinkClosed(link)),
+                Prepared::Deliver => {
+                    let deliveries = std::mem::take(&mut self.deliveries);
+                    self.input(Input::Deliver(&deliveries));
+                    self.handle.delivered(&deliveries);
+                    self.deliveries = deliveries;
+                    self.deliveries.clear();
+                }
+                Prepared::Read(job) => {
+                    let read = tokio::task::spawn_blocking(move || job.run()).await;
+                    match read {
+                        Ok(read) => self.handle.have_read(read),
+                        Err(_) => self.effects.close = Some(Close::Now),
+                    }
+                }
+            }
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while self.written < self.effects.out.len() {
+            match self.stream.try_write(&self.effects.out[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.effects.out.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// An idle connection keeps no buffers to speak of.
+    fn shrink(&mut self) {
+        if self.unwritten() == 0 {
+            self.effects.out.shrink_to(IDLE_CAPACITY_BYTES);
+        }
+        self.carry.shrink_to(IDLE_CAPACITY_BYTES);
+        self.deliveries.shrink_to(0);
+    }
+}
+
+/// Also at once, if the broker stopped before this connection began to listen.
+async fn stopped(stop: &mut bongsu_broker::Stopping) {
+    if stop.wait_for(|on| *on).await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // the shell is where time enters
+fn now() -> Now {
+    let unix = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        instant: Instant::now(),
+        unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX),
+    }
+}
+
+/// How soon a slowed publisher looks whether it may go on.
+const SLOWED_TICK: Duration = Duration::from_millis(5);
