@@ -1,0 +1,258 @@
+//! `cargo xtask bench amqp`: Bongsu beside RabbitMQ, on this machine, in the same durability.
+//!
+//! Each case, round and broker gets a fresh broker on an empty directory, and only one broker runs
+//! at a time: an idle RabbitMQ burns CPU, and a used one keeps memory. Rounds alternate, because a
+//! machine's speed drifts; medians are compared.
+//!
+//! Reading order: [`broker`] (started and always stopped), [`result`] (what the load generator
+//! said, medians), [`table`] (for people and for Markdown).
+
+mod broker;
+
+mod result;
+
+mod table;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use broker::{Installed, Kind};
+use result::Results;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Runs `cargo xtask bench` with the arguments after that.
+pub fn run(arguments: &[String]) -> ExitCode {
+    match compare(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(arguments: &[String]) -> Result<()> {
+    let Some(options) = Options::parse(arguments)? else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    let places = Places::find()?;
+    build("bench")?;
+    let brokers = installed(&options, &places)?;
+    let cases = options.choose_cases(&places)?;
+
+    let mut results = Results::default();
+    for round in 1..=options.rounds {
+        for case in &cases {
+            for broker in &brokers {
+                if results.failed(case, broker.kind) {
+                    continue;
+                }
+                let turn = format!("round {round}/{} {case:<16}{}", options.rounds, broker.kind);
+                match run_case(case, broker, &options, &places) {
+                    Ok(figures) => {
+                        eprintln!("{turn:<44} {}", table::headline(&figures));
+                        results.add(case, broker.kind, figures);
+                    }
+                    Err(error) => {
+                        eprintln!("{turn:<44} failed: {error}");
+                        results.fail(case, broker.kind);
+                    }
+                }
+            }
+        }
+    }
+    // Ours to remove: it is named after this process.
+    let _ = std::fs::remove_dir_all(&places.work);
+
+    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let rows = table::rows(&cases, &brokers, &results);
+    print!("{}", table::text(&rows, &brokers, colours));
+    if let Some(file) = &options.markdown {
+        let text = table::markdown(&rows, &brokers, &options);
+        std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    match results.failures() {
+        0 => Ok(()),
+        failures => Err(format!("{failures} of the cases failed").into()),
+    }
+}
+
+/// One case against one fresh broker.
+fn run_case(
+    case: &str,
+    broker: &Installed,
+    options: &Options,
+    places: &Places,
+) -> Result<result::Figures> {
+    let running = broker.start(places)?;
+    let output = Command::new(&places.generator)
+        .args(["supervise", "--"])
+        .arg(&places.generator)
+        .args(["run", "--json", "--case", case])
+        .args(["--addr", &running.address().to_string()])
+        .args(["--pid", &running.pid().to_string()])
+        .args(["--seconds", &options.seconds.to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()?;
+    running.stop()?;
+    if !output.status.success() {
+        return Err("the load generator gave up".into());
+    }
+    result::parse(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn installed(options: &Options, places: &Places) -> Result<Vec<Installed>> {
+    let mut brokers = Vec::new();
+    if options.only != Some(Kind::RabbitMq) {
+        build("bongsu")?;
+        brokers.push(Installed::bongsu(places));
+    }
+    if options.only != Some(Kind::Bongsu) {
+        match Installed::rabbitmq() {
+            Some(rabbitmq) => brokers.push(rabbitmq),
+            None => eprintln!(
+                "rabbitmq-server is not installed, so there is nothing to compare with; \
+                 on Debian: apt-get install rabbitmq-server"
+            ),
+        }
+    }
+    if brokers.is_empty() {
+        Err("there is no broker to measure".into())
+    } else {
+        Ok(brokers)
+    }
+}
+
+fn build(package: &str) -> Result<()> {
+    eprintln!("building {package}");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--package", package])
+        .current_dir(root())
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{package} does not build").into())
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the workspace")
+}
+
+/// Where things are.
+pub struct Places {
+    /// The release builds.
+    release: PathBuf,
+    /// The load generator.
+    generator: PathBuf,
+    /// The brokers' data, removed at the end.
+    work: PathBuf,
+}
+
+impl Places {
+    fn find() -> Result<Self> {
+        let target = match std::env::var_os("CARGO_TARGET_DIR") {
+            Some(target) => std::path::absolute(target)?,
+            None => root().join("target"),
+        };
+        let runs = target.join("bench-runs");
+        sweep(&runs);
+        let release = target.join("release");
+        Ok(Self {
+            generator: release.join("bench"),
+            work: runs.join(std::process::id().to_string()),
+            release,
+        })
+    }
+}
+
+/// Removes what runs that were interrupted left behind; directories are named by process.
+fn sweep(runs: &Path) {
+    for entry in std::fs::read_dir(runs).into_iter().flatten().flatten() {
+        if !Path::new("/proc").join(entry.file_name()).exists() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The command line.
+pub struct Options {
+    cases: Vec<String>,
+    rounds: u32,
+    seconds: f64,
+    only: Option<Kind>,
+    markdown: Option<PathBuf>,
+}
+
+impl Options {
+    /// Nothing if only help was asked for.
+    fn parse(arguments: &[String]) -> Result<Option<Self>> {
+        let mut options = Self {
+            cases: Vec::new(),
+            rounds: 3,
+            seconds: 8.0,
+            only: None,
+            markdown: None,
+        };
+        let mut arguments = arguments.iter().map(String::as_str);
+        match arguments.next() {
+            Some("amqp") => {}
+            None | Some("--help" | "-h") => return Ok(None),
+            Some(other) => return Err(format!("there is no comparison {other}; only amqp").into()),
+        }
+        while let Some(name) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{name} needs a value"));
+            match name {
+                "--case" => options.cases.push(value()?.to_owned()),
+                "--rounds" => options.rounds = read(name, value()?)?,
+                "--seconds" => options.seconds = read(name, value()?)?,
+                "--only" => options.only = Some(read(name, value()?)?),
+                "--markdown" => options.markdown = Some(value()?.into()),
+                "--help" | "-h" => return Ok(None),
+                _ => {
+                    return Err(format!("{name} is not known; try cargo xtask bench --help").into());
+                }
+            }
+        }
+        Ok(Some(options))
+    }
+
+    /// The generator's cases, in its order, that were asked for.
+    fn choose_cases(&self, places: &Places) -> Result<Vec<String>> {
+        let output = Command::new(&places.generator).arg("list").output()?;
+        let all: Vec<String> = String::from_utf8(output.stdout)?
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        if let Some(unknown) = self.cases.iter().find(|case| !all.contains(case)) {
+            return Err(format!("there is no case {unknown}; there are {}", all.join(", ")).into());
+        }
+        let asked = |case: &String| self.cases.is_empty() || self.cases.contains(case);
+        Ok(all.into_iter().filter(asked).collect())
+    }
+}
+
+fn read<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
+    value
+        .parse()
+        .map_err(|_| format!("{name} cannot be {value:?}").into())
+}
+
+const HELP: &str = "\
+cargo xtask bench amqp [options]
+  Measures Bongsu beside RabbitMQ over AMQP 0-9-1, a fresh broker for each case.
+
+    --case NAME            only this case; may be repeated
+    --rounds N             how often each is measured; medians are shown (3)
+    --seconds S            measured time of each timed case (8)
+    --only BROKER          bongsu or rabbitmq
+    --markdown FILE        write the table there too
+";

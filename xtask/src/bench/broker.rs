@@ -1,0 +1,301 @@
+//! Brokers under test: started on loopback with an empty directory, and stopped whatever happens.
+//!
+//! Three nets, each under the one above: `stop` ends a broker in its own way; dropping kills it;
+//! and since every process is started through `bench supervise`, the kernel kills it when this
+//! process dies, be it by Ctrl-C.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::{Places, Result};
+
+/// The brokers that can be compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// This workspace's own.
+    Bongsu,
+    /// The system's RabbitMQ.
+    RabbitMq,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Bongsu => "bongsu",
+            Self::RabbitMq => "rabbitmq",
+        })
+    }
+}
+
+impl FromStr for Kind {
+    type Err = ();
+
+    fn from_str(name: &str) -> std::result::Result<Self, ()> {
+        [Self::Bongsu, Self::RabbitMq]
+            .into_iter()
+            .find(|kind| kind.to_string() == name)
+            .ok_or(())
+    }
+}
+
+/// A broker that can be started.
+pub struct Installed {
+    /// Which one.
+    pub kind: Kind,
+    /// Its name and version, as a table's title.
+    pub title: String,
+    program: PathBuf,
+}
+
+impl Installed {
+    /// The release build.
+    pub fn bongsu(places: &Places) -> Self {
+        let program = places.release.join("bongsu");
+        Self {
+            kind: Kind::Bongsu,
+            title: "Bongsu".into(),
+            program,
+        }
+    }
+
+    /// RabbitMQ where Debian's package puts it. Not its command in the path: that one insists on
+    /// the system's user and directories.
+    pub fn rabbitmq() -> Option<Self> {
+        let program = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
+        if !program.exists() {
+            return None;
+        }
+        let version = fs::read_dir("/usr/lib/rabbitmq/lib")
+            .ok()?
+            .flatten()
+            .find_map(|entry| {
+                entry
+                    .file_name()
+                    .to_str()?
+                    .strip_prefix("rabbitmq_server-")
+                    .map(str::to_owned)
+            });
+        let title = format!("RabbitMQ {}", version.unwrap_or_default())
+            .trim_end()
+            .to_owned();
+        Some(Self {
+            kind: Kind::RabbitMq,
+            title,
+            program,
+        })
+    }
+
+    /// Starts it with nothing stored and waits until it accepts connections.
+    pub fn start(&self, places: &Places) -> Result<Running> {
+        let directory = places.work.join(self.kind.to_string());
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory)
+            .map_err(|error| format!("{}: {error}", directory.display()))?;
+        let ports = free_ports()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0]));
+        let (broker, helper) = match self.kind {
+            Kind::Bongsu => (self.start_bongsu(places, &directory, address)?, None),
+            Kind::RabbitMq => {
+                let [_, distribution, epmd] = ports;
+                // Started here, because the one that RabbitMQ would start outlives it.
+                let helper = Process::start(
+                    supervised(places, Path::new("epmd")).args([
+                        "-address",
+                        "127.0.0.1",
+                        "-port",
+                        &epmd.to_string(),
+                    ]),
+                    &directory.join("epmd.log"),
+                )?;
+                let broker =
+                    self.start_rabbitmq(places, &directory, address, distribution, epmd)?;
+                (broker, Some(helper))
+            }
+        };
+        let mut running = Running {
+            broker,
+            _helper: helper,
+            address,
+            directory,
+        };
+        running.wait_until_ready()?;
+        Ok(running)
+    }
+
+    fn start_bongsu(
+        &self,
+        places: &Places,
+        directory: &Path,
+        address: SocketAddr,
+    ) -> Result<Process> {
+        let mut command = supervised(places, &self.program);
+        command
+            .arg("serve")
+            .env("BONGSU_DATA_DIR", directory.join("data"))
+            .env("BONGSU_AMQP_LISTEN", address.to_string());
+        Process::start(&mut command, &directory.join(LOG))
+    }
+
+    fn start_rabbitmq(
+        &self,
+        places: &Places,
+        directory: &Path,
+        address: SocketAddr,
+        distribution_port: u16,
+        epmd_port: u16,
+    ) -> Result<Process> {
+        fs::write(directory.join("plugins"), "[].\n")?;
+        fs::write(directory.join("rabbitmq.conf"), "")?;
+        let mut command = supervised(places, &self.program);
+        command
+            .env("HOME", directory)
+            .env("RABBITMQ_NODENAME", format!("bench{epmd_port}@localhost"))
+            .env("RABBITMQ_NODE_IP_ADDRESS", address.ip().to_string())
+            .env("RABBITMQ_NODE_PORT", address.port().to_string())
+            .env("RABBITMQ_DIST_PORT", distribution_port.to_string())
+            .env("RABBITMQ_MNESIA_BASE", directory.join("mnesia"))
+            .env("RABBITMQ_LOG_BASE", directory.join("log"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", directory.join("plugins"))
+            .env("RABBITMQ_CONFIG_FILE", directory.join("rabbitmq.conf"))
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "-kernel inet_dist_use_interface {127,0,0,1}",
+            )
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", epmd_port.to_string())
+            .env("ERL_MAX_PORTS", "65536")
+            // Makes the start script become the broker instead of watching over it, so that the
+            // process started here is the one to measure and to signal.
+            .env("RUNNING_UNDER_SYSTEMD", "true");
+        Process::start(&mut command, &directory.join(LOG))
+    }
+}
+
+/// A broker that runs.
+pub struct Running {
+    broker: Process,
+    /// RabbitMQ's epmd. Fields drop in this order: first the broker, then what it leans on.
+    _helper: Option<Process>,
+    address: SocketAddr,
+    directory: PathBuf,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.broker.0.id()
+    }
+
+    /// Asks it to end, waits for that, and removes its data.
+    pub fn stop(mut self) -> Result<()> {
+        self.broker.terminate()?;
+        let directory = self.directory.clone();
+        drop(self);
+        // What cannot be removed here is removed with the whole run's directory.
+        let _ = fs::remove_dir_all(directory);
+        Ok(())
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_TIME_MAX;
+        while TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_err() {
+            let state = match self.broker.0.try_wait()? {
+                Some(status) => format!("ended with {status}"),
+                None if Instant::now() > deadline => {
+                    format!(
+                        "does not listen on {} after {START_TIME_MAX:?}",
+                        self.address
+                    )
+                }
+                None => {
+                    sleep(Duration::from_millis(50));
+                    continue;
+                }
+            };
+            let log = fs::read_to_string(self.directory.join(LOG)).unwrap_or_default();
+            let said: Vec<&str> = log.trim_end().lines().rev().take(10).collect();
+            let said: String = said
+                .into_iter()
+                .rev()
+                .map(|line| format!("\n    {line}"))
+                .collect();
+            return Err(format!("broker {state}; it said last:{said}").into());
+        }
+        Ok(())
+    }
+}
+
+/// A child that is killed when dropped.
+struct Process(Child);
+
+impl Process {
+    fn start(command: &mut Command, log: &Path) -> Result<Self> {
+        let log = File::create(log)?;
+        let child = command
+            // Ctrl-C is for this process; children go with it, once.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+        Ok(Self(child))
+    }
+
+    fn terminate(&mut self) -> Result<()> {
+        Command::new("kill")
+            .args(["-TERM", &self.0.id().to_string()])
+            .status()?;
+        let deadline = Instant::now() + STOP_TIME_MAX;
+        while self.0.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                return Err(format!("broker runs {STOP_TIME_MAX:?} after SIGTERM").into());
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only if it has ended and was waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A command for `program` that dies with this process and may open many files.
+fn supervised(places: &Places, program: &Path) -> Command {
+    let mut command = Command::new(&places.generator);
+    command.args(["supervise", "--"]).arg(program);
+    command
+}
+
+/// Ports that were free a moment ago; taken together, so that they differ.
+fn free_ports() -> Result<[u16; 3]> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let listeners = [bind()?, bind()?, bind()?];
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
+}
+
+const LOG: &str = "output.log";
+const START_TIME_MAX: Duration = Duration::from_secs(60);
+const STOP_TIME_MAX: Duration = Duration::from_secs(60);
