@@ -8,8 +8,7 @@ use std::sync::Arc;
 use bongsu_record::Arguments;
 use serde::{Deserialize, Serialize};
 
-use crate::router::{ExchangeType, SpaceId};
-use crate::session::Destination;
+use crate::router::{ExchangeType, QueueId, SpaceId};
 
 /// A session, as the one that an exclusive queue belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -92,8 +91,7 @@ pub struct BindingDefinition {
     /// The exchange it leads from.
     pub source: String,
     /// Where it leads.
-    #[serde(with = "DestinationRecord")]
-    pub destination: Destination,
+    pub destination: BindingEnd,
     /// Key or pattern.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub routing_key: String,
@@ -102,11 +100,14 @@ pub struct BindingDefinition {
     pub arguments: Arguments,
 }
 
-/// How a [`Destination`] is recorded.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Destination", rename_all = "snake_case")]
-enum DestinationRecord {
-    Queue(String),
+/// What a binding leads to. A queue by its number: a name may come to mean another queue,
+/// and a change that is replayed must not follow it there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BindingEnd {
+    /// A queue.
+    Queue(QueueId),
+    /// An exchange by name.
     Exchange(String),
 }
 

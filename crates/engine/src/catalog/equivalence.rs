@@ -200,3 +200,6 @@ pub(super) fn type_of(value: &Value) -> &'static str {
         Value::Map(_) => "table",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,10 @@
 //! restart finds is what the clients were told.
 //!
 //! Reading order: [`call`] (what goes in and comes out), [`definition`] (queue, exchange,
-//! binding), [`change`] (what is recorded), [`state`] (the state, and changes applied to
-//! it), [`decide`] (the requests, one file each), [`arguments`] (the table of `x-…`),
-//! [`equivalence`] (redeclaring), [`names`], [`snapshot`].
+//! binding), [`change`] (what is recorded), [`state`] (and what can be asked of it),
+//! [`apply`] (changes applied to it), [`decide`] (the requests, one file each),
+//! [`arguments`] (the table of `x-…`), [`equivalence`] (redeclaring), [`names`],
+//! [`snapshot`].
 
 pub mod call;
 
@@ -16,6 +17,10 @@ pub mod definition;
 pub mod change;
 
 pub mod state;
+
+mod apply;
+
+mod edge;
 
 mod decide;
 
@@ -30,10 +35,16 @@ mod snapshot;
 pub use call::{Answer, Effect, Input};
 pub use change::Change;
 pub use definition::{
-    BindingDefinition, ExchangeDefinition, LogDurability, Owner, QueueDefinition,
+    BindingDefinition, BindingEnd, ExchangeDefinition, LogDurability, Owner, QueueDefinition,
 };
 pub use names::NAME_BYTES_MAX;
 pub use snapshot::SnapshotMalformed;
 pub use state::{Catalog, Settings};
 
 pub use crate::router::{ExchangeType, QueueId, SpaceId};
+
+#[cfg(test)]
+mod histories;
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,8 @@
 use std::fmt;
 
 use crate::catalog::change::Change;
-use crate::catalog::state::{Catalog, Edge, ExchangeEntry, PREDECLARED};
+use crate::catalog::edge::Edge;
+use crate::catalog::state::{Catalog, ExchangeEntry, PREDECLARED};
 use crate::router::Target;
 
 /// A line of a snapshot that is no change.

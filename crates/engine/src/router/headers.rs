@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bongsu_record::{Arguments, Value};
 
+use crate::router::order::compare_arguments;
 use crate::router::targets::Target;
 
 /// The bindings of one headers exchange. Bindings are tried one by one: an index by name
@@ -60,7 +61,7 @@ impl Matching {
         let fits = |(name, value): (&String, &Value)| {
             headers
                 .get(name)
-                .is_some_and(|there| *value == Value::Nothing || value == there)
+                .is_some_and(|there| *value == Value::Nothing || same(value, there))
         };
         if self.any {
             asked.any(fits)
@@ -113,65 +114,42 @@ impl Rule {
     }
 }
 
-/// A total order of arguments, so that bindings can be keys. Equal exactly if every value
-/// is equal, floats by their bits.
-pub fn compare_arguments(one: &Arguments, other: &Arguments) -> Ordering {
-    let mut others = other.iter();
-    for (name, value) in one {
-        let Some((other_name, other_value)) = others.next() else {
-            return Ordering::Greater;
-        };
-        let order = name
-            .cmp(other_name)
-            .then_with(|| compare_values(value, other_value));
-        if order.is_ne() {
-            return order;
-        }
-    }
-    match others.next() {
-        Some(_) => Ordering::Less,
-        None => Ordering::Equal,
+/// Values are compared by what they are, not by their type on the wire: numbers by their
+/// number, texts by their bytes.
+fn same(one: &Value, other: &Value) -> bool {
+    match (number(one), number(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => match (bytes(one), bytes(other)) {
+            (Some(one), Some(other)) => one == other,
+            _ => one == other,
+        },
     }
 }
 
-fn compare_values(one: &Value, other: &Value) -> Ordering {
-    match (one, other) {
-        (Value::Bool(one), Value::Bool(other)) => one.cmp(other),
-        (Value::Int(one), Value::Int(other)) => one.cmp(other),
-        (Value::Float(one), Value::Float(other)) => one.total_cmp(other),
-        (
-            Value::Decimal { scale, mantissa },
-            Value::Decimal {
-                scale: other_scale,
-                mantissa: other_mantissa,
-            },
-        ) => (scale, mantissa).cmp(&(other_scale, other_mantissa)),
-        (Value::Text(one), Value::Text(other)) => one.cmp(other),
-        (Value::Bytes(one), Value::Bytes(other)) => one.cmp(other),
-        (Value::Time(one), Value::Time(other)) => one.cmp(other),
-        (Value::List(one), Value::List(other)) => one
-            .iter()
-            .zip(other)
-            .map(|(one, other)| compare_values(one, other))
-            .find(|order| order.is_ne())
-            .unwrap_or_else(|| one.len().cmp(&other.len())),
-        (Value::Map(one), Value::Map(other)) => compare_arguments(one, other),
-        _ => rank(one).cmp(&rank(other)),
-    }
+#[derive(PartialEq)]
+enum Number {
+    Whole(i128),
+    Broken(f64),
 }
 
-fn rank(value: &Value) -> u8 {
+fn number(value: &Value) -> Option<Number> {
     match value {
-        Value::Nothing => 0,
-        Value::Bool(_) => 1,
-        Value::Int(_) => 2,
-        Value::Float(_) => 3,
-        Value::Decimal { .. } => 4,
-        Value::Text(_) => 5,
-        Value::Bytes(_) => 6,
-        Value::Time(_) => 7,
-        Value::List(_) => 8,
-        Value::Map(_) => 9,
+        Value::Int(int) => Some(Number::Whole(i128::from(*int))),
+        Value::Time(seconds) => Some(Number::Whole(i128::from(*seconds))),
+        // Beyond 2^64 no integer of ours is its equal.
+        Value::Float(float) if float.fract() == 0.0 && float.abs() < 18.5e18 => {
+            Some(Number::Whole(*float as i128))
+        }
+        Value::Float(float) => Some(Number::Broken(*float)),
+        _ => None,
+    }
+}
+
+fn bytes(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::Text(text) => Some(text.as_bytes()),
+        Value::Bytes(bytes) => Some(bytes),
+        _ => None,
     }
 }
 
@@ -196,3 +174,6 @@ impl PartialEq for Rule {
 impl Eq for Rule {}
 
 const X_MATCH: &str = "x-match";
+
+#[cfg(test)]
+mod tests;

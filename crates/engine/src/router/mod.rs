@@ -4,7 +4,8 @@
 //! rebuilt from them at start. Reading is `&self`, so many publishers route at once.
 //!
 //! Reading order: [`id`], [`route`] (the router and one publish through it), [`targets`]
-//! (what a key leads to), [`topic`] (the trie), [`headers`] (matching by message headers).
+//! (what a key leads to), [`topic`] (the trie), [`headers`] (matching by message headers),
+//! [`order`].
 
 pub mod id;
 
@@ -18,7 +19,10 @@ mod topic;
 
 pub mod headers;
 
+mod order;
+
 pub use exchange::ExchangeType;
 pub use id::{ExchangeId, QueueId, SpaceId};
+pub use order::compare_arguments;
 pub use route::{RouteScratch, Routed, Router};
 pub use targets::Target;

@@ -261,3 +261,6 @@ impl Router {
             .expect("bindings of an exchange go before it goes")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -258,3 +258,6 @@ pub(super) fn words(key: &str) -> impl Iterator<Item = &str> {
 const ROOT: NodeIndex = 0;
 /// The root is nobody's child.
 const NONE: NodeIndex = ROOT;
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,9 @@ mod queue;
 
 use crate::catalog::call::{Answer, Effect, Input};
 use crate::catalog::change::Change;
-use crate::catalog::definition::BindingDefinition;
 use crate::catalog::state::Catalog;
 use crate::refused::Refused;
 use crate::router::ExchangeId;
-use crate::router::SpaceId;
-use crate::session::Binding;
 
 impl Catalog {
     /// Takes one input. What must be recorded and done is appended to `effects`, in order.
@@ -51,12 +48,12 @@ impl Catalog {
                 space,
                 owner,
                 binding,
-            } => self.bind(owner, definition(space, binding), effects),
+            } => self.bind(space, owner, binding, effects),
             Input::Unbind {
                 space,
                 owner,
                 binding,
-            } => self.unbind(owner, definition(space, binding), effects),
+            } => self.unbind(space, owner, binding, effects),
             Input::LinkClosed { queue, links } => {
                 self.link_closed(queue, links, effects);
                 Ok(Answer::Done)
@@ -95,15 +92,5 @@ impl Catalog {
             let change = Change::DeleteExchange { space, name };
             self.change(change, definition.durable, effects);
         }
-    }
-}
-
-fn definition(space: SpaceId, binding: Binding) -> BindingDefinition {
-    BindingDefinition {
-        space,
-        source: binding.source,
-        destination: binding.destination,
-        routing_key: binding.routing_key,
-        arguments: binding.arguments,
     }
 }

@@ -1,0 +1,180 @@
+//! Changes applied to the state: nothing else alters it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::catalog::change::Change;
+use crate::catalog::definition::{
+    BindingDefinition, BindingEnd, ExchangeDefinition, QueueDefinition,
+};
+use crate::catalog::edge::Edge;
+use crate::catalog::state::{Catalog, ExchangeEntry, QueueEntry};
+use crate::router::{ExchangeId, QueueId, SpaceId, Target};
+
+impl Catalog {
+    /// Applies a change. Whether it altered anything: replaying changes that the state has
+    /// seen already, followed by all that came after them, leads to the same state again,
+    /// so a snapshot may be older or younger than the place its replay starts from.
+    pub fn apply(&mut self, change: &Change) -> bool {
+        match change {
+            Change::ReserveQueueIds { end } => {
+                let more = *end > self.reserved_end;
+                self.reserved_end = self.reserved_end.max(*end);
+                more
+            }
+            Change::DeclareExchange { space, exchange } => self.add_exchange(*space, exchange),
+            Change::DeleteExchange { space, name } => match self.router.exchange(*space, name) {
+                Some(id) => {
+                    self.remove_exchange(id);
+                    true
+                }
+                None => false,
+            },
+            Change::DeclareQueue { space, id, queue } => self.add_queue(*space, *id, queue),
+            Change::DeleteQueue { id, .. } => self.remove_queue(*id),
+            Change::Bind(binding) => match self.edge(binding) {
+                Some(edge) => self.add_edge(edge),
+                None => false,
+            },
+            Change::Unbind(binding) => match self.edge(binding) {
+                Some(edge) => self.remove_edge(&edge),
+                None => false,
+            },
+        }
+    }
+
+    /// Ends a replay: queue numbers go on from the reserved ones, since transient queues
+    /// that nobody remembers may have had any of them.
+    pub fn replayed(&mut self) {
+        self.next_queue = self.reserved_end;
+    }
+
+    fn add_exchange(&mut self, space: SpaceId, definition: &ExchangeDefinition) -> bool {
+        if let Some(id) = self.router.exchange(space, &definition.name) {
+            if *self.exchanges[&id].definition == *definition {
+                return false;
+            }
+            self.remove_exchange(id);
+        }
+        let id = self.router.add_exchange(
+            space,
+            &definition.name,
+            definition.exchange_type,
+            definition.internal,
+        );
+        let entry = ExchangeEntry {
+            space,
+            definition: Arc::new(definition.clone()),
+            inbound: BTreeSet::new(),
+            outbound: BTreeSet::new(),
+        };
+        self.exchanges.insert(id, entry);
+        true
+    }
+
+    fn remove_exchange(&mut self, id: ExchangeId) {
+        let entry = &self.exchanges[&id];
+        let edges: Vec<_> = entry.inbound.union(&entry.outbound).cloned().collect();
+        for edge in edges {
+            self.remove_edge(&edge);
+        }
+        let entry = self.exchanges.remove(&id).expect("it was there");
+        self.router.remove_exchange(entry.space, id);
+    }
+
+    fn add_queue(&mut self, space: SpaceId, id: QueueId, definition: &QueueDefinition) -> bool {
+        let named = self.router.queue(space, &definition.name);
+        if named == Some(id) && *self.queues[&id].definition == *definition {
+            return false;
+        }
+        for old in named.into_iter().chain([id]) {
+            self.remove_queue(old);
+        }
+        self.router.add_queue(space, &definition.name, id);
+        if let Some(owner) = definition.owner {
+            self.owned.insert((owner, id));
+        }
+        let entry = QueueEntry {
+            space,
+            definition: Arc::new(definition.clone()),
+            inbound: BTreeSet::new(),
+        };
+        self.queues.insert(id, entry);
+        self.next_queue = self.next_queue.max(id.0 + 1);
+        self.reserved_end = self.reserved_end.max(self.next_queue);
+        true
+    }
+
+    fn remove_queue(&mut self, id: QueueId) -> bool {
+        let Some(entry) = self.queues.get(&id) else {
+            return false;
+        };
+        let edges: Vec<_> = entry.inbound.iter().cloned().collect();
+        for edge in edges {
+            self.remove_edge(&edge);
+        }
+        let entry = self.queues.remove(&id).expect("it was there");
+        self.router
+            .remove_queue(entry.space, &entry.definition.name);
+        if let Some(owner) = entry.definition.owner {
+            self.owned.remove(&(owner, id));
+        }
+        true
+    }
+
+    fn add_edge(&mut self, edge: Edge) -> bool {
+        let edge = Arc::new(edge);
+        let source = self.exchanges.get_mut(&edge.source).expect("it is there");
+        if !source.outbound.insert(Arc::clone(&edge)) {
+            return false;
+        }
+        self.inbound(edge.target).insert(Arc::clone(&edge));
+        self.router
+            .bind(edge.source, edge.target, &edge.routing_key, &edge.arguments);
+        true
+    }
+
+    fn remove_edge(&mut self, edge: &Edge) -> bool {
+        let source = self.exchanges.get_mut(&edge.source).expect("it is there");
+        if !source.outbound.remove(edge) {
+            return false;
+        }
+        self.inbound(edge.target).remove(edge);
+        self.router
+            .unbind(edge.source, edge.target, &edge.routing_key, &edge.arguments);
+        true
+    }
+
+    fn inbound(&mut self, target: Target) -> &mut BTreeSet<Arc<Edge>> {
+        match target {
+            Target::Queue(id) => {
+                let entry = self.queues.get_mut(&id);
+                &mut entry.expect("the ends of a binding exist").inbound
+            }
+            Target::Exchange(id) => {
+                let entry = self.exchanges.get_mut(&id);
+                &mut entry.expect("the ends of a binding exist").inbound
+            }
+        }
+    }
+
+    /// A binding by numbers; `None` if one end does not exist.
+    fn edge(&self, binding: &BindingDefinition) -> Option<Edge> {
+        Some(Edge {
+            source: self.router.exchange(binding.space, &binding.source)?,
+            target: match &binding.destination {
+                BindingEnd::Queue(id) if !self.queues.contains_key(id) => return None,
+                BindingEnd::Queue(id) => Target::Queue(*id),
+                BindingEnd::Exchange(name) => {
+                    Target::Exchange(self.router.exchange(binding.space, name)?)
+                }
+            },
+            routing_key: binding.routing_key.as_str().into(),
+            // Bindings without arguments are most of them, and share one empty table.
+            arguments: match binding.arguments.is_empty() {
+                true => Arc::clone(&self.no_arguments),
+                false => Arc::new(binding.arguments.clone()),
+            },
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! Conversations with the catalog: text in, effects out. `BONGSU_BLESS=1` rewrites the
+//! answers; the diff is the review.
+//!
+//!     declare exchange NAME TYPE [durable] [auto-delete] [internal] [passive] [x-…=VALUE]
+//!     delete exchange NAME [if-unused]
+//!     declare queue NAME [durable] [exclusive] [auto-delete] [passive] [x-…=VALUE]
+//!     delete queue NAME [if-unused] [if-empty] [links=N] [ready=N]
+//!     bind SOURCE queue|exchange NAME KEY [HEADER=VALUE]        unbind likewise
+//!     link-closed NAME links=N        session-closed session=N
+//!     publish EXCHANGE KEY [HEADER=VALUE]
+//!     restart                         # only what is durable comes back, by either way
+//!
+//! `session=N` says who asks (1 if not said); `""` is the empty text.
+
+use std::fmt::Write;
+
+use bongsu_record::{Arguments, Value};
+
+use super::tests::{durable_lines, replay};
+use super::*;
+use crate::router::RouteScratch;
+use crate::session::{Binding, DeclareExchange, DeclareQueue, Destination};
+
+struct Line<'a> {
+    words: Vec<&'a str>,
+    flags: Vec<&'a str>,
+    numbers: Vec<(&'a str, u64)>,
+    arguments: Arguments,
+}
+
+impl<'a> Line<'a> {
+    fn read(text: &'a str) -> Line<'a> {
+        let mut line = Line {
+            words: Vec::new(),
+            flags: Vec::new(),
+            numbers: Vec::new(),
+            arguments: Arguments::new(),
+        };
+        for word in text.split_whitespace() {
+            match word.split_once('=') {
+                Some((name @ ("session" | "links" | "ready"), number)) => {
+                    line.numbers.push((name, number.parse().expect("a number")));
+                }
+                Some((name, text)) => {
+                    line.arguments.insert(name.to_owned(), value(text));
+                }
+                None if FLAGS.contains(&word) => line.flags.push(word),
+                None if word == "\"\"" => line.words.push(""),
+                None => line.words.push(word),
+            }
+        }
+        line
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    fn number(&self, name: &str, default: u64) -> u64 {
+        let found = self.numbers.iter().find(|(known, _)| *known == name);
+        found.map_or(default, |(_, number)| *number)
+    }
+
+    fn binding(&self) -> Binding {
+        let name = self.words[3].to_owned();
+        Binding {
+            source: self.words[1].to_owned(),
+            destination: match self.words[2] {
+                "queue" => Destination::Queue(name),
+                "exchange" => Destination::Exchange(name),
+                other => panic!("{other} is no destination"),
+            },
+            routing_key: self.words[4].to_owned(),
+            arguments: self.arguments.clone(),
+        }
+    }
+}
+
+fn value(text: &str) -> Value {
+    match text {
+        "void" => Value::Nothing,
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        "inf" => Value::Float(f64::INFINITY),
+        _ => match text.parse() {
+            Ok(int) => Value::Int(int),
+            Err(_) => Value::Text(text.to_owned()),
+        },
+    }
+}
+
+struct World {
+    catalog: Catalog,
+    /// Everything recorded since the directory was new.
+    recorded: Vec<Vec<u8>>,
+    token: u128,
+}
+
+impl World {
+    fn input(&mut self, line: &Line) -> Input {
+        let space = SpaceId::DEFAULT;
+        let owner = Owner(line.number("session", 1));
+        let flag = |flag| line.has(flag);
+        let (durable, auto_delete) = (flag("durable"), flag("auto-delete"));
+        let (passive, if_unused) = (flag("passive"), flag("if-unused"));
+        let links = u32::try_from(line.number("links", 0)).unwrap();
+        let arguments = line.arguments.clone();
+        match line.words[..] {
+            ["declare", "exchange", name, exchange_type] => Input::DeclareExchange {
+                space,
+                declare: DeclareExchange {
+                    name: name.to_owned(),
+                    exchange_type: exchange_type.to_owned(),
+                    passive,
+                    durable,
+                    auto_delete,
+                    internal: flag("internal"),
+                    arguments,
+                },
+            },
+            ["delete", "exchange", name] => Input::DeleteExchange {
+                space,
+                name: name.to_owned(),
+                if_unused,
+            },
+            ["declare", "queue", name] => {
+                self.token += 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
+                Input::DeclareQueue {
+                    space,
+                    owner,
+                    declare: DeclareQueue {
+                        name: name.to_owned(),
+                        passive,
+                        durable,
+                        exclusive: flag("exclusive"),
+                        auto_delete,
+                        arguments,
+                    },
+                    token: self.token,
+                }
+            }
+            ["delete", "queue", name] => Input::DeleteQueue {
+                space,
+                owner,
+                name: name.to_owned(),
+                if_unused,
+                if_empty: flag("if-empty"),
+                links,
+                ready: line.number("ready", 0),
+            },
+            ["bind", ..] => Input::Bind {
+                space,
+                owner,
+                binding: line.binding(),
+            },
+            ["unbind", ..] => Input::Unbind {
+                space,
+                owner,
+                binding: line.binding(),
+            },
+            ["link-closed", name] => Input::LinkClosed {
+                queue: self.catalog.queue_id(space, name).unwrap_or_default(),
+                links,
+            },
+            ["session-closed"] => Input::SessionClosed { owner },
+            ref other => panic!("what is {other:?}?"),
+        }
+    }
+
+    fn handle(&mut self, input: Input, out: &mut String) {
+        let mut effects = Vec::new();
+        match self.catalog.handle(input, &mut effects) {
+            Ok(Answer::Done) => {}
+            Ok(answer) => writeln!(out, "---- {answer:?}").unwrap(),
+            Err(refused) => {
+                assert_eq!(effects, []);
+                writeln!(out, "---- refused {refused:?}").unwrap();
+            }
+        }
+        for effect in effects {
+            let shown = match effect {
+                Effect::Durable(change) => {
+                    self.recorded.push(change.encode());
+                    let json = String::from_utf8(change.encode()).unwrap();
+                    format!("durable {json}")
+                }
+                Effect::Transient(change) => {
+                    let json = String::from_utf8(change.encode()).unwrap();
+                    format!("transient {json}")
+                }
+                Effect::CreateQueue { id, queue, .. } => {
+                    format!("create queue {id} {} log={:?}", queue.name, queue.log)
+                }
+                Effect::DropQueue { id } => format!("drop queue {id}"),
+            };
+            writeln!(out, "---- {shown}").unwrap();
+        }
+    }
+
+    fn publish(&self, line: &Line, out: &mut String) {
+        let mut queues = Vec::new();
+        let routed = self.catalog.router().route(
+            SpaceId::DEFAULT,
+            line.words[1],
+            line.words[2],
+            &|| line.arguments.clone(),
+            &mut RouteScratch::default(),
+            &mut queues,
+        );
+        match routed {
+            Ok(_) => writeln!(out, "---- to {queues:?}").unwrap(),
+            Err(refused) => writeln!(out, "---- refused {refused:?}").unwrap(),
+        }
+    }
+
+    fn restart(&mut self) {
+        let lines = durable_lines(&self.catalog);
+        let replayed = replay(&self.recorded);
+        assert_eq!(durable_lines(&replayed), lines);
+        self.catalog = replayed;
+    }
+}
+
+fn run(history: &str) -> String {
+    let mut world = World {
+        catalog: super::tests::empty(),
+        recorded: Vec::new(),
+        token: 0,
+    };
+    let mut out = String::new();
+    for text in history.lines().filter(|line| !line.starts_with("---- ")) {
+        writeln!(out, "{text}").unwrap();
+        let line = Line::read(text.split('#').next().unwrap_or_default());
+        match line.words[..] {
+            [] => continue,
+            ["restart"] => world.restart(),
+            ["publish", ..] => world.publish(&line, &mut out),
+            _ => {
+                let input = world.input(&line);
+                world.handle(input, &mut out);
+            }
+        }
+        world.catalog.check();
+    }
+    out
+}
+
+#[test]
+fn histories() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/catalog/histories");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let answered = run(&text);
+        if std::env::var_os("BONGSU_BLESS").is_some() {
+            std::fs::write(&file, &answered).unwrap();
+            continue;
+        }
+        assert_eq!(answered, text, "{}", file.display());
+    }
+}
+
+const FLAGS: [&str; 7] = [
+    "durable",
+    "auto-delete",
+    "internal",
+    "passive",
+    "exclusive",
+    "if-unused",
+    "if-empty",
+];
