@@ -2,8 +2,9 @@
 //!
 //! Blocking sockets and threads, frames encoded before the run, buffers scanned in place.
 //! Reading order: [`wire`] and [`client`] (AMQP, as little as is needed), [`publisher`] with its
-//! [`window`], [`consumer`], [`run`] (what threads share), [`cases`] (what is measured),
-//! [`process`] (what it cost the broker), [`report`]; [`sink`] measures the generator itself.
+//! [`window`], [`chunk`] and [`pace`], [`consumer`], [`run`] (what threads share), [`cases`] (what
+//! is measured), [`process`] (what it cost the broker), [`report`]; [`sink`] measures the generator
+//! itself.
 
 mod wire;
 
@@ -14,6 +15,10 @@ mod run;
 mod window;
 
 mod histogram;
+
+mod chunk;
+
+mod pace;
 
 mod publisher;
 

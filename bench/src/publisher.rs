@@ -12,11 +12,13 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use crate::Result;
-use crate::client::{self, CHANNEL, Client, TICK};
+use crate::chunk::Chunk;
+use crate::client::{self, Client, TICK};
 use crate::histogram::Histogram;
+use crate::pace::Pace;
 use crate::run::Run;
 use crate::window::Window;
-use crate::wire::{self, Method};
+use crate::wire;
 
 /// What to publish, how fast and how much.
 #[derive(Clone)]
@@ -213,121 +215,4 @@ impl Publisher<'_> {
     }
 }
 
-/// As many copies of one encoded publish as fit `CHUNK_BYTES`, at least one.
-struct Chunk {
-    bytes: Vec<u8>,
-    messages: usize,
-    message_bytes: usize,
-    body_at: usize,
-}
-
-impl Chunk {
-    fn encode(plan: &Plan) -> Self {
-        let body: Vec<u8> = (0..plan.body_bytes).map(|at| at as u8).collect();
-        let mut message = Method::new(CHANNEL, wire::BASIC_PUBLISH)
-            .short(0)
-            .shortstr(&plan.exchange)
-            .shortstr(&plan.routing_key)
-            .octet(0)
-            .finish();
-        wire::push_content(&mut message, CHANNEL, plan.persistent, &body);
-        let messages = (CHUNK_BYTES / message.len()).max(1);
-        Self {
-            message_bytes: message.len(),
-            // A stamped body is one frame: all of it, and then the end octet.
-            body_at: message.len() - 1 - body.len().min(message.len() - 1),
-            bytes: message.repeat(messages),
-            messages,
-        }
-    }
-
-    fn stamp(&mut self, index: usize, at: u64) {
-        let start = index * self.message_bytes + self.body_at;
-        self.bytes[start..start + 8].copy_from_slice(&at.to_be_bytes());
-    }
-
-    fn first(&self, count: usize) -> &[u8] {
-        &self.bytes[..count * self.message_bytes]
-    }
-}
-
-/// When each message is due, by its number.
-struct Pace {
-    start: u64,
-    rate: u64,
-}
-
-impl Pace {
-    fn new(rate: u32, start: u64) -> Self {
-        // Waking on time is the point of pacing; the kernel's usual slack is 50 µs.
-        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
-        Self {
-            start,
-            rate: u64::from(rate),
-        }
-    }
-
-    /// How many are due by `now`, in all.
-    fn due(&self, now: u64) -> u64 {
-        (now.saturating_sub(self.start)) * self.rate / NANOSECONDS + 1
-    }
-
-    fn due_at(&self, number: u64) -> u64 {
-        // Rounded up, so that `due(due_at(n))` is always past n.
-        self.start + (number * NANOSECONDS).div_ceil(self.rate)
-    }
-}
-
-const CHUNK_BYTES: usize = 128 * 1024;
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
-const NANOSECONDS: u64 = 1_000_000_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_is_due_exactly_when_its_time_has_come() {
-        for rate in [1, 3, 5_000, 7_777] {
-            let pace = Pace { start: 1_000, rate };
-            for number in [0, 1, 2, 10_001] {
-                let at = pace.due_at(number);
-                assert_eq!(pace.due(at), number + 1);
-                assert!(number == 0 || pace.due(at - 1) == number);
-            }
-        }
-    }
-
-    #[test]
-    fn stamps_land_at_the_start_of_each_body() {
-        let plan = Plan {
-            exchange: String::new(),
-            routing_key: "q".into(),
-            body_bytes: 100,
-            persistent: true,
-            window: None,
-            rate: None,
-            count: None,
-            stamped: true,
-        };
-        let mut chunk = Chunk::encode(&plan);
-        chunk.stamp(1, 0x0102_0304_0506_0708);
-        let mut input = wire::Input::new(0);
-        let two = chunk.first(2);
-        input.space()[..two.len()].copy_from_slice(two);
-        input.filled(two.len());
-        let mut bodies = Vec::new();
-        while let Some(frame) = input.next_frame().unwrap() {
-            if frame.kind == wire::BODY {
-                bodies.push(frame.payload[..10].to_vec());
-            }
-        }
-        assert_eq!(
-            bodies,
-            [
-                [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
-                [1, 2, 3, 4, 5, 6, 7, 8, 8, 9]
-            ]
-        );
-    }
-}

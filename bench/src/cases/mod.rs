@@ -23,7 +23,7 @@ pub struct Options {
     pub broker: SocketAddr,
     /// The broker's process, to measure what it uses.
     pub pid: Option<u32>,
-    /// Names of cases; empty means all.
+    /// Names of cases; empty means all that can be measured.
     pub cases: Vec<String>,
     /// Measured time of each load.
     pub seconds: Duration,
@@ -56,7 +56,10 @@ pub fn run(options: &Options) -> Result<()> {
         return Err(format!("there is no case {unknown}; try bench list").into());
     }
     let tree = options.pid.map(Tree::new).transpose()?;
-    let asked = |name: &str| options.cases.is_empty() || options.cases.iter().any(|c| c == name);
+    let asked = |name: &str| match options.cases.is_empty() {
+        true => name != idle::NAME || tree.is_some(),
+        false => options.cases.iter().any(|case| case == name),
+    };
     let mut failed = 0;
     for name in names().filter(|name| asked(name)) {
         match run_one(name, options, tree) {
