@@ -1,0 +1,179 @@
+//! `cargo xtask test`: everything that must pass, from nothing but a compiler.
+//!
+//! The suites are rows of one table (`suites`). Each gets what it needs installed (`setup`), a
+//! broker of its own on a free port (`broker`), and its programs run under a deadline (`program`).
+//! A suite that cannot start counts as one failure and does not keep the others from running.
+
+mod broker;
+mod program;
+mod setup;
+mod suites;
+
+use broker::Product;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// What one suite came to.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+}
+
+/// Where things are, and what the caller asked for.
+struct Context {
+    root: PathBuf,
+    target: PathBuf,
+    product: Product,
+    /// After the slash of `--only suite/name`: one scenario, or what pytest's `-k` takes.
+    only: Option<String>,
+}
+
+/// Runs the suites the arguments select and prints the closing line.
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
+    let request = match Request::parse(arguments) {
+        Ok(request) => request,
+        Err(text) => {
+            eprintln!("{text}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the workspace")
+        .to_path_buf();
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root.join("target"), |dir| root.join(dir));
+    let context = Context {
+        root,
+        target,
+        product: request.product,
+        only: request.only,
+    };
+
+    let mut rows = Vec::new();
+    for suite in request.suites {
+        println!("== {}: {}", suite.name, suite.about);
+        let start = Instant::now();
+        let tally = suites::run(suite, &context).unwrap_or_else(|error| {
+            println!("FAILED {}: {error}", suite.name);
+            Tally {
+                failed: 1,
+                ..Tally::default()
+            }
+        });
+        rows.push((suite.name, tally, start.elapsed()));
+    }
+    print_table(&rows);
+    let total = rows
+        .iter()
+        .fold(Tally::default(), |sum, (_, tally, _)| Tally {
+            passed: sum.passed + tally.passed,
+            failed: sum.failed + tally.failed,
+            skipped: sum.skipped + tally.skipped,
+        });
+    println!("{}", closing_line(total));
+    // A selection that ran nothing must not look like a success.
+    ExitCode::from(u8::from(total.failed > 0 || total.passed == 0))
+}
+
+struct Request {
+    suites: Vec<&'static suites::Suite>,
+    product: Product,
+    only: Option<String>,
+}
+
+impl Request {
+    fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut groups = Vec::new();
+        let mut only = None;
+        let mut product = Product::Bongsu;
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--only" => only = Some(words.next().ok_or("--only needs a name")?.clone()),
+                "--against" => {
+                    product = match words.next().map(String::as_str) {
+                        Some("rabbitmq") => Product::RabbitMq,
+                        Some("bongsu") => Product::Bongsu,
+                        other => {
+                            return Err(format!(
+                                "--against takes bongsu or rabbitmq, got {}",
+                                other.unwrap_or("nothing")
+                            ));
+                        }
+                    }
+                }
+                group => groups.push(group),
+            }
+        }
+        let (suite, only) = match only {
+            Some(only) => match only.split_once('/') {
+                Some((suite, rest)) => (Some(suite.to_owned()), Some(rest.to_owned())),
+                None => (Some(only), None),
+            },
+            None => (None, None),
+        };
+        for name in groups.iter().copied().chain(suite.as_deref()) {
+            if !suites::ALL.iter().any(|row| row.answers_to(name)) {
+                return Err(format!("no suite is called {name}"));
+            }
+        }
+        let suites: Vec<_> = suites::ALL
+            .iter()
+            .filter(|row| groups.is_empty() || groups.iter().any(|name| row.answers_to(name)))
+            .filter(|row| suite.as_ref().is_none_or(|name| row.answers_to(name)))
+            // Our own tests say nothing about another broker.
+            .filter(|row| product == Product::Bongsu || row.group == "clients")
+            .collect();
+        if suites.is_empty() {
+            return Err("the selection is empty".into());
+        }
+        Ok(Self {
+            suites,
+            product,
+            only,
+        })
+    }
+}
+
+fn print_table(rows: &[(&str, Tally, Duration)]) {
+    let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+    println!(
+        "\n{:width$}  {:>6}  {:>6}  {:>7}  {:>8}",
+        "suite", "passed", "failed", "skipped", "seconds"
+    );
+    for (name, tally, time) in rows {
+        println!(
+            "{name:width$}  {:>6}  {:>6}  {:>7}  {:>8.1}",
+            tally.passed,
+            tally.failed,
+            tally.skipped,
+            time.as_secs_f64()
+        );
+    }
+    println!();
+}
+
+/// Exactly `N passed, N failed`, and `, N skipped` only where something was.
+fn closing_line(total: Tally) -> String {
+    let mut line = format!("{} passed, {} failed", total.passed, total.failed);
+    if total.skipped > 0 {
+        line += &format!(", {} skipped", total.skipped);
+    }
+    line
+}
+
+const USAGE: &str = "\
+usage: cargo xtask test [unit|clients|SUITE]... [--only SUITE[/NAME]] [--against rabbitmq]
+
+  unit      cargo test --workspace
+  clients   real clients against a broker of their own: pika, aio-pika, amqplib,
+            amqp091-go, lapin, java, conformance, kill
+  --only    one suite, or one scenario of it: pika/reconnect, conformance/test_headers
+  --against run the clients against Debian's rabbitmq-server instead of Bongsu";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! What the tests need, brought to a machine that has nothing but compilers.
+//!
+//! Each ecosystem installs into an ignored folder beside its manifest. A stamp there holds the
+//! manifest it was made from, so that a second run installs nothing.
+
+use super::Context;
+use super::broker::{Product, rabbitmq_is_here};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A language with its package manager.
+#[derive(Clone, Copy)]
+pub(super) enum Ecosystem {
+    Python,
+    Node,
+    Go,
+    Rust,
+    Java,
+}
+
+/// Installs or builds what `directory` pins.
+pub(super) fn prepare(ecosystem: Ecosystem, directory: &Path) -> Result<(), String> {
+    match ecosystem {
+        Ecosystem::Python => {
+            need(&["python3", "-c", "import ensurepip, venv"], "python3-venv")?;
+            once(directory, "requirements.txt", ".venv", || {
+                quiet(directory, "python3", &["-m", "venv", ".venv"])?;
+                let pip = ["-m", "pip", "install", "--quiet", "--no-deps"];
+                let pip = [&pip[..], &["--requirement", "requirements.txt"]].concat();
+                quiet(directory, ".venv/bin/python", &pip)
+            })
+        }
+        Ecosystem::Node => {
+            need(&["node", "--version"], "nodejs")?;
+            need(&["npm", "--version"], "npm")?;
+            once(directory, "package-lock.json", "node_modules", || {
+                quiet(directory, "npm", &["ci", "--no-audit", "--no-fund"])
+            })
+        }
+        Ecosystem::Go => {
+            need(&["go", "version"], "golang-go")?;
+            quiet(directory, "go", &["build", "-o", "bin/client", "."])
+        }
+        Ecosystem::Rust => quiet(
+            directory,
+            "cargo",
+            &["build", "--quiet", "--locked", "--target-dir", "target"],
+        ),
+        Ecosystem::Java => {
+            need(&["javac", "-version"], "default-jdk-headless")?;
+            need(&["mvn", "--version"], "maven")?;
+            // The sources are part of it: Maven takes seconds to find out that nothing is to do.
+            once(directory, "", "target", || {
+                quiet(
+                    directory,
+                    "mvn",
+                    &[
+                        "-q",
+                        "-B",
+                        "clean",
+                        "compile",
+                        "dependency:copy-dependencies",
+                    ],
+                )
+            })
+        }
+    }
+}
+
+/// Python alone, for programs that use nothing but its standard library.
+pub(super) fn need_python() -> Result<(), String> {
+    need(&["python3", "--version"], "python3")
+}
+
+/// The broker's executable: ours built in release mode, the judge's from Debian.
+pub(super) fn prepare_broker(context: &Context) -> Result<(), String> {
+    match context.product {
+        Product::Bongsu => quiet(
+            &context.root,
+            "cargo",
+            &["build", "--quiet", "--release", "--package", "bongsu"],
+        ),
+        Product::RabbitMq if rabbitmq_is_here() => Ok(()),
+        Product::RabbitMq => install("rabbitmq-server"),
+    }
+}
+
+/// Runs `make` unless the stamp in `into` says that it was made from the same inputs.
+fn once(
+    directory: &Path,
+    manifest: &str,
+    into: &str,
+    make: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    let mut inputs = String::new();
+    if manifest.is_empty() {
+        read_all(&directory.join("pom.xml"), &mut inputs)?;
+        read_all(&directory.join("src"), &mut inputs)?;
+    } else {
+        read_all(&directory.join(manifest), &mut inputs)?;
+    }
+    // An environment is bound to the place it was made in.
+    inputs += &directory.display().to_string();
+    let stamp = directory.join(into).join(".made-from");
+    if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == inputs) {
+        return Ok(());
+    }
+    make()?;
+    fs::write(&stamp, inputs).map_err(|error| format!("writing {}: {error}", stamp.display()))
+}
+
+fn read_all(path: &Path, into: &mut String) -> Result<(), String> {
+    let failed = |error| format!("reading {}: {error}", path.display());
+    if path.is_dir() {
+        let mut entries: Vec<PathBuf> = fs::read_dir(path)
+            .map_err(failed)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect();
+        entries.sort();
+        entries.iter().try_for_each(|entry| read_all(entry, into))
+    } else {
+        into.push_str(&fs::read_to_string(path).map_err(failed)?);
+        Ok(())
+    }
+}
+
+/// Makes sure that a tool answers, installing Debian's package where that is possible.
+fn need(probe: &[&str], package: &str) -> Result<(), String> {
+    let answers = || {
+        Command::new(probe[0])
+            .args(&probe[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if answers() {
+        return Ok(());
+    }
+    install(package)?;
+    if answers() {
+        Ok(())
+    } else {
+        Err(format!(
+            "`{}` fails even with {package} installed",
+            probe.join(" ")
+        ))
+    }
+}
+
+fn install(package: &str) -> Result<(), String> {
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    if !root {
+        return Err(format!(
+            "{package} is missing: install it, or run once as root on Debian"
+        ));
+    }
+    println!("   installing Debian's {package}");
+    let here = Path::new("/");
+    quiet(here, "apt-get", &["update", "-qq"])?;
+    quiet(
+        here,
+        // Runlevel 1 keeps Debian from starting the service it has just unpacked.
+        "env",
+        &[
+            "RUNLEVEL=1",
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            package,
+        ],
+    )
+}
+
+/// Runs a command whose output is of interest only when it fails.
+fn quiet(directory: &Path, program: &str, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("starting {program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "`{program} {}` left with {}\n{}{}",
+        arguments.join(" "),
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    ))
+}

@@ -1,0 +1,327 @@
+//! The suites, one row each, and how each kind is run and counted.
+
+use super::broker::{Broker, Product};
+use super::program::{self, Done};
+use super::setup::{self, Ecosystem};
+use super::{Context, Tally};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// One row of the table.
+pub(super) struct Suite {
+    pub(super) name: &'static str,
+    pub(super) group: &'static str,
+    pub(super) about: &'static str,
+    kind: Kind,
+}
+
+enum Kind {
+    /// `cargo test --workspace`.
+    Workspace,
+    /// A program that takes a scenario's name; the folder is the suite's name.
+    Client {
+        ecosystem: Ecosystem,
+        program: &'static [&'static str],
+        /// Whether `hello` ends by itself once it has printed its line.
+        hello_ends: bool,
+    },
+    /// pytest over `tests/clients/pika/conformance`.
+    Conformance,
+    /// The ledger over many kills; one test.
+    Kill,
+}
+
+impl Suite {
+    pub(super) fn answers_to(&self, name: &str) -> bool {
+        self.name == name || self.group == name
+    }
+}
+
+/// In the order they run: what fails fastest comes first.
+pub(super) const ALL: &[Suite] = &[
+    Suite {
+        name: "unit",
+        group: "unit",
+        about: "cargo test --workspace",
+        kind: Kind::Workspace,
+    },
+    Suite {
+        name: "pika",
+        group: "clients",
+        about: "Python, blocking",
+        kind: Kind::Client {
+            ecosystem: Ecosystem::Python,
+            program: &[".venv/bin/python", "client.py"],
+            hello_ends: true,
+        },
+    },
+    Suite {
+        name: "aio-pika",
+        group: "clients",
+        about: "Python, asyncio",
+        kind: Kind::Client {
+            ecosystem: Ecosystem::Python,
+            program: &[".venv/bin/python", "client.py"],
+            hello_ends: true,
+        },
+    },
+    Suite {
+        name: "amqplib",
+        group: "clients",
+        about: "Node",
+        kind: Kind::Client {
+            ecosystem: Ecosystem::Node,
+            program: &["node", "client.js"],
+            hello_ends: true,
+        },
+    },
+    Suite {
+        name: "amqp091-go",
+        group: "clients",
+        about: "Go",
+        kind: Kind::Client {
+            ecosystem: Ecosystem::Go,
+            program: &["bin/client"],
+            hello_ends: true,
+        },
+    },
+    Suite {
+        name: "lapin",
+        group: "clients",
+        about: "Rust",
+        kind: Kind::Client {
+            ecosystem: Ecosystem::Rust,
+            program: &["target/debug/bongsu-client-lapin"],
+            hello_ends: true,
+        },
+    },
+    Suite {
+        name: "java",
+        group: "clients",
+        about: "the RabbitMQ Java client",
+        kind: Kind::Client {
+            ecosystem: Ecosystem::Java,
+            program: &[
+                "java",
+                "-cp",
+                "target/classes:target/dependency/*",
+                "Client",
+            ],
+            hello_ends: false,
+        },
+    },
+    Suite {
+        name: "conformance",
+        group: "clients",
+        about: "AMQP 0-9-1 as RabbitMQ has it, texts and all",
+        kind: Kind::Conformance,
+    },
+    Suite {
+        name: "kill",
+        group: "clients",
+        about: "the clients' ledger over many SIGKILLs",
+        kind: Kind::Kill,
+    },
+];
+
+/// Prepares and runs one suite.
+pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
+    let clients = context.root.join("tests/clients");
+    match &suite.kind {
+        Kind::Workspace => workspace(context),
+        Kind::Client {
+            ecosystem,
+            program,
+            hello_ends,
+        } => {
+            let directory = clients.join(suite.name);
+            setup::prepare_broker(context)?;
+            setup::prepare(*ecosystem, &directory)?;
+            let mut broker = Broker::start(context, suite.name)?;
+            let mut tally = Tally::default();
+            for scenario in SCENARIOS {
+                if context
+                    .only
+                    .as_deref()
+                    .is_some_and(|only| only != *scenario)
+                {
+                    continue;
+                }
+                let done = match (*scenario, hello_ends) {
+                    ("hello", true) => Done::LineAndExit(GREETING),
+                    ("hello", false) => Done::Line(GREETING),
+                    _ => Done::Exit,
+                };
+                // A relative program is looked up in the client's folder.
+                let mut command = if program[0].contains('/') {
+                    Command::new(directory.join(program[0]))
+                } else {
+                    Command::new(program[0])
+                };
+                command
+                    .args(&program[1..])
+                    .arg(scenario)
+                    .current_dir(&directory);
+                let result = program::run(command, &mut broker, done, SCENARIO_TIMEOUT);
+                count(suite, scenario, result.map(drop), &broker, &mut tally);
+            }
+            finish(suite, broker, tally)
+        }
+        Kind::Conformance => {
+            let directory = clients.join("pika");
+            setup::prepare_broker(context)?;
+            setup::prepare(Ecosystem::Python, &directory)?;
+            let mut broker = Broker::start(context, suite.name)?;
+            let mut command = Command::new(directory.join(".venv/bin/python"));
+            command
+                .args(["-m", "pytest", "-q", "--tb=short", "conformance"])
+                .env("BONGSU_JUDGE", judge(context))
+                .current_dir(&directory);
+            if let Some(only) = &context.only {
+                command.args(["-k", only]);
+            }
+            let result = program::run(command, &mut broker, Done::Exit, CONFORMANCE_TIMEOUT);
+            let (Ok(text) | Err(text)) = &result;
+            let mut tally = tally_of_pytest(text);
+            if let Err(text) = &result {
+                println!("{text}\n{}", broker.log_tail());
+                tally.failed = tally.failed.max(1);
+            }
+            finish(suite, broker, tally)
+        }
+        Kind::Kill => {
+            setup::prepare_broker(context)?;
+            setup::need_python()?;
+            let mut broker = Broker::start(context, suite.name)?;
+            let mut command = Command::new("python3");
+            command
+                .arg("ledger.py")
+                .env("BONGSU_JUDGE", judge(context))
+                .current_dir(clients.join("kill"));
+            let timeout = match context.product {
+                Product::Bongsu => KILL_TIMEOUT,
+                // It takes seconds to start; thirty times that is its business.
+                Product::RabbitMq => KILL_TIMEOUT * 4,
+            };
+            let mut tally = Tally::default();
+            let result = program::run(command, &mut broker, Done::Exit, timeout);
+            if let Ok(text) = &result {
+                print!("{text}");
+            }
+            count(suite, "ledger", result.map(drop), &broker, &mut tally);
+            finish(suite, broker, tally)
+        }
+    }
+}
+
+fn workspace(context: &Context) -> Result<Tally, String> {
+    let mut child = Command::new("cargo")
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .current_dir(&context.root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("starting cargo: {error}"))?;
+    // What cargo says of its progress goes straight through; the tests' own lines are read.
+    let mut text = String::new();
+    for line in BufReader::new(child.stdout.take().expect("stdout is piped"))
+        .lines()
+        .map_while(Result::ok)
+    {
+        text += &line;
+        text.push('\n');
+    }
+    let status = child
+        .wait()
+        .map_err(|error| format!("waiting for cargo: {error}"))?;
+    let mut tally = tally_of_cargo(&text);
+    if !status.success() {
+        println!("{text}");
+        tally.failed = tally.failed.max(1);
+    }
+    Ok(tally)
+}
+
+fn count(
+    suite: &Suite,
+    scenario: &str,
+    result: Result<(), String>,
+    broker: &Broker,
+    tally: &mut Tally,
+) {
+    match result {
+        Ok(()) => {
+            println!("   ok     {}/{scenario}", suite.name);
+            tally.passed += 1;
+        }
+        Err(reason) => {
+            println!("   FAILED {}/{scenario}: {reason}", suite.name);
+            println!("{}", broker.log_tail());
+            tally.failed += 1;
+        }
+    }
+}
+
+/// Stops the broker; a bad end is one more failure.
+fn finish(suite: &Suite, broker: Broker, mut tally: Tally) -> Result<Tally, String> {
+    let log = broker.log_tail();
+    if let Err(reason) = broker.stop(tally.failed > 0) {
+        println!("   FAILED {}/stop: {reason}\n{log}", suite.name);
+        tally.failed += 1;
+    }
+    Ok(tally)
+}
+
+fn judge(context: &Context) -> &'static str {
+    match context.product {
+        Product::Bongsu => "bongsu",
+        Product::RabbitMq => "rabbitmq",
+    }
+}
+
+/// The sum of all `test result:` lines.
+pub(super) fn tally_of_cargo(text: &str) -> Tally {
+    let mut tally = Tally::default();
+    for line in text.lines().filter(|line| line.starts_with("test result:")) {
+        let (_, counts) = line.split_once(". ").unwrap_or_default();
+        add(counts, "; ", &mut tally);
+    }
+    tally
+}
+
+/// The counts of pytest's last line.
+pub(super) fn tally_of_pytest(text: &str) -> Tally {
+    let mut tally = Tally::default();
+    let last = text
+        .lines()
+        .rev()
+        .find(|line| line.contains(" in ") && line.starts_with(|c: char| c.is_ascii_digit()));
+    if let Some((counts, _)) = last.and_then(|line| line.rsplit_once(" in ")) {
+        add(counts, ", ", &mut tally);
+    }
+    tally
+}
+
+fn add(counts: &str, separator: &str, tally: &mut Tally) {
+    for part in counts.split(separator) {
+        let Some((number, word)) = part.trim().split_once(' ') else {
+            continue;
+        };
+        let Ok(number) = number.parse::<u32>() else {
+            continue;
+        };
+        match word {
+            "passed" => tally.passed += number,
+            "failed" | "error" | "errors" => tally.failed += number,
+            "skipped" | "ignored" => tally.skipped += number,
+            _ => {}
+        }
+    }
+}
+
+const SCENARIOS: &[&str] = &["hello", "work_queue", "reconnect"];
+const GREETING: &str = "Received: Hello, Broker!";
+const SCENARIO_TIMEOUT: Duration = Duration::from_secs(120);
+const CONFORMANCE_TIMEOUT: Duration = Duration::from_secs(600);
+const KILL_TIMEOUT: Duration = Duration::from_secs(150);
