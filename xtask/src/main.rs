@@ -1,5 +1,6 @@
 //! Development tasks: `cargo xtask TASK`.
 
+mod bench;
 mod test;
 
 use std::process::ExitCode;
@@ -7,9 +8,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
+        Some((task, rest)) if task == "bench" => bench::run(rest),
         Some((task, rest)) if task == "test" => test::run(rest),
         _ => {
-            eprintln!("usage: cargo xtask test [--help]");
+            eprintln!("usage: cargo xtask bench|test [--help]");
             ExitCode::from(2)
         }
     }
