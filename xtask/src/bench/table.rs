@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::broker::Installed;
+use super::broker::{Installed, Kind};
 use super::result::{Figures, Median, Results};
 use super::{Options, root};
 
@@ -108,7 +108,8 @@ pub fn markdown(rows: &[Row], brokers: &[Installed], options: &Options) -> Strin
     let aligned = |column: usize| if column < 2 { "---" } else { "---:" }.to_owned();
     text += &line(&(0..columns.len()).map(aligned).collect::<Vec<_>>());
     rows.iter().for_each(|row| text += &line(&row.columns()));
-    if let Some(commit) = commit() {
+    let ours = brokers.iter().any(|broker| broker.kind == Kind::Bongsu);
+    if let Some(commit) = commit().filter(|_| ours) {
         writeln!(text, "\nBongsu at {commit}.").expect("a string takes everything");
     }
     text
