@@ -36,16 +36,18 @@ struct Replayed {
 
 impl Broker {
     /// Opens the data directory and takes over what is in it. [`Broker::start`] next.
+    /// `durability_usual` is that of durable queues which do not say.
     ///
     /// # Errors
     /// Storage's, naming file and position; nothing was changed or skipped.
     pub fn open(
         disk: Arc<dyn Disk>,
         options: Options,
+        durability_usual: Durability,
         limits: Limits,
     ) -> Result<(Broker, Recovered), Error> {
         let settings = Settings {
-            durability: match options.durability {
+            durability: match durability_usual {
                 Durability::Fsync => LogDurability::Fsync,
                 Durability::Os => LogDurability::Os,
                 Durability::Memory => LogDurability::Memory,

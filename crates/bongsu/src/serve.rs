@@ -1,0 +1,182 @@
+//! `bongsu serve`: takes over the data directory, listens, and stops in order.
+
+use std::error::Error;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bongsu_amqp091::{Session, Settings as AmqpSettings};
+use bongsu_broker::{Broker, Limits, Recovered};
+use bongsu_storage::disk::LocalDisk;
+use bongsu_storage::{Durability, Options};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::settings::Settings;
+
+/// How often memory and disk are looked at.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// How long clients have to take leave before the broker stops without them.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections waiting to be accepted: a restart brings all clients back at once.
+const BACKLOG: u32 = 4096;
+
+/// Runs the broker until SIGINT or SIGTERM.
+///
+/// # Errors
+/// The data directory cannot be taken over, or an address cannot be listened on.
+pub fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
+    log_to_stderr(&settings.log_level);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(&settings))
+}
+
+async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let begun = Instant::now();
+    // Signals are caught before anything is on the disk that wants an orderly end.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (broker, recovered) = Broker::open(
+        Arc::new(LocalDisk),
+        options(settings),
+        settings.data_durability,
+        limits(settings),
+    )?;
+    broker.start();
+    let places = Arc::new(Semaphore::new(settings.limits_connections_max));
+    let mut listeners = JoinSet::new();
+    let mut addresses = Vec::new();
+    for address in &settings.amqp_listen {
+        let listener = listen(*address)?;
+        addresses.push(("AMQP 0-9-1", listener.local_addr()?));
+        let session = amqp_sessions(settings);
+        let serving =
+            bongsu_net::listener::serve(listener, broker.clone(), places.clone(), session);
+        listeners.spawn(serving);
+    }
+    let watching = tokio::spawn(watch_limits(broker.clone()));
+    print!(
+        "{}",
+        summary(settings, &recovered, &addresses, begun.elapsed())
+    );
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    println!("stopping: taking leave of clients");
+    broker.stop();
+    let left = async { while listeners.join_next().await.is_some() {} };
+    if tokio::time::timeout(LEAVE_TIMEOUT, left).await.is_err() {
+        tracing::warn!("some clients did not take leave");
+        listeners.shutdown().await;
+    }
+    watching.abort();
+    tokio::task::spawn_blocking(move || broker.close()).await??;
+    println!("stopped");
+    Ok(())
+}
+
+/// As [`TcpListener::bind`], with a longer backlog.
+fn listen(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
+    let failed = |error: std::io::Error| format!("cannot listen on {address}: {error}");
+    let socket = match address {
+        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
+        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
+    }
+    .map_err(failed)?;
+    socket.set_reuseaddr(true).map_err(failed)?;
+    socket.bind(address).map_err(failed)?;
+    Ok(socket.listen(BACKLOG).map_err(failed)?)
+}
+
+fn amqp_sessions(settings: &Settings) -> impl Fn(SocketAddr) -> Session + 'static + Send + use<> {
+    let amqp = AmqpSettings {
+        frame_bytes_max: settings.amqp_frame_bytes_max,
+        channel_max: settings.amqp_channel_max,
+        heartbeat_s: u16::try_from(settings.amqp_heartbeat.as_secs()).unwrap_or(u16::MAX),
+        message_bytes_max: settings.amqp_message_bytes_max,
+        ..AmqpSettings::default()
+    };
+    // Seeds of names the server makes up: they need only differ.
+    let seed = AtomicU64::new(RandomState::new().build_hasher().finish());
+    move |_peer| Session::new(amqp.clone(), seed.fetch_add(1, Ordering::Relaxed))
+}
+
+async fn watch_limits(broker: Broker) {
+    let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+    loop {
+        ticks.tick().await;
+        broker.watch_limits();
+    }
+}
+
+fn options(settings: &Settings) -> Options {
+    Options {
+        // A lane is synced unless nothing in it is to be: queues of memory durability write
+        // nothing to it anyway.
+        durability: match settings.data_durability {
+            Durability::Os => Durability::Os,
+            Durability::Fsync | Durability::Memory => Durability::Fsync,
+        },
+        checkpoint_bytes: settings.data_checkpoint_bytes,
+        segment_bytes_max: settings.data_segment_bytes_max,
+        cache_bytes: settings.limits_cache_bytes,
+        ..Options::new(&settings.data_dir)
+    }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        memory_bytes: settings.limits_memory_bytes,
+        disk_free_bytes_min: settings.limits_disk_free_bytes_min,
+        ..Limits::default()
+    }
+}
+
+fn summary(
+    settings: &Settings,
+    recovered: &Recovered,
+    addresses: &[(&str, SocketAddr)],
+    took: Duration,
+) -> String {
+    let report = &recovered.storage;
+    let how = match (report.clean, report.lane_count) {
+        (true, _) => "stopped cleanly".to_owned(),
+        (false, 0) => "new".to_owned(),
+        (false, _) => format!(
+            "replayed {} after a crash, cut {} torn bytes",
+            crate::settings::value_size(report.replayed_bytes),
+            report.torn_bytes
+        ),
+    };
+    let mut out = format!(
+        "bongsu {}\n  data       {} ({}; {} queues, {} records; {} ms)\n",
+        env!("CARGO_PKG_VERSION"),
+        settings.data_dir.display(),
+        how,
+        recovered.queue_count,
+        recovered.record_count,
+        took.as_millis(),
+    );
+    for (protocol, address) in addresses {
+        out.push_str(&format!("  {protocol:<10} {address}\n"));
+    }
+    out
+}
+
+fn log_to_stderr(level: &str) {
+    use std::io::IsTerminal;
+    let level = level.parse().unwrap_or(tracing::Level::INFO);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .init();
+}

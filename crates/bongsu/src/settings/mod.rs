@@ -1,0 +1,151 @@
+//! Every setting: one row of one table. Help, documentation, the sample file and the checks
+//! derive from it.
+//!
+//! Precedence: environment over file over default. What is unknown or ill-typed is refused,
+//! never ignored.
+
+mod load;
+
+mod value;
+
+pub mod show;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bongsu_storage::Durability;
+
+#[cfg(test)]
+use load::SettingError;
+pub use load::load;
+pub use value::{Kind, size as value_size};
+
+/// One setting.
+#[derive(Debug)]
+pub struct Row {
+    /// Its key: section and name.
+    pub key: &'static str,
+    /// What it accepts.
+    pub kind: Kind,
+    /// Its default, written as in a file.
+    pub default: &'static str,
+    /// What it means, for people.
+    pub meaning: &'static str,
+}
+
+/// All settings.
+pub const TABLE: &[Row] = &[
+    Row {
+        key: "data.dir",
+        kind: Kind::Path,
+        default: "./bongsu-data",
+        meaning: "where everything is kept",
+    },
+    Row {
+        key: "data.durability",
+        kind: Kind::Word(&["fsync", "os", "memory"]),
+        default: "fsync",
+        meaning: "what a confirm means unless the queue says otherwise: fsync survives a power cut, \
+                  os the broker's death, memory nothing",
+    },
+    Row {
+        key: "data.checkpoint_bytes",
+        kind: Kind::Bytes(1 << 20, 4 << 30),
+        default: "32 MiB",
+        meaning: "growth of the write-ahead log after which what is still alive moves to segments",
+    },
+    Row {
+        key: "data.segment_bytes_max",
+        kind: Kind::Bytes(1 << 20, 1 << 30),
+        default: "64 MiB",
+        meaning: "size at which a segment is sealed",
+    },
+    Row {
+        key: "amqp.listen",
+        kind: Kind::Addresses,
+        default: "127.0.0.1:5672",
+        meaning: "addresses for AMQP 0-9-1, separated by commas; empty: none",
+    },
+    Row {
+        key: "amqp.frame_bytes_max",
+        kind: Kind::Bytes(4096, 16 << 20),
+        default: "128 KiB",
+        meaning: "largest frame offered to clients",
+    },
+    Row {
+        key: "amqp.channel_max",
+        kind: Kind::Count(1, 65535),
+        default: "2047",
+        meaning: "most channels on one connection",
+    },
+    Row {
+        key: "amqp.heartbeat",
+        kind: Kind::Duration(0, 65535),
+        default: "60s",
+        meaning: "heartbeat proposed to clients, in whole seconds; 0s: none",
+    },
+    Row {
+        key: "amqp.message_bytes_max",
+        kind: Kind::Bytes(1024, 512 << 20),
+        default: "16 MiB",
+        meaning: "largest message accepted",
+    },
+    Row {
+        key: "limits.connections_max",
+        kind: Kind::Count(1, 1_000_000),
+        default: "65536",
+        meaning: "most clients connected at once, over all listeners",
+    },
+    Row {
+        key: "limits.memory_bytes",
+        kind: Kind::Bytes(64 << 20, 1 << 40),
+        default: "256 MiB",
+        meaning: "records in memory and not yet in a segment; beyond it publishers wait",
+    },
+    Row {
+        key: "limits.cache_bytes",
+        kind: Kind::Bytes(1 << 20, 1 << 40),
+        default: "32 MiB",
+        meaning: "records kept in memory though they are in a segment, and read ahead",
+    },
+    Row {
+        key: "limits.disk_free_bytes_min",
+        kind: Kind::Bytes(0, 1 << 50),
+        default: "256 MiB",
+        meaning: "free room on the disk; below it publishers wait",
+    },
+    Row {
+        key: "log.level",
+        kind: Kind::Word(&["error", "warn", "info", "debug", "trace"]),
+        default: "info",
+        meaning: "what is written to standard error",
+    },
+];
+
+/// The settings as the broker uses them.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // the table says what each means
+pub struct Settings {
+    pub data_dir: PathBuf,
+    pub data_durability: Durability,
+    pub data_checkpoint_bytes: u64,
+    pub data_segment_bytes_max: u64,
+    pub amqp_listen: Vec<std::net::SocketAddr>,
+    pub amqp_frame_bytes_max: u32,
+    pub amqp_channel_max: u16,
+    pub amqp_heartbeat: Duration,
+    pub amqp_message_bytes_max: u64,
+    pub limits_connections_max: usize,
+    pub limits_memory_bytes: u64,
+    pub limits_cache_bytes: u64,
+    pub limits_disk_free_bytes_min: u64,
+    pub log_level: String,
+}
+
+/// The environment variable of a key.
+pub fn environment_name(key: &str) -> String {
+    format!("BONGSU_{}", key.replace('.', "_").to_uppercase())
+}
+
+#[cfg(test)]
+mod tests;
