@@ -110,7 +110,11 @@ fn is_default(name: &str, value: &Value) -> bool {
 }
 
 fn quoted(value: &Value) -> String {
-    format!("'{}'", plain(value))
+    match value {
+        // What RabbitMQ holds for no value is what it prints for no argument.
+        Value::Nothing => "none".to_owned(),
+        value => format!("'{}'", plain(value)),
+    }
 }
 
 fn typed(value: Option<&Value>) -> String {

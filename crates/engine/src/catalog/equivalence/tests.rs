@@ -74,6 +74,29 @@ fn differences_are_worded_as_rabbitmq_words_them() {
             ttl(text("5")),
             "'x-message-ttl': received '5' but current is '5'",
         ),
+        (
+            ttl(Value::Int(5)),
+            ttl(Value::Nothing),
+            "'x-message-ttl': received none but current is '5'",
+        ),
+        (
+            ttl(Value::Int(5)),
+            ttl(Value::List(vec![
+                Value::Int(1),
+                text("a"),
+                Value::Bool(true),
+            ])),
+            "'x-message-ttl': received '[{signedint,1},{longstr,<<\"a\">>},{bool,true}]' but \
+             current is '5'",
+        ),
+        (
+            ttl(Value::Int(5)),
+            ttl(Value::Map(Arguments::from([(
+                "k".to_owned(),
+                Value::Int(1),
+            )]))),
+            "'x-message-ttl': received '[{<<\"k\">>,signedint,1}]' but current is '5'",
+        ),
         (plain(), kind("classic"), "the same"),
         (kind("classic"), plain(), "the same"),
         (
