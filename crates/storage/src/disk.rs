@@ -5,12 +5,16 @@
 //! [`LocalDisk`].
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub mod local;
 
 pub mod aligned;
+
+pub mod blobs;
+
+pub mod register;
 
 pub use local::LocalDisk;
 
@@ -48,6 +52,12 @@ pub trait Disk: Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
     /// Bytes that can still be written below `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// A number that nobody can guess, for the checksums of a lane. A simulated disk
+    /// takes it from its seed.
+    fn salt(&self) -> u64 {
+        use std::hash::{BuildHasher, Hasher};
+        std::hash::RandomState::new().build_hasher().finish()
+    }
 }
 
 /// An open file. Reads and writes name their position and are complete or an error.
@@ -73,18 +83,3 @@ pub trait DiskFile: Send + Sync {
 
 /// Held while the data directory is in use; dropping it lets go.
 pub trait DiskLock: Send + Sync {}
-
-/// Where the files of a data directory are.
-#[derive(Clone, Debug)]
-pub(crate) struct Paths {
-    pub dir: PathBuf,
-}
-
-impl Paths {
-    pub fn lock(&self) -> PathBuf {
-        self.dir.join("lock")
-    }
-    pub fn lanes(&self) -> PathBuf {
-        self.dir.join("lanes")
-    }
-}

@@ -69,6 +69,14 @@ pub enum Error {
         /// What was fenced.
         what: String,
     },
+    /// A checkpoint that would have lost a log: the broker did not put it. The next
+    /// attempt may find it put, or removed.
+    Unlisted {
+        /// The log.
+        log: bongsu_record::LogId,
+        /// Below this LSN it holds records.
+        floor: bongsu_record::Lsn,
+    },
     /// Anything else the operating system said.
     Io {
         /// What was attempted.
@@ -164,6 +172,10 @@ impl fmt::Display for Error {
                 path.display()
             ),
             Error::Fenced { what } => write!(f, "fenced: {what}"),
+            Error::Unlisted { log, floor } => write!(
+                f,
+                "log {log} holds records below LSN {floor} and was not put into the checkpoint"
+            ),
             Error::Io {
                 operation,
                 path,

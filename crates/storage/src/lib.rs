@@ -4,9 +4,19 @@ pub mod error;
 
 pub mod options;
 
+mod wire;
+
+mod manifest;
+
+pub mod seam;
+
+pub mod lane;
+
 pub mod disk;
 
 pub mod entry;
+
+mod segment;
 
 pub mod log;
 

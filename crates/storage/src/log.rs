@@ -1,8 +1,39 @@
 //! One log: batches in offset order, the newest in memory, the rest in segments.
+//!
+//! ```text
+//! start                                              stored        end
+//!   | segment | segment | open segment ................|
+//!                            | tail: cached ...........| pinned ....|
+//! ```
+//!
+//! Two locks. `inner` is held for a few steps in memory and never over I/O; `writer` is
+//! held while batches go to the open segment. Order: writer, then inner.
 
-use bongsu_record::{Batch, LogId, Offset};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 
-use crate::{Durability, Error};
+use bongsu_record::{Batch, LogId, Lsn, Offset};
+use parking_lot::Mutex;
+
+use crate::segment::Identity;
+use crate::{Durability, Error, SegmentId};
+
+pub(crate) mod budget;
+
+pub(crate) mod tail;
+
+pub(crate) mod shelf;
+
+pub(crate) mod flush;
+
+mod fetch;
+
+use budget::Payload;
+use fetch::Chunk;
+use flush::Writer;
+use shelf::{Evict, Shelf};
+use tail::{Item, Tail};
 
 /// A batch as a log holds it.
 #[derive(Clone, Debug)]
@@ -26,38 +57,84 @@ pub struct LogStats {
 
 /// One log of a data directory. All methods may be called from any thread.
 pub struct Log {
-    _private: (),
+    id: LogId,
+    durability: AtomicU8,
+    /// Whether the broker knows it: a log that only replay saw is dropped.
+    pub(crate) claimed: AtomicBool,
+    pub(crate) inner: Mutex<Inner>,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) shelf: Arc<Shelf>,
+    this: Weak<Log>,
+}
+
+#[derive(Default)]
+pub(crate) struct Inner {
+    pub start: Offset,
+    pub end: Offset,
+    pub segments: VecDeque<Segment>,
+    pub tail: Tail,
+    chunks: VecDeque<Arc<Chunk>>,
+    /// LSN of the first append since it was made or restored.
+    pub first_append: Option<Lsn>,
+    pub removed: bool,
+}
+
+/// What is kept of a segment while nobody reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub id: SegmentId,
+    pub base: Offset,
+    pub end: Offset,
+    /// Where its units end.
+    pub bytes: u64,
+    pub sealed: bool,
 }
 
 impl Log {
+    pub(crate) fn new(id: LogId, durability: Durability, shelf: &Arc<Shelf>) -> Arc<Log> {
+        Arc::new_cyclic(|this| Log {
+            id,
+            durability: AtomicU8::new(durability as u8),
+            claimed: AtomicBool::new(false),
+            inner: Mutex::default(),
+            writer: Mutex::default(),
+            shelf: Arc::clone(shelf),
+            this: Weak::clone(this),
+        })
+    }
+
     /// Its name.
     pub fn id(&self) -> LogId {
-        todo!()
+        self.id
     }
 
     /// What a confirmed record in it survives.
     pub fn durability(&self) -> Durability {
-        todo!()
+        Durability::from_number(self.durability.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_durability(&self, durability: Durability) {
+        self.durability.store(durability as u8, Ordering::Relaxed);
     }
 
     /// Everything below is trimmed.
     pub fn start(&self) -> Offset {
-        todo!()
+        self.inner.lock().start
     }
 
     /// Offset that the next record gets.
     pub fn end(&self) -> Offset {
-        todo!()
+        self.inner.lock().end
     }
 
     /// Puts the batches from the one that holds `from` into `out`, from memory only, at
     /// least one and then up to `bytes_max`. False: it is on the disk, call
-    /// [`Log::fetch`]. True with nothing put: `from` is the end. Records that were
-    /// settled before they reached a segment may be missing: what is put begins at
-    /// `from` or above.
+    /// [`Log::fetch`]. True with nothing put: there is no record at `from` or above.
+    /// Records that were settled before they reached a segment may be missing: what is
+    /// put may begin above `from`.
     pub fn read(&self, from: Offset, bytes_max: usize, out: &mut Vec<Stored>) -> bool {
-        let _ = (from, bytes_max, out);
-        todo!()
+        let inner = self.inner.lock();
+        inner.read(from, bytes_max, out)
     }
 
     /// As [`Log::read`], reading from the disk if need be, ahead of what was asked for.
@@ -70,19 +147,211 @@ impl Log {
         bytes_max: usize,
         out: &mut Vec<Stored>,
     ) -> Result<(), Error> {
-        let _ = (from, bytes_max, out);
-        todo!()
+        let mut from = from;
+        while !self.read(from, bytes_max, out) {
+            let Some(chunk) = self.read_ahead(from)? else {
+                continue;
+            };
+            let mut taken = Taken {
+                out,
+                bytes: 0,
+                bytes_max,
+            };
+            for (base, batch) in chunk.from(from) {
+                if !taken.put(*base, batch) {
+                    break;
+                }
+            }
+            if taken.bytes > 0 {
+                break;
+            }
+            // All there was is gone; what comes next begins behind it.
+            from = chunk.end();
+        }
+        Ok(())
     }
 
     /// All below `floor` is settled: drops it from memory, and segments that lie below
     /// it whole. Their files go with the next checkpoint.
     pub fn trim(&self, floor: Offset) {
-        let _ = floor;
-        todo!()
+        let large = {
+            let mut inner = self.inner.lock();
+            if floor <= inner.start {
+                return;
+            }
+            inner.start = floor;
+            inner.tail.trim(floor);
+            inner.chunks.retain(|chunk| chunk.end() > floor);
+            self.drop_sealed(&mut inner);
+            // The open one belongs to the writer; a small one waits for the checkpoint,
+            // or a queue of large batches that keeps up would make a file for each.
+            inner
+                .segments
+                .back()
+                .is_some_and(|open| open.end <= floor && open.bytes >= OPEN_DROP_BYTES)
+        };
+        if large && let Some(mut writer) = self.writer.try_lock() {
+            self.retire(&mut writer);
+        }
     }
 
     /// What it takes up.
     pub fn stats(&self) -> LogStats {
-        todo!()
+        let inner = self.inner.lock();
+        LogStats {
+            disk_bytes: inner.segments.iter().map(|segment| segment.bytes).sum(),
+            memory_bytes: inner.tail.memory_bytes()
+                + inner.chunks.iter().map(|chunk| chunk.bytes()).sum::<u64>(),
+            segment_count: inner.segments.len(),
+        }
+    }
+
+    pub(crate) fn identity(&self, segment: SegmentId) -> Identity {
+        Identity {
+            log: self.id,
+            segment,
+            memory: self.durability() == Durability::Memory,
+        }
+    }
+
+    /// Adds the newest batch to the tail. The caller holds the queue's lock.
+    pub(crate) fn push(&self, base: Offset, lsn: Lsn, payload: &Arc<Payload>) {
+        let mut inner = self.inner.lock();
+        assert_eq!(base, inner.end, "log {}: appends are dense", self.id);
+        inner.push(Item::new(base, lsn, Arc::clone(payload), true));
+    }
+
+    /// As [`Log::push`], of a batch that is in the open segment. The caller holds the
+    /// writer, which says how far the segment goes.
+    pub(crate) fn push_stored(&self, base: Offset, lsn: Lsn, payload: &Arc<Payload>) {
+        let end = {
+            let mut inner = self.inner.lock();
+            assert_eq!(base, inner.end, "log {}: appends are dense", self.id);
+            inner.push(Item::new(base, lsn, Arc::clone(payload), false));
+            inner.end
+        };
+        self.shelf.cached(&self.this, Evict::Tail(end));
+    }
+
+    /// Gives everything up.
+    pub(crate) fn remove(&self) {
+        let _writer = self.writer.lock();
+        let mut inner = self.inner.lock();
+        inner.removed = true;
+        inner.start = inner.end;
+        inner.tail = Tail::default();
+        inner.chunks.clear();
+        for segment in std::mem::take(&mut inner.segments) {
+            let identity = self.identity(segment.id);
+            self.shelf.bury(identity, segment.bytes);
+        }
+    }
+
+    fn drop_sealed(&self, inner: &mut Inner) {
+        let start = inner.start;
+        while let Some(first) = inner.segments.front()
+            && first.sealed
+            && first.end <= start
+        {
+            self.shelf.bury(self.identity(first.id), first.bytes);
+            inner.segments.pop_front();
+        }
+    }
+
+    pub(crate) fn holds(&self, what: Evict) -> bool {
+        let inner = self.inner.lock();
+        match what {
+            Evict::Tail(end) => inner.tail.start().is_some_and(|start| start < end),
+            Evict::Chunk(start) => inner.chunks.iter().any(|chunk| chunk.start() == start),
+        }
+    }
+
+    pub(crate) fn evict(&self, what: Evict) {
+        let mut inner = self.inner.lock();
+        match what {
+            Evict::Tail(end) => inner.tail.evict(end),
+            Evict::Chunk(start) => inner.chunks.retain(|chunk| chunk.start() != start),
+        }
     }
 }
+
+impl Inner {
+    pub fn push(&mut self, item: Item) {
+        self.first_append.get_or_insert(item.lsn);
+        self.end = item.end();
+        self.tail.push(item);
+    }
+
+    fn read(&self, from: Offset, bytes_max: usize, out: &mut Vec<Stored>) -> bool {
+        let mut from = from.max(self.start);
+        let mut taken = Taken {
+            out,
+            bytes: 0,
+            bytes_max,
+        };
+        loop {
+            if from >= self.end {
+                return true;
+            }
+            if self.tail.start().is_some_and(|start| start <= from) {
+                for item in self.tail.from(from) {
+                    if !taken.put(item.base, &item.payload.batch) {
+                        break;
+                    }
+                }
+                return true;
+            }
+            let Some(chunk) = self.chunks.iter().find(|chunk| chunk.covers(from)) else {
+                return taken.bytes > 0 || self.nothing_stored_from(from, &mut taken);
+            };
+            for (base, batch) in chunk.from(from) {
+                if !taken.put(*base, batch) {
+                    return true;
+                }
+            }
+            from = chunk.end();
+        }
+    }
+
+    /// Whether no segment holds anything from `from` on; then what comes next is the
+    /// tail's.
+    fn nothing_stored_from(&self, from: Offset, taken: &mut Taken<'_>) -> bool {
+        if self.segments.back().is_some_and(|last| last.end > from) {
+            return false;
+        }
+        for item in self.tail.from(from) {
+            if !taken.put(item.base, &item.payload.batch) {
+                break;
+            }
+        }
+        true
+    }
+}
+
+/// What one read has put so far.
+struct Taken<'a> {
+    out: &'a mut Vec<Stored>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Taken<'_> {
+    /// False if it would be too much.
+    fn put(&mut self, base: Offset, batch: &Batch) -> bool {
+        if self.bytes > 0 && self.bytes + batch.len() > self.bytes_max {
+            return false;
+        }
+        self.bytes += batch.len();
+        self.out.push(Stored {
+            base,
+            batch: batch.clone(),
+        });
+        true
+    }
+}
+
+/// An open segment of less is not dropped before a checkpoint.
+const OPEN_DROP_BYTES: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,17 @@ pub enum Durability {
     Memory = 2,
 }
 
+impl Durability {
+    /// The durability of a number written as `as u8`; the safest if there is none such.
+    pub(crate) fn from_number(number: u8) -> Durability {
+        match number {
+            1 => Durability::Os,
+            2 => Durability::Memory,
+            _ => Durability::Fsync,
+        }
+    }
+}
+
 /// Settings of a data directory; `Options::new(dir)` has the defaults.
 #[derive(Clone, Debug)]
 pub struct Options {

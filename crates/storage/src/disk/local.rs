@@ -1,9 +1,12 @@
 //! The machine's own file system.
 
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::aligned::AlignedBuffer;
 use super::{Disk, DiskFile, DiskLock, Mode};
 
 /// The machine's own file system.
@@ -11,31 +14,132 @@ use super::{Disk, DiskFile, DiskLock, Mode};
 pub struct LocalDisk;
 
 impl Disk for LocalDisk {
-    fn create_dir_all(&self, _path: &Path) -> io::Result<()> {
-        todo!()
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
     }
-    fn list(&self, _path: &Path) -> io::Result<Vec<String>> {
-        todo!()
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
     }
-    fn open(&self, _path: &Path, _mode: Mode, _direct: bool) -> io::Result<Arc<dyn DiskFile>> {
-        todo!()
+
+    fn open(&self, path: &Path, mode: Mode, direct: bool) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        match mode {
+            Mode::Read => {}
+            Mode::Write => {
+                options.write(true);
+            }
+            Mode::CreateNew => {
+                options.write(true).create_new(true);
+            }
+            Mode::Truncate => {
+                options.write(true).create(true).truncate(true);
+            }
+        }
+        if direct {
+            let flag = rustix::fs::OFlags::DIRECT.bits() as i32;
+            // tmpfs and some network file systems refuse the flag: the page cache then.
+            match options.clone().custom_flags(flag).open(path) {
+                Ok(file) => return Ok(Arc::new(LocalFile(file))),
+                Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => {
+                    if mode == Mode::CreateNew {
+                        // The refusal comes after the file was made.
+                        let _ = fs::remove_file(path);
+                    }
+                }
+                Err(cause) => return Err(cause),
+            }
+        }
+        Ok(Arc::new(LocalFile(options.open(path)?)))
     }
-    fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
-        todo!()
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
-    fn remove(&self, _path: &Path) -> io::Result<()> {
-        todo!()
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
     }
-    fn sync_dir(&self, _path: &Path) -> io::Result<()> {
-        todo!()
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
     }
-    fn exists(&self, _path: &Path) -> bool {
-        todo!()
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
     }
-    fn lock(&self, _path: &Path) -> io::Result<Box<dyn DiskLock>> {
-        todo!()
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(LocalLock { _file: file }))
     }
-    fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
-        todo!()
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(path)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 }
+
+struct LocalFile(File);
+
+impl DiskFile for LocalFile {
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buffer, position)
+    }
+
+    fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        // Reserving is not enough: the first write into reserved blocks changes their
+        // state, which is metadata that every sync would then have to write.
+        let mut buffer = AlignedBuffer::default();
+        let zeros = buffer.get(ZERO_BYTES);
+        let mut position = 0;
+        while position < bytes {
+            let part = usize::try_from(bytes - position).map_or(ZERO_BYTES, |n| n.min(ZERO_BYTES));
+            self.0.write_all_at(&zeros[..part], position)?;
+            position += part as u64;
+        }
+        self.0.set_len(bytes)?;
+        self.0.sync_all()
+    }
+}
+
+struct LocalLock {
+    _file: File,
+}
+
+impl DiskLock for LocalLock {}
+
+const ZERO_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests;

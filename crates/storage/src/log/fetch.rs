@@ -1,0 +1,230 @@
+//! Reading a log from its segments, ahead of what was asked for.
+//!
+//! A chunk remembers where it ended, so that a reader that goes on there never searches.
+//! Several are kept: readers of a stream stand at several places.
+
+use std::sync::Arc;
+
+use bongsu_record::{Batch, Offset};
+use bytes::Bytes;
+
+use super::budget::Charge;
+use super::shelf::Evict;
+use super::{Log, Segment};
+use crate::segment::{
+    Identity, SEGMENT_HEADER_BYTES, Sample, TRAILER_BYTES, Unit, decode_index, unit_batch,
+};
+use crate::{Error, SegmentId};
+
+/// Some batches of one segment, without a gap in the segment.
+pub(crate) struct Chunk {
+    start: Offset,
+    /// Nothing of the log lies between the last batch and this.
+    end: Offset,
+    batches: Vec<(Offset, Batch)>,
+    /// Where reading goes on at `end`.
+    next: (SegmentId, u64),
+    bytes: u64,
+    _charge: Charge,
+}
+
+impl Chunk {
+    pub fn start(&self) -> Offset {
+        self.start
+    }
+
+    pub fn end(&self) -> Offset {
+        self.end
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub fn covers(&self, offset: Offset) -> bool {
+        self.start <= offset && offset < self.end
+    }
+
+    pub fn from(&self, from: Offset) -> &[(Offset, Batch)] {
+        let end = |(base, batch): &(Offset, Batch)| base.plus(u64::from(batch.record_count()));
+        let first = self.batches.partition_point(|held| end(held) <= from);
+        &self.batches[first..]
+    }
+}
+
+/// Where in which segment to read.
+struct Place {
+    segment: Segment,
+    /// End of the segment before it, or where the gap before it begins.
+    gap_start: Offset,
+    position: Option<u64>,
+}
+
+impl Log {
+    /// Reads the chunk that covers `from`. `from` was in no memory; none if that changed.
+    /// The caller uses what is returned: a small cache may have dropped it again.
+    pub(super) fn read_ahead(&self, from: Offset) -> Result<Option<Arc<Chunk>>, Error> {
+        let Some((from, place)) = self.place(from) else {
+            return Ok(None);
+        };
+        match self.read_chunk(from, &place) {
+            Ok(chunk) => {
+                let start = chunk.start;
+                let chunk = Arc::new(chunk);
+                {
+                    let mut inner = self.inner.lock();
+                    inner.chunks.retain(|old| !old.covers(start));
+                    while inner.chunks.len() >= CHUNKS_MAX {
+                        inner.chunks.pop_front();
+                    }
+                    inner.chunks.push_back(Arc::clone(&chunk));
+                }
+                self.shelf.cached(&self.this, Evict::Chunk(start));
+                Ok(Some(chunk))
+            }
+            Err(error) => {
+                // Trimmed, and its file deleted, while we read: not an error, look again.
+                let inner = self.inner.lock();
+                let kept = inner.segments.iter().any(|s| s.id == place.segment.id);
+                if kept { Err(error) } else { Ok(None) }
+            }
+        }
+    }
+
+    fn place(&self, from: Offset) -> Option<(Offset, Place)> {
+        let inner = self.inner.lock();
+        let from = from.max(inner.start);
+        let at = inner.segments.partition_point(|s| s.end <= from);
+        let segment = *inner.segments.get(at)?;
+        let gap_start = match at.checked_sub(1) {
+            Some(before) => inner.segments[before].end,
+            None => inner.start,
+        };
+        let known = inner.chunks.iter().rev();
+        let position = known
+            .filter(|chunk| chunk.end == from && chunk.next.0 == segment.id)
+            .map(|chunk| chunk.next.1)
+            .next();
+        let place = Place {
+            segment,
+            gap_start,
+            position,
+        };
+        Some((from, place))
+    }
+
+    fn read_chunk(&self, from: Offset, place: &Place) -> Result<Chunk, Error> {
+        let identity = self.identity(place.segment.id);
+        let blob = self.shelf.blob(&identity)?;
+        let path = || self.shelf.blobs.path(&identity.name());
+        let units_end = place.segment.bytes;
+        let mut start = from;
+        let mut position = match place.position {
+            Some(position) => position,
+            None => {
+                let sample = self.search(from, &place.segment, &identity)?;
+                if sample.position == SEGMENT_HEADER_BYTES as u64 {
+                    start = place.gap_start.min(from);
+                }
+                sample.position
+            }
+        };
+        let mut wanted = self.shelf.options.read_ahead_bytes;
+        loop {
+            let length = (units_end.saturating_sub(position)).min(wanted as u64) as usize;
+            let mut buffer = vec![0; length];
+            blob.read_at(position, &mut buffer)?;
+            let buffer = Bytes::from(buffer);
+            let mut batches = Vec::new();
+            let mut at = 0;
+            let mut end = start;
+            while at < buffer.len() {
+                let front = match identity.unit(&buffer[at..]) {
+                    Unit::Front(front) => front,
+                    Unit::Short if position + (length as u64) < units_end => break,
+                    Unit::Short | Unit::Damaged => {
+                        return Err(Error::corrupt(
+                            &path(),
+                            position + at as u64,
+                            "the check of a batch's offset and length does not hold",
+                        ));
+                    }
+                };
+                if at + front.bytes > buffer.len() {
+                    if position + (at + front.bytes) as u64 > units_end {
+                        let what = "a batch reaches past the end of its segment";
+                        return Err(Error::corrupt(&path(), position + at as u64, what));
+                    }
+                    if at == 0 {
+                        wanted = front.bytes;
+                    }
+                    break;
+                }
+                if front.end() > from {
+                    let unit = buffer.slice(at..at + front.bytes);
+                    let batch = unit_batch(&unit)
+                        .map_err(|what| Error::corrupt(&path(), position + at as u64, what))?;
+                    batches.push((front.base, batch));
+                } else {
+                    start = from;
+                }
+                end = front.end();
+                at += front.bytes;
+            }
+            position += at as u64;
+            let finished = position >= units_end;
+            if finished {
+                end = place.segment.end.max(end);
+            }
+            if batches.is_empty() && !finished {
+                // Still below what was asked for, or a batch larger than the buffer.
+                continue;
+            }
+            let bytes = buffer.len() as u64;
+            return Ok(Chunk {
+                start,
+                end,
+                batches,
+                next: (place.segment.id, position),
+                bytes,
+                _charge: Charge::new(bytes, &self.shelf.budget),
+            });
+        }
+    }
+
+    /// The nearest known place at or before `from`.
+    fn search(
+        &self,
+        from: Offset,
+        segment: &Segment,
+        identity: &Identity,
+    ) -> Result<Sample, Error> {
+        let front = Sample {
+            offset: segment.base,
+            position: SEGMENT_HEADER_BYTES as u64,
+        };
+        if from <= segment.base {
+            return Ok(front);
+        }
+        let nearest = |samples: &[Sample]| {
+            let after = samples.partition_point(|sample| sample.offset <= from);
+            after.checked_sub(1).map_or(front, |at| samples[at])
+        };
+        if !segment.sealed {
+            let writer = self.writer.lock();
+            return Ok(nearest(writer.samples(segment.id)));
+        }
+        let blob = self.shelf.blob(identity)?;
+        let length = blob.len()?;
+        let index_bytes = length.saturating_sub(segment.bytes) as usize;
+        if !(TRAILER_BYTES..=INDEX_BYTES_MAX).contains(&index_bytes) {
+            return Ok(front);
+        }
+        let mut bytes = vec![0; index_bytes];
+        blob.read_at(segment.bytes, &mut bytes)?;
+        Ok(decode_index(&bytes, segment.bytes).map_or(front, |samples| nearest(&samples)))
+    }
+}
+
+const CHUNKS_MAX: usize = 4;
+const INDEX_BYTES_MAX: usize = 16 << 20;

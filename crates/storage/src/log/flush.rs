@@ -1,0 +1,390 @@
+//! Moving batches from a log's tail to its open segment.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bongsu_record::{Batch, Lsn, Offset};
+
+use super::budget::Payload;
+use super::shelf::Evict;
+use super::{Log, Segment};
+use crate::entry::Placed;
+use crate::segment::{
+    INDEX_EVERY_BYTES, Identity, SEGMENT_HEADER_BYTES, Sample, put_index, unit_bytes,
+};
+use crate::{Error, SegmentId};
+
+/// The writing end of a log's segments.
+#[derive(Default)]
+pub(crate) struct Writer {
+    open: Option<Open>,
+    /// Segments sealed since a checkpoint that could list them: how far they go. A direct
+    /// append into a later segment says so in its group, so that recovery never finds a
+    /// later segment whole and an earlier one's end unknown.
+    sealed: Vec<(u64, Placed)>,
+    buffer: Vec<u8>,
+}
+
+struct Open {
+    identity: Identity,
+    base: Offset,
+    /// End of the last unit's records.
+    end: Offset,
+    position: u64,
+    samples: Vec<Sample>,
+}
+
+impl Writer {
+    pub fn samples(&self, segment: SegmentId) -> &[Sample] {
+        match &self.open {
+            Some(open) if open.identity.segment == segment => &open.samples,
+            _ => &[],
+        }
+    }
+
+    /// Goes on in a segment that recovery found.
+    pub fn resume(&mut self, identity: Identity, segment: &Segment) {
+        self.open = Some(Open {
+            identity,
+            base: segment.base,
+            end: segment.end,
+            position: segment.bytes,
+            samples: Vec::new(),
+        });
+    }
+}
+
+/// What a checkpoint found pinned in a log.
+pub(crate) struct Survey {
+    /// LSN of the first.
+    pub oldest: Lsn,
+    /// End of the last.
+    pub end: Offset,
+    /// Bases of the batches that nobody needs, ascending.
+    pub dead: Vec<Offset>,
+    pub alive_bytes: u64,
+}
+
+/// What a direct append wrote.
+pub(crate) struct Direct {
+    /// To go into the lane, in this order.
+    pub entries: Vec<Placed>,
+    before: u64,
+}
+
+impl Log {
+    /// Which pinned batches `alive` says may be needed. Takes no lock while it asks: the
+    /// answer may need the queue's, whose holder may wait for ours.
+    pub(crate) fn survey(&self, alive: &dyn Fn(Range<Offset>) -> bool) -> Option<Survey> {
+        let (pinned, start) = {
+            let inner = self.inner.lock();
+            let pinned = inner.tail.pinned();
+            let pinned: Vec<_> = pinned
+                .map(|item| {
+                    (
+                        item.base,
+                        item.end(),
+                        item.payload.batch.len() as u64,
+                        item.lsn,
+                    )
+                })
+                .collect();
+            (pinned, inner.start)
+        };
+        let (first, last) = (pinned.first()?, pinned.last()?);
+        let mut survey = Survey {
+            oldest: first.3,
+            end: last.1,
+            dead: Vec::new(),
+            alive_bytes: 0,
+        };
+        let whole = first.0.max(start)..last.1;
+        let any = whole.start < whole.end && alive(whole);
+        for (base, end, bytes, _) in pinned {
+            let records = base.max(start)..end;
+            if any && records.start < records.end && alive(records) {
+                survey.alive_bytes += bytes;
+            } else {
+                survey.dead.push(base);
+            }
+        }
+        Some(survey)
+    }
+
+    /// Writes the pinned batches of the survey to the open segment, without those it says
+    /// are dead. Returns the bytes written; they are not synced.
+    pub(crate) fn flush(&self, survey: &Survey) -> Result<u64, Error> {
+        let mut writer = self.writer.lock();
+        let mut total = 0;
+        loop {
+            let (pinned, start, _) = self.pinned_run();
+            let pinned: Vec<_> = pinned.into_iter().filter(|p| p.0 < survey.end).collect();
+            let Some((last, payload)) = pinned.last() else {
+                return Ok(total);
+            };
+            let run_end = last.plus(u64::from(payload.batch.record_count()));
+            let living = pinned.iter().filter(|(base, payload)| {
+                base.plus(u64::from(payload.batch.record_count())) > start
+                    && survey.dead.binary_search(base).is_err()
+            });
+            let living: Vec<_> = living.collect();
+            if let Some((base, _)) = living.first() {
+                self.make_open(&mut writer, *base)?;
+                let batches = living.iter().map(|(base, payload)| (*base, &payload.batch));
+                total += self.write(&mut writer, batches)?;
+            }
+            self.publish(&writer, run_end);
+            self.shelf.cached(&self.this, Evict::Tail(run_end));
+        }
+    }
+
+    /// The next pinned batches, up to a few MiB, the log's start, and whether there are
+    /// more behind them.
+    fn pinned_run(&self) -> (Vec<(Offset, Arc<Payload>)>, Offset, bool) {
+        let inner = self.inner.lock();
+        let mut bytes = 0;
+        let mut run = Vec::new();
+        for item in inner.tail.pinned() {
+            if bytes >= RUN_BYTES {
+                return (run, inner.start, true);
+            }
+            bytes += item.payload.batch.len();
+            run.push((item.base, Arc::clone(&item.payload)));
+        }
+        (run, inner.start, false)
+    }
+
+    /// Writes a large batch to the open segment, and what is pinned before it, so that
+    /// offsets ascend. The writer stays the caller's until the batch is in the lane:
+    /// [`Log::settle_direct`] or [`Log::undo_direct`] ends that.
+    pub(crate) fn append_direct(
+        &self,
+        writer: &mut Writer,
+        base: Offset,
+        batch: &Batch,
+    ) -> Result<Direct, Error> {
+        // Roll before, never between: what is flushed must be in the same segment as the
+        // batch whose entry vouches for it.
+        self.make_open(writer, base)?;
+        self.flush_without_rolling(writer)?;
+        let open = writer.open.as_ref().expect("made above");
+        let before = open.position;
+        let segment = open.identity.segment;
+        self.write(writer, std::iter::once((base, batch)))?;
+        let done = self.shelf.checkpoint_done.load(Ordering::Acquire);
+        writer.sealed.retain(|(begun, _)| *begun >= done);
+        let mut entries: Vec<_> = writer.sealed.iter().map(|(_, placed)| *placed).collect();
+        let bytes = unit_bytes(batch.len());
+        let open = writer.open.as_ref().expect("still there");
+        entries.push(Placed {
+            log: self.id,
+            base,
+            count: batch.record_count(),
+            segment,
+            position: open.position - bytes,
+            bytes: bytes as u32,
+        });
+        Ok(Direct { entries, before })
+    }
+
+    fn flush_without_rolling(&self, writer: &mut Writer) -> Result<(), Error> {
+        loop {
+            let (pinned, start, more) = self.pinned_run();
+            let Some((last, payload)) = pinned.last() else {
+                return Ok(());
+            };
+            let run_end = last.plus(u64::from(payload.batch.record_count()));
+            let living = pinned.iter().filter(|(base, payload)| {
+                base.plus(u64::from(payload.batch.record_count())) > start
+            });
+            let batches = living.map(|(base, payload)| (*base, &payload.batch));
+            self.write(writer, batches)?;
+            self.publish(writer, run_end);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The lane has the batch.
+    pub(crate) fn settle_direct(&self, writer: &mut Writer, end: Offset) {
+        writer.sealed.clear();
+        self.publish(writer, end);
+    }
+
+    /// The lane did not take the batch: what was written is overwritten by what comes.
+    pub(crate) fn undo_direct(&self, writer: &mut Writer, direct: &Direct, base: Offset) {
+        if let Some(open) = &mut writer.open {
+            open.position = direct.before;
+            open.end = open.end.min(base);
+            open.samples
+                .retain(|sample| sample.position < direct.before);
+        }
+    }
+
+    /// Makes sure that a segment is open and has room.
+    fn make_open(&self, writer: &mut Writer, base: Offset) -> Result<(), Error> {
+        if let Some(open) = &writer.open {
+            if open.position < self.shelf.options.segment_bytes_max {
+                return Ok(());
+            }
+            self.seal_open(writer)?;
+        }
+        // A direct append comes with what is pinned below it.
+        let lowest = {
+            let inner = self.inner.lock();
+            inner.tail.pinned().next().map_or(base, |item| item.base)
+        };
+        let (identity, _) = self.shelf.create(|segment| self.identity(segment))?;
+        writer.open = Some(Open {
+            identity,
+            base: lowest.min(base),
+            end: lowest.min(base),
+            position: 0,
+            samples: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn seal_open(&self, writer: &mut Writer) -> Result<(), Error> {
+        let Some(open) = &writer.open else {
+            return Ok(());
+        };
+        writer.buffer.clear();
+        put_index(&open.samples, open.position, &mut writer.buffer);
+        let blob = self.shelf.blob(&open.identity)?;
+        blob.write_at(open.position, &writer.buffer)?;
+        self.shelf.set_dirty(&open.identity, &blob);
+        let begun = self.shelf.checkpoints_begun.load(Ordering::Acquire);
+        let done = self.shelf.checkpoint_done.load(Ordering::Acquire);
+        writer.sealed.retain(|(begun, _)| *begun >= done);
+        writer.sealed.push((
+            begun,
+            Placed {
+                log: self.id,
+                base: open.end,
+                count: 0,
+                segment: open.identity.segment,
+                position: open.position,
+                bytes: 0,
+            },
+        ));
+        let segment = open.identity.segment;
+        writer.open = None;
+        let mut inner = self.inner.lock();
+        if let Some(last) = inner.segments.back_mut()
+            && last.id == segment
+        {
+            last.sealed = true;
+        }
+        self.drop_sealed(&mut inner);
+        Ok(())
+    }
+
+    /// Appends units; the segment is not yet known to readers.
+    fn write<'a>(
+        &self,
+        writer: &mut Writer,
+        batches: impl Iterator<Item = (Offset, &'a Batch)>,
+    ) -> Result<u64, Error> {
+        let Writer { open, buffer, .. } = writer;
+        let open = open.as_mut().expect("make_open came before");
+        buffer.clear();
+        if open.position == 0 {
+            open.identity.put_header(open.base, buffer);
+        }
+        let mut end = open.end;
+        let sampled = open.samples.len();
+        for (base, batch) in batches {
+            let position = open.position + buffer.len() as u64;
+            let last = open
+                .samples
+                .last()
+                .map_or(SEGMENT_HEADER_BYTES as u64, |s| s.position);
+            if position >= last + INDEX_EVERY_BYTES {
+                open.samples.push(Sample {
+                    offset: base,
+                    position,
+                });
+            }
+            open.identity.put_unit(base, batch, buffer);
+            end = base.plus(u64::from(batch.record_count()));
+        }
+        let written = self.shelf.blob(&open.identity).and_then(|blob| {
+            // Dirty before it is written: whoever syncs in between syncs again later.
+            blob.write_at(open.position, buffer)?;
+            self.shelf.set_dirty(&open.identity, &blob);
+            Ok(())
+        });
+        let bytes = buffer.len() as u64;
+        if buffer.capacity() > BUFFER_KEPT_BYTES {
+            *buffer = Vec::new();
+        }
+        if let Err(error) = written {
+            open.samples.truncate(sampled);
+            return Err(error);
+        }
+        open.position += bytes;
+        open.end = end;
+        Ok(bytes)
+    }
+
+    /// Tells readers how far the open segment goes: all below `end` is in it, or dead.
+    fn publish(&self, writer: &Writer, end: Offset) {
+        let mut inner = self.inner.lock();
+        if let Some(open) = &writer.open
+            && open.position > 0
+        {
+            let segment = Segment {
+                id: open.identity.segment,
+                base: open.base,
+                end: open.end,
+                bytes: open.position,
+                sealed: false,
+            };
+            match inner.segments.back_mut() {
+                Some(last) if last.id == segment.id => *last = segment,
+                _ => inner.segments.push_back(segment),
+            }
+        }
+        inner.tail.store_to(end);
+    }
+
+    /// Drops the open segment if nothing in it is needed.
+    pub(crate) fn retire(&self, writer: &mut Writer) {
+        let mut inner = self.inner.lock();
+        let start = inner.start;
+        let Some(last) = inner.segments.back_mut() else {
+            return;
+        };
+        if last.end <= start {
+            last.sealed = true;
+            let id = last.id;
+            if writer
+                .open
+                .as_ref()
+                .is_some_and(|open| open.identity.segment == id)
+            {
+                writer.open = None;
+            }
+        }
+        self.drop_sealed(&mut inner);
+    }
+
+    /// Forgets a segment that was made and not written: what a checkpoint captures is
+    /// every segment there is.
+    pub(crate) fn forget_unwritten(&self) {
+        let mut writer = self.writer.lock();
+        if let Some(open) = &writer.open
+            && open.position == 0
+        {
+            self.shelf.bury(open.identity, 0);
+            writer.open = None;
+        }
+    }
+}
+
+/// Bytes of batches in one write to a segment.
+const RUN_BYTES: usize = 4 << 20;
+const BUFFER_KEPT_BYTES: usize = 64 << 10;

@@ -1,0 +1,122 @@
+//! The newest batches of a log, in memory: first those that are also in a segment, then
+//! the pinned ones, without a gap between them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bongsu_record::{Lsn, Offset};
+
+use super::budget::Payload;
+
+pub(crate) struct Item {
+    pub base: Offset,
+    pub count: u32,
+    pinned: bool,
+    /// Behind its entry in the lane; zero for a log of memory durability.
+    pub lsn: Lsn,
+    pub payload: Arc<Payload>,
+}
+
+impl Item {
+    pub fn new(base: Offset, lsn: Lsn, payload: Arc<Payload>, pinned: bool) -> Item {
+        if pinned {
+            payload.pin();
+        }
+        Item {
+            base,
+            count: payload.batch.record_count(),
+            pinned,
+            lsn,
+            payload,
+        }
+    }
+
+    pub fn end(&self) -> Offset {
+        self.base.plus(u64::from(self.count))
+    }
+
+    fn unpin(&mut self) {
+        if std::mem::take(&mut self.pinned) {
+            self.payload.unpin();
+        }
+    }
+}
+
+impl Drop for Item {
+    fn drop(&mut self) {
+        self.unpin();
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Tail {
+    items: VecDeque<Item>,
+    /// Items at the front that are also in a segment.
+    stored: usize,
+}
+
+impl Tail {
+    /// First offset it holds.
+    pub fn start(&self) -> Option<Offset> {
+        self.items.front().map(|item| item.base)
+    }
+
+    /// Adds the newest batch: pinned, or already in a segment (then all before it are).
+    pub fn push(&mut self, item: Item) {
+        if !item.pinned {
+            debug_assert_eq!(self.stored, self.items.len());
+            self.stored += 1;
+        }
+        self.items.push_back(item);
+    }
+
+    /// From the item that holds `from` on.
+    pub fn from(&self, from: Offset) -> impl Iterator<Item = &Item> {
+        let first = self.items.partition_point(|item| item.end() <= from);
+        self.items.range(first..)
+    }
+
+    pub fn pinned(&self) -> impl Iterator<Item = &Item> {
+        self.items.range(self.stored..)
+    }
+
+    /// All below `end` is in a segment.
+    pub fn store_to(&mut self, end: Offset) {
+        while let Some(item) = self.items.get_mut(self.stored) {
+            if item.base >= end {
+                break;
+            }
+            item.unpin();
+            self.stored += 1;
+        }
+    }
+
+    /// Drops whole batches below `floor`.
+    pub fn trim(&mut self, floor: Offset) {
+        while self.items.front().is_some_and(|item| item.end() <= floor) {
+            self.items.pop_front();
+            self.stored = self.stored.saturating_sub(1);
+        }
+        self.shrink();
+    }
+
+    /// Drops stored batches below `end`.
+    pub fn evict(&mut self, end: Offset) {
+        while self.stored > 0 && self.items.front().is_some_and(|item| item.base < end) {
+            self.items.pop_front();
+            self.stored -= 1;
+        }
+        self.shrink();
+    }
+
+    pub fn memory_bytes(&self) -> u64 {
+        self.items.iter().map(|item| item.payload.cost()).sum()
+    }
+
+    // A queue that once had a million records must not keep room for them.
+    fn shrink(&mut self) {
+        if self.items.capacity() > 64 && self.items.len() < self.items.capacity() / 4 {
+            self.items.shrink_to(self.items.len() * 2);
+        }
+    }
+}
