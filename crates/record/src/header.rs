@@ -30,6 +30,12 @@ pub const CRC_START: usize = 21;
 pub const NATIVE: i16 = 1 << 8;
 /// Attribute bits that hold the compression codec of a Kafka payload.
 pub const COMPRESSION: i16 = 0b111;
+/// Attribute bit of a Kafka payload: all records carry the batch's max timestamp, the
+/// broker's, instead of their own.
+pub const LOG_APPEND_TIME: i16 = 1 << 3;
+/// Attribute bit of a Kafka payload: its records are marks of a transaction's end, not
+/// for clients.
+pub const CONTROL: i16 = 1 << 5;
 /// The only magic there is here.
 pub const MAGIC: i8 = 2;
 

@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`id`] (the newtypes that must not mix), [`header`] (61 bytes),
 //! [`batch`] (one encoded batch), [`native`] (records laid out for queue protocols),
-//! [`value`] and [`table`] (header values and AMQP's encoding of them).
+//! [`compression`] and [`kafka`] (records as Kafka clients send them), [`value`] and
+//! [`table`] (header values and AMQP's encoding of them).
 
 pub mod id;
 
@@ -15,9 +16,14 @@ pub mod batch;
 
 pub mod native;
 
+pub mod compression;
+
+pub mod kafka;
+
 pub mod value;
 
 pub mod table;
+
 
 pub use batch::{Batch, Malformed};
 pub use id::{LogId, Lsn, Offset};

@@ -1,0 +1,215 @@
+//! Compressed Kafka payloads: the four codecs, and a bound on what they unfold to.
+//!
+//! The codec is the low three bits of a batch's attributes; what is compressed is the
+//! whole payload behind the 61 bytes of header. What each client library writes:
+//!
+//! ```text
+//! 1 gzip    RFC 1952, one or more members
+//! 2 snappy  one raw block (librdkafka), or xerial's framing (Java, Python, Go):
+//!             82 "SNAPPY" 00, version u32, oldest reader u32, then chunks: u32 length, raw block
+//! 3 lz4     the LZ4 frame format
+//! 4 zstd    RFC 8878, one or more frames
+//! ```
+//!
+//! A few bytes can unfold to gigabytes, so the caller always says how many bytes it
+//! takes. No codec is given memory for more than a small multiple of that, whatever the
+//! lengths inside the payload claim.
+
+use std::io::Read;
+
+use zstd::zstd_safe;
+
+use crate::header::COMPRESSION;
+
+/// How a Kafka payload is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)] // Kafka's names
+pub enum Codec {
+    None = 0,
+    Gzip = 1,
+    Snappy = 2,
+    Lz4 = 3,
+    Zstd = 4,
+}
+
+/// Why a payload could not be unfolded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecompressError {
+    /// A codec number that nobody uses.
+    Codec(u8),
+    /// Bytes that are not what this codec writes.
+    Malformed(Codec),
+    /// It unfolds to more than is taken.
+    TooLarge {
+        /// Bytes it says it has; where it does not say, those seen when it was given up.
+        found_bytes: u64,
+        /// Bytes that are taken.
+        limit_bytes: usize,
+    },
+}
+
+impl Codec {
+    /// The codec in a batch's attributes.
+    ///
+    /// # Errors
+    /// [`DecompressError::Codec`].
+    pub fn of(attributes: i16) -> Result<Codec, DecompressError> {
+        match (attributes & COMPRESSION) as u8 {
+            0 => Ok(Codec::None),
+            1 => Ok(Codec::Gzip),
+            2 => Ok(Codec::Snappy),
+            3 => Ok(Codec::Lz4),
+            4 => Ok(Codec::Zstd),
+            other => Err(DecompressError::Codec(other)),
+        }
+    }
+}
+
+/// Unfolds `bytes`, to at most `limit_bytes`.
+///
+/// # Errors
+/// [`DecompressError`].
+pub fn decompress(
+    codec: Codec,
+    bytes: &[u8],
+    limit_bytes: usize,
+) -> Result<Vec<u8>, DecompressError> {
+    match codec {
+        Codec::None => {
+            within(bytes.len() as u64, limit_bytes)?;
+            Ok(bytes.to_vec())
+        }
+        Codec::Gzip => read(
+            flate2::bufread::MultiGzDecoder::new(bytes),
+            codec,
+            limit_bytes,
+        ),
+        Codec::Snappy => snappy(bytes, limit_bytes),
+        Codec::Lz4 => {
+            let mut rest = bytes;
+            let out = read(
+                lz4_flex::frame::FrameDecoder::new(&mut rest),
+                codec,
+                limit_bytes,
+            )?;
+            // The decoder stops at the frame's end mark; records never stand behind it.
+            if rest.is_empty() {
+                Ok(out)
+            } else {
+                Err(DecompressError::Malformed(codec))
+            }
+        }
+        Codec::Zstd => zstandard(bytes, limit_bytes),
+    }
+}
+
+fn within(found_bytes: u64, limit_bytes: usize) -> Result<(), DecompressError> {
+    if found_bytes > limit_bytes as u64 {
+        return Err(DecompressError::TooLarge {
+            found_bytes,
+            limit_bytes,
+        });
+    }
+    Ok(())
+}
+
+fn read(decoder: impl Read, codec: Codec, limit_bytes: usize) -> Result<Vec<u8>, DecompressError> {
+    let mut out = Vec::new();
+    // One byte more than is taken tells "just fits" from "too large".
+    let mut decoder = decoder.take((limit_bytes as u64).saturating_add(1));
+    decoder
+        .read_to_end(&mut out)
+        .map_err(|_| DecompressError::Malformed(codec))?;
+    within(out.len() as u64, limit_bytes)?;
+    Ok(out)
+}
+
+fn snappy(bytes: &[u8], limit_bytes: usize) -> Result<Vec<u8>, DecompressError> {
+    let mut out = Vec::new();
+    // No raw block begins like that: it would start with a copy of bytes before its first.
+    let Some(framed) = bytes.strip_prefix(XERIAL_MAGIC) else {
+        snappy_block(bytes, limit_bytes, &mut out)?;
+        return Ok(out);
+    };
+    let malformed = DecompressError::Malformed(Codec::Snappy);
+    let mut rest = framed.get(XERIAL_VERSION_BYTES..).ok_or(malformed)?;
+    while !rest.is_empty() {
+        let (length, after) = rest.split_first_chunk().ok_or(malformed)?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let (block, after) = after.split_at_checked(length).ok_or(malformed)?;
+        snappy_block(block, limit_bytes, &mut out)?;
+        rest = after;
+    }
+    Ok(out)
+}
+
+fn snappy_block(
+    block: &[u8],
+    limit_bytes: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), DecompressError> {
+    let malformed = |_| DecompressError::Malformed(Codec::Snappy);
+    let announced = snap::raw::decompress_len(block).map_err(malformed)?;
+    within((out.len() + announced) as u64, limit_bytes)?;
+    // A block cannot hold what it announces: refused before room is made for it.
+    if announced > block.len().saturating_mul(SNAPPY_RATIO_MAX) {
+        return Err(DecompressError::Malformed(Codec::Snappy));
+    }
+    let start = out.len();
+    out.resize(start + announced, 0);
+    snap::raw::Decoder::new()
+        .decompress(block, &mut out[start..])
+        .map_err(malformed)?;
+    Ok(())
+}
+
+/// In one step into one buffer, and again into a larger one if it was too small. The
+/// streaming decoder would allocate the window that the frame asks for, 128 MiB from a
+/// dozen bytes; refusing large windows would refuse what clients write at level 22.
+fn zstandard(bytes: &[u8], limit_bytes: usize) -> Result<Vec<u8>, DecompressError> {
+    let malformed = DecompressError::Malformed(Codec::Zstd);
+    let announced = zstd_safe::get_frame_content_size(bytes).map_err(|_| malformed)?;
+    if let Some(announced) = announced {
+        within(announced, limit_bytes)?;
+    }
+    let guess = bytes.len().saturating_mul(ZSTD_RATIO_GUESS);
+    let mut room = announced
+        .map_or(guess, |announced| announced as usize)
+        .min(limit_bytes);
+    loop {
+        let mut out = Vec::with_capacity(room);
+        match zstd_safe::decompress(&mut out, bytes) {
+            Ok(_) => {
+                within(out.len() as u64, limit_bytes)?;
+                return Ok(out);
+            }
+            Err(ZSTD_ROOM_TOO_SMALL) if room < limit_bytes => {
+                room = room
+                    .max(ZSTD_ROOM_MIN)
+                    .saturating_mul(ZSTD_RATIO_GUESS)
+                    .min(limit_bytes);
+            }
+            Err(ZSTD_ROOM_TOO_SMALL) => {
+                return Err(DecompressError::TooLarge {
+                    found_bytes: limit_bytes as u64 + 1,
+                    limit_bytes,
+                });
+            }
+            Err(_) => return Err(malformed),
+        }
+    }
+}
+
+const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
+const XERIAL_VERSION_BYTES: usize = 8;
+/// Snappy's densest element makes 64 bytes of three.
+const SNAPPY_RATIO_MAX: usize = 64;
+/// First guess, and growth after a wrong one: the work is at most 4/3 of the last try.
+const ZSTD_RATIO_GUESS: usize = 4;
+const ZSTD_ROOM_MIN: usize = 1024;
+/// `ZSTD_error_dstSize_tooSmall`, as zstd returns errors: negated in a `size_t`.
+const ZSTD_ROOM_TOO_SMALL: usize = 70_usize.wrapping_neg();
+
+#[cfg(test)]
+pub(crate) mod tests;
