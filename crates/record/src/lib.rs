@@ -6,7 +6,8 @@
 //! Reading order: [`id`] (the newtypes that must not mix), [`header`] (61 bytes),
 //! [`batch`] (one encoded batch), [`native`] (records laid out for queue protocols),
 //! [`compression`] and [`kafka`] (records as Kafka clients send them), [`value`] and
-//! [`table`] (header values and AMQP's encoding of them).
+//! [`table`] (header values and AMQP's encoding of them), [`blocks`] (what a protocol says
+//! beside the body), [`message`] (one view of them all).
 
 pub mod id;
 
@@ -24,7 +25,11 @@ pub mod value;
 
 pub mod table;
 
+pub mod blocks;
+
+pub mod message;
 
 pub use batch::{Batch, Malformed};
 pub use id::{LogId, Lsn, Offset};
+pub use message::{Message, Messages};
 pub use value::{Arguments, Value};

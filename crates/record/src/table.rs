@@ -37,7 +37,8 @@ pub fn encode(table: &Arguments, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     for (name, value) in table {
-        let name = &name.as_bytes()[..name.len().min(255)];
+        // Cut between characters: a reader refuses names that are not UTF-8.
+        let name = &name.as_bytes()[..name.floor_char_boundary(255)];
         out.push(name.len() as u8);
         out.extend_from_slice(name);
         encode_value(value, out);
