@@ -516,6 +516,11 @@ impl Open {
         } else {
             self.answered(pending, reply, effects);
         }
+        if self.todo.is_empty() {
+            // What was gathered behind the call that was just answered: there may be no more
+            // bytes to hand over, and so no other occasion.
+            self.flush(now);
+        }
         self.pump(effects);
         Ok(())
     }
