@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::error::Error;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -10,7 +11,7 @@ use crate::settings::{self, show};
 
 /// One message broker for the clients you already have.
 #[derive(Debug, Parser)]
-#[command(name = "bongsu", version, disable_help_subcommand = true)]
+#[command(name = "bongsu", version, disable_help_subcommand = true, after_help = SETTINGS_HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -24,7 +25,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
-    /// Show every setting: key, default, environment variable, meaning.
+    /// Show every setting: key, default, unit, environment variable, meaning.
     Config {
         /// Print a commented sample file instead.
         #[arg(long)]
@@ -38,8 +39,8 @@ enum Command {
 /// For people.
 pub fn run() -> Result<(), Box<dyn Error>> {
     match Arguments::parse().command {
-        Some(Command::Config { toml: true }) => print!("{}", show::sample()),
-        Some(Command::Config { toml: false }) => print!("{}", show::table()),
+        Some(Command::Config { toml: true }) => print(&show::sample())?,
+        Some(Command::Config { toml: false }) => print(&show::table())?,
         Some(Command::Serve { config }) => start(config)?,
         None => start(None)?,
     }
@@ -47,10 +48,41 @@ pub fn run() -> Result<(), Box<dyn Error>> {
 }
 
 fn start(config: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
-    let environment = std::env::vars_os().filter_map(|(name, value)| {
-        let name = name.into_string().ok()?;
-        Some((name, value.to_string_lossy().into_owned()))
-    });
-    let settings = settings::load(config.as_deref(), environment)?;
+    let settings = settings::load(config.as_deref(), std::env::vars_os())?;
     serve::run(settings)
+}
+
+/// As `print!`, but a reader who has seen enough (`| head`) is no failure.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+const SETTINGS_HELP: &str = "\
+Settings come from the environment, else the file named with `serve --config`, else their defaults; \
+`bongsu config` lists them, `bongsu config --toml` prints a file to begin with.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_sound() {
+        Arguments::command().debug_assert();
+        let parse = |line: &[&str]| Arguments::try_parse_from(line).map(|found| found.command);
+        assert!(matches!(parse(&["bongsu"]), Ok(None)));
+        assert!(matches!(
+            parse(&["bongsu", "serve", "--config", "bongsu.toml"]),
+            Ok(Some(Command::Serve { config: Some(path) })) if path.ends_with("bongsu.toml")
+        ));
+        assert!(matches!(
+            parse(&["bongsu", "config", "--toml"]),
+            Ok(Some(Command::Config { toml: true }))
+        ));
+        assert!(parse(&["bongsu", "srve"]).is_err());
+    }
 }

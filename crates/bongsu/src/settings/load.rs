@@ -1,13 +1,14 @@
 //! Settings from file and environment.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bongsu_storage::Durability;
 
-use super::value::Value;
+use super::value::{Kind, Value};
 use super::{Row, Settings, TABLE, environment_name};
 
 /// A setting that cannot be used.
@@ -28,8 +29,8 @@ pub enum SettingError {
         value: String,
         /// File or environment.
         source: String,
-        /// The known name that looks most like it.
-        nearest: String,
+        /// The known name that looks like it, if one does.
+        nearest: Option<String>,
     },
     /// Its value is not accepted.
     Invalid {
@@ -53,11 +54,13 @@ impl fmt::Display for SettingError {
                 value,
                 source,
                 nearest,
-            } => write!(
-                f,
-                "{key} = {value} ({source}): no such setting; did you mean {nearest}? \
-                 `bongsu config` lists all"
-            ),
+            } => {
+                write!(f, "{key} = {value} ({source}): no such setting; ")?;
+                if let Some(nearest) = nearest {
+                    write!(f, "did you mean {nearest}? ")?;
+                }
+                write!(f, "`bongsu config` lists all")
+            }
             SettingError::Invalid {
                 key,
                 value,
@@ -76,57 +79,75 @@ impl std::error::Error for SettingError {}
 /// The first setting that cannot be used.
 pub fn load(
     file: Option<&Path>,
-    environment: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Settings, SettingError> {
     let mut values = BTreeMap::new();
     for row in TABLE {
         values.insert(row.key, read(row, row.key, row.default, "default")?);
     }
     if let Some(path) = file {
+        let source = path.display().to_string();
         for (key, value) in file_settings(path)? {
-            let source = path.display().to_string();
             let row = TABLE.iter().find(|row| row.key == key);
-            let row =
-                row.ok_or_else(|| unknown(&key, &value, &source, |row| row.key.to_owned()))?;
-            values.insert(row.key, read(row, &key, &value, &source)?);
+            let row = row.ok_or_else(|| {
+                unknown(&key, &value.to_string(), &source, |row| row.key.to_owned())
+            })?;
+            let text = plain(row.kind, &value)
+                .ok_or_else(|| invalid(row, &key, value.to_string(), &source))?;
+            values.insert(row.key, read(row, &key, &text, &source)?);
         }
     }
-    let named = environment
-        .into_iter()
-        .filter(|(name, _)| name.starts_with("BONGSU_"));
-    for (name, value) in named {
+    for (name, value) in environment {
+        let name = name.to_string_lossy();
+        if !name.starts_with("BONGSU_") {
+            continue;
+        }
         let row = TABLE.iter().find(|row| environment_name(row.key) == name);
-        let name_of = |row: &Row| environment_name(row.key);
-        let row = row.ok_or_else(|| unknown(&name, &value, "environment", name_of))?;
-        values.insert(row.key, read(row, &name, &value, "environment")?);
+        let row = row.ok_or_else(|| {
+            let value = format!("\"{}\"", value.to_string_lossy());
+            unknown(&name, &value, ENVIRONMENT, |row| environment_name(row.key))
+        })?;
+        // Guessing at a path that is not UTF-8 would open another directory than meant.
+        let text = value
+            .to_str()
+            .ok_or_else(|| invalid(row, &name, format!("{value:?}"), ENVIRONMENT))?;
+        values.insert(row.key, read(row, &name, text, ENVIRONMENT)?);
     }
     Ok(typed(&values))
 }
 
 fn read(row: &Row, key: &str, value: &str, source: &str) -> Result<Value, SettingError> {
-    row.kind.read(value).ok_or_else(|| SettingError::Invalid {
-        key: key.to_owned(),
-        value: format!("\"{value}\""),
-        source: source.to_owned(),
-        accepted: row.kind.accepted(),
-    })
+    row.kind
+        .read(value)
+        .ok_or_else(|| invalid(row, key, format!("\"{value}\""), source))
 }
 
-fn unknown(key: &str, value: &str, source: &str, name_of: impl Fn(&Row) -> String) -> SettingError {
-    let nearest = TABLE
-        .iter()
-        .map(name_of)
-        .min_by_key(|name| distance(name, key));
-    SettingError::Unknown {
+fn invalid(row: &Row, key: &str, shown: String, source: &str) -> SettingError {
+    SettingError::Invalid {
         key: key.to_owned(),
-        value: format!("\"{value}\""),
+        value: shown,
         source: source.to_owned(),
-        nearest: nearest.unwrap_or_default(),
+        accepted: row.kind.accepted(),
     }
 }
 
-/// The file's settings as dotted keys, every value as text.
-fn file_settings(path: &Path) -> Result<Vec<(String, String)>, SettingError> {
+fn unknown(key: &str, shown: &str, source: &str, name_of: impl Fn(&Row) -> String) -> SettingError {
+    let near = TABLE
+        .iter()
+        .map(name_of)
+        .map(|name| (distance(&name, key), name))
+        .min()
+        .filter(|(edits, name)| *edits <= name.len() / 3);
+    SettingError::Unknown {
+        key: key.to_owned(),
+        value: shown.to_owned(),
+        source: source.to_owned(),
+        nearest: near.map(|(_, name)| name),
+    }
+}
+
+/// The file's settings by dotted keys.
+fn file_settings(path: &Path) -> Result<Vec<(String, toml::Value)>, SettingError> {
     let failed = |cause: String| SettingError::File {
         path: path.to_owned(),
         cause,
@@ -139,20 +160,24 @@ fn file_settings(path: &Path) -> Result<Vec<(String, String)>, SettingError> {
     for (section, value) in table {
         match value {
             toml::Value::Table(rows) => {
-                for (name, value) in rows {
-                    settings.push((format!("{section}.{name}"), plain(value)));
-                }
+                let dotted = |(name, value)| (format!("{section}.{name}"), value);
+                settings.extend(rows.into_iter().map(dotted));
             }
-            value => settings.push((section, plain(value))),
+            value => settings.push((section, value)),
         }
     }
     Ok(settings)
 }
 
-fn plain(value: toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text,
-        other => other.to_string(),
+/// A value of the file as text; a number only where a bare number is meant, so that
+/// `dir = 5` or `listen = true` is refused and not made into a name.
+fn plain(kind: Kind, value: &toml::Value) -> Option<String> {
+    match (kind, value) {
+        (_, toml::Value::String(text)) => Some(text.clone()),
+        (Kind::Bytes(..) | Kind::Count(..), toml::Value::Integer(number)) => {
+            Some(number.to_string())
+        }
+        _ => None,
     }
 }
 
@@ -215,3 +240,5 @@ fn distance(one: &str, other: &str) -> usize {
     }
     row[other.len()]
 }
+
+const ENVIRONMENT: &str = "environment";

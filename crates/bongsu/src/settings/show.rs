@@ -4,24 +4,30 @@ use std::fmt::Write as _;
 
 use super::{TABLE, environment_name};
 
-/// An aligned table of all settings.
+/// An aligned table of all settings under a heading.
 pub fn table() -> String {
-    let rows: Vec<[String; 4]> = TABLE
-        .iter()
-        .map(|row| {
-            [
-                row.key.to_owned(),
-                row.default.to_owned(),
-                environment_name(row.key),
-                row.meaning.to_owned(),
-            ]
-        })
-        .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let (key, default, environment) = (width(0), width(1), width(2));
+    let heading = ["KEY", "DEFAULT", "UNIT", "ENVIRONMENT", "MEANING"].map(str::to_owned);
+    let rows = TABLE.iter().map(|row| {
+        [
+            row.key.to_owned(),
+            row.default.to_owned(),
+            row.kind.unit(),
+            environment_name(row.key),
+            row.meaning.to_owned(),
+        ]
+    });
+    let lines: Vec<[String; 5]> = std::iter::once(heading).chain(rows).collect();
+    let width = |column: usize| {
+        let widths = lines.iter().map(|line| line[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let (key, default, unit, environment) = (width(0), width(1), width(2), width(3));
     let mut out = String::new();
-    for [k, d, e, meaning] in &rows {
-        let _ = writeln!(out, "{k:key$}  {d:default$}  {e:environment$}  {meaning}");
+    for [k, d, u, e, meaning] in &lines {
+        let _ = writeln!(
+            out,
+            "{k:key$}  {d:default$}  {u:unit$}  {e:environment$}  {meaning}"
+        );
     }
     out
 }
@@ -55,7 +61,9 @@ pub fn document() -> String {
         "# Configuration\n\n\
          Made from the table in `crates/bongsu/src/settings/mod.rs`; a test keeps it so. A file is named with\n\
          `bongsu serve --config bongsu.toml` (`bongsu config --toml` prints a sample); the environment goes before\n\
-         the file. A setting that nobody knows, or that is not accepted, stops the start with an error that names it.\n\n\
+         the file. A setting that nobody knows, or that is not accepted, stops the start with an error that names it.\n\
+         In the file, words, paths, addresses, durations and sizes with a unit are strings (`\"64 MiB\"`); bare numbers\n\
+         need no quotes. Durations are whole seconds, written `10s`, `2m`, `1h` or `5000ms`.\n\n\
          | key | default | accepted | environment | meaning |\n|---|---|---|---|---|\n",
     );
     for row in TABLE {

@@ -14,7 +14,7 @@ pub enum Kind {
     Bytes(u64, u64),
     /// A number.
     Count(u64, u64),
-    /// Whole seconds, as `10s` or `2m`.
+    /// Whole seconds, as `10s`, `2m` or `5000ms`.
     Duration(u64, u64),
     /// `host:port`, several separated by commas, or nothing.
     Addresses,
@@ -40,11 +40,26 @@ impl Kind {
             Kind::Path => "a path".to_owned(),
             Kind::Word(words) => words.join(", "),
             Kind::Bytes(least, most) => {
-                format!("a size from {} to {}, as 64 MiB", size(least), size(most))
+                let (least, most) = (size(least), size(most));
+                format!("a size from {least} to {most}, in bytes or with KiB, MiB, GiB")
             }
             Kind::Count(least, most) => format!("a number from {least} to {most}"),
-            Kind::Duration(least, most) => format!("a duration from {least}s to {most}s, as 10s"),
+            Kind::Duration(least, most) => {
+                format!("a duration from {least}s to {most}s in whole seconds, as 10s")
+            }
             Kind::Addresses => "address:port, several separated by commas, or nothing".to_owned(),
+        }
+    }
+
+    /// What it is measured in, or its words, for a column of a table.
+    pub fn unit(self) -> String {
+        match self {
+            Kind::Path => "path".to_owned(),
+            Kind::Word(words) => words.join("|"),
+            Kind::Bytes(..) => "bytes".to_owned(),
+            Kind::Count(..) => "count".to_owned(),
+            Kind::Duration(..) => "duration".to_owned(),
+            Kind::Addresses => "address:port, …".to_owned(),
         }
     }
 
@@ -67,7 +82,12 @@ impl Kind {
                     .then_some(Value::Number(count))
             }
             Kind::Duration(least, most) => {
-                let seconds = scaled(text, DURATIONS)?;
+                let milliseconds = scaled(text, DURATIONS)?;
+                // Half a second must not become none at all.
+                if !milliseconds.is_multiple_of(1000) {
+                    return None;
+                }
+                let seconds = milliseconds / 1000;
                 let duration = Value::Duration(Duration::from_secs(seconds));
                 (least..=most).contains(&seconds).then_some(duration)
             }
@@ -120,4 +140,5 @@ const SIZES: &[(&str, u64)] = &[
     ("TiB", 1 << 40),
     ("PiB", 1 << 50),
 ];
-const DURATIONS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600)];
+/// In milliseconds.
+const DURATIONS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
