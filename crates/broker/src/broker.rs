@@ -67,6 +67,8 @@ struct Inner {
     catalog: RwLock<Catalog>,
     /// The catalog's epoch, to be looked at without its lock.
     route_epoch: AtomicU64,
+    /// Position of the last catalog change.
+    last_change: AtomicU64,
     cells: RwLock<HashMap<QueueId, Arc<QueueCell>>>,
     next_owner: AtomicU64,
     next_link: AtomicU64,
@@ -102,6 +104,7 @@ impl Broker {
                 users: Users::default(),
                 route_epoch: AtomicU64::new(catalog.epoch()),
                 catalog: RwLock::new(catalog),
+                last_change: AtomicU64::new(0),
                 cells: RwLock::new(cells),
                 next_owner: AtomicU64::new(1),
                 next_link: AtomicU64::new(1),
@@ -245,6 +248,16 @@ impl Broker {
 
     pub(crate) fn set_route_epoch(&self, epoch: u64) {
         self.inner.route_epoch.store(epoch, Ordering::Release);
+    }
+
+    /// The last catalog change, unless it is durable.
+    pub(crate) fn last_change(&self) -> Option<Lsn> {
+        let lsn = Lsn(self.inner.last_change.load(Ordering::Acquire));
+        (lsn > self.durable_lsn()).then_some(lsn)
+    }
+
+    pub(crate) fn set_last_change(&self, lsn: Lsn) {
+        self.inner.last_change.fetch_max(lsn.0, Ordering::AcqRel);
     }
 
     /// The queue of that name, if this session may use it.

@@ -105,7 +105,7 @@ impl SessionHandle {
         let space = self.in_space()?;
         let mut count = 0;
         let (_, lsn) = self.broker.change_with(|catalog| {
-            let id = catalog.router().queue(space, name);
+            let id = catalog.queue_id(space, name);
             let (links, ready) = id.map(|id| self.broker.counts(id)).unwrap_or_default();
             count = ready;
             Input::DeleteQueue {
@@ -167,9 +167,14 @@ impl Broker {
             })
             .collect();
         let lsn = match entries.is_empty() {
-            true => Ok(None),
+            // What another client just declared may not be durable yet, and this answer
+            // would say that it is there.
+            true => Ok(self.last_change()),
             false => self.storage().record(&entries).map(Some),
         };
+        if let Ok(Some(lsn)) = lsn {
+            self.set_last_change(lsn);
+        }
         drop(catalog);
         for cell in dropped {
             self.drop_cell(&cell);

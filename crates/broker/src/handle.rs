@@ -387,7 +387,7 @@ impl SessionHandle {
             cell.log
                 .fetch(records.start, 1, &mut stored)
                 .map_err(|error| {
-                    self.settle(link, &[records.clone()], Outcome::Release);
+                    self.settle(link, std::slice::from_ref(&records), Outcome::Release);
                     refused(&error)
                 })?;
         }

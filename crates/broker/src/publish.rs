@@ -11,12 +11,16 @@ use bongsu_engine::queue::Input;
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::{QueueId, RouteScratch, SpaceId};
 use bongsu_engine::session::{Now, Publish, Reply};
+use bongsu_record::message::Message;
 use bongsu_record::native::{Builder, Origin, PERSISTENT};
-use bongsu_record::{Arguments, Batch, Lsn};
+use bongsu_record::{Arguments, Batch, Lsn, Offset};
 
 use crate::broker::Broker;
 use crate::cell::QueueCell;
 use crate::handle::{Executed, SessionHandle, refused};
+
+/// The queues of a route, ascending by id.
+pub(crate) type Cells = Arc<[Arc<QueueCell>]>;
 
 /// The last route of a session. Most publishers use one at a time.
 #[derive(Debug, Default)]
@@ -24,7 +28,7 @@ pub struct RouteCache {
     epoch: u64,
     exchange: String,
     routing_key: String,
-    cells: Arc<[Arc<QueueCell>]>,
+    cells: Cells,
     filled: bool,
     scratch: RouteScratch,
     queues: Vec<QueueId>,
@@ -61,7 +65,7 @@ impl SessionHandle {
         space: SpaceId,
         publish: &Publish,
         index: u32,
-    ) -> Result<Option<Arc<[Arc<QueueCell>]>>, Refused> {
+    ) -> Result<Option<Cells>, Refused> {
         let epoch = self.broker.route_epoch();
         let routes = &self.routes;
         if routes.filled
@@ -88,7 +92,7 @@ impl SessionHandle {
         space: SpaceId,
         publish: &Publish,
         index: u32,
-    ) -> Result<Arc<[Arc<QueueCell>]>, Refused> {
+    ) -> Result<Cells, Refused> {
         self.route(space, publish, index).map(|(cells, _)| cells)
     }
 
@@ -97,7 +101,7 @@ impl SessionHandle {
         space: SpaceId,
         publish: &Publish,
         index: u32,
-    ) -> Result<(Arc<[Arc<QueueCell>]>, bool), Refused> {
+    ) -> Result<(Cells, bool), Refused> {
         let RouteCache {
             scratch, queues, ..
         } = &mut self.routes;
@@ -117,19 +121,19 @@ impl SessionHandle {
 /// Consecutive records with one route.
 #[derive(Default)]
 struct Run {
-    cells: Option<Arc<[Arc<QueueCell>]>>,
+    cells: Option<Cells>,
     builder: Builder,
 }
 
 impl Run {
-    fn leads_elsewhere(&self, cells: &Arc<[Arc<QueueCell>]>) -> bool {
+    fn leads_elsewhere(&self, cells: &Cells) -> bool {
         self.cells.as_ref().is_some_and(|known| {
             let ids = |cells: &[Arc<QueueCell>]| cells.iter().map(|c| c.id).collect::<Vec<_>>();
             ids(known) != ids(cells)
         })
     }
 
-    fn push(&mut self, cells: Arc<[Arc<QueueCell>]>, batch: &Batch, index: u32) {
+    fn push(&mut self, cells: Cells, batch: &Batch, index: u32) {
         self.cells = Some(cells);
         let Some(record) = batch.native_record(index) else {
             return;
@@ -216,7 +220,13 @@ impl Broker {
     }
 }
 
+/// Headers that cannot be read match nothing: the publisher's session has checked their
+/// shape, so this is a table nested too deep.
 fn headers_of(batch: &Batch, index: u32) -> Arguments {
-    let _ = (batch, index);
-    Arguments::new()
+    let base_timestamp_ms = batch.header().base_timestamp;
+    batch
+        .native_record(index)
+        .map(|record| Message::native(record, Offset(u64::from(index)), base_timestamp_ms))
+        .and_then(|message| message.headers().ok())
+        .unwrap_or_default()
 }

@@ -98,6 +98,8 @@ pub struct Builder {
     buffer: BytesMut,
     ends: Vec<u32>,
     open_start: Option<usize>,
+    /// Bytes of the last batch: the next one is likely as large.
+    last_bytes: usize,
 }
 
 impl Builder {
@@ -140,7 +142,10 @@ impl Builder {
     ) {
         assert!(self.open_start.is_none(), "one record is open at a time");
         if self.buffer.is_empty() {
-            self.buffer.reserve(FIRST_ALLOCATION_BYTES);
+            let likely = self
+                .last_bytes
+                .clamp(FIRST_ALLOCATION_BYTES, RESERVE_BYTES_MAX);
+            self.buffer.reserve(likely);
             self.buffer.put_bytes(0, HEADER_BYTES);
         }
         self.open_start = Some(self.buffer.len());
@@ -202,6 +207,11 @@ impl Builder {
         buffer.reserve(self.ends.len() * 4);
         for end in self.ends.drain(..) {
             buffer.put_u32(end);
+        }
+        self.last_bytes = buffer.len() + buffer.len() / 8;
+        if buffer.capacity() - buffer.len() > buffer.len() / 2 {
+            // A batch lives as long as its records wait: it must not hold twice its size.
+            buffer = BytesMut::from(&buffer[..]);
         }
         Some(Batch::seal(
             buffer,
