@@ -1,0 +1,328 @@
+"""Kills the broker again and again under load, and holds it to what it confirmed.
+
+Two publishers write down each message before they send it and again when it is confirmed. One
+publishes to a queue, the other to a fanout that reaches that queue and a second one. A consumer for
+each queue writes down what it gets, acks most of it in batches and requeues some. The broker dies by
+SIGKILL at moments drawn from a seed: this program prints `KILL ME`, and whoever runs it kills and
+restarts. In the end the queues are drained, and
+
+- each confirmed message was delivered from every queue it was routed to, as it was sent;
+- no message was delivered that was not sent;
+- the first deliveries of one publisher's messages from one queue are in the order of their sending;
+- a delivery that is not the first says so. It may be of a message that was acked: an ack is not
+  confirmed, and the broker may die before it is on disk.
+
+BONGSU_SEED repeats a run as far as the machine does; BONGSU_KILLS is how many.
+"""
+
+import os
+import random
+import select
+import sys
+import threading
+import time
+import uuid
+import zlib
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "wire"))
+from wire import Closed, Connection, Gone  # noqa: E402
+
+JUDGE = os.environ.get("BONGSU_JUDGE", "bongsu")
+SEED = int(os.environ.get("BONGSU_SEED") or time.time_ns() % 1_000_000)
+# RabbitMQ takes seconds to start.
+KILLS = int(os.environ.get("BONGSU_KILLS") or (30 if JUDGE == "bongsu" else 5))
+RUN = uuid.uuid4().hex[:8]
+ONE, BOTH, EXCHANGE = f"one-{RUN}", f"both-{RUN}", f"fan-{RUN}"
+IN_FLIGHT_MAX = 500
+AHEAD_MAX = 5_000
+RECONNECT_SECONDS_MAX = 60
+STUCK_SECONDS_MAX = 30
+LOST = (Gone, OSError, Closed)
+
+
+def body_of(publisher, number):
+    """What a message says: who, which, and filling that follows from both. Some are large."""
+    name = f"{publisher}:{number}:"
+    seed = zlib.crc32(name.encode())
+    size = 200_000 if seed % 500 == 0 else seed % 1500
+    return name.encode() + (seed.to_bytes(4, "big") * (size // 4 + 1))[:size]
+
+
+class Ledger:
+    """What was sent, confirmed and delivered. All access is under one lock."""
+
+    def __init__(self):
+        self.lock = threading.Condition()
+        self.sent = {"a": 0, "b": 0}
+        self.confirmed = {"a": set(), "b": set()}
+        self.seen = {ONE: {"a": set(), "b": set()}, BOTH: {"b": set()}}
+        self.last_first = {}
+        self.deliveries = self.again = 0
+        self.failures = []
+
+    def fail(self, text):
+        with self.lock:
+            self.failures.append(text)
+            self.lock.notify_all()
+
+    def send(self, publisher):
+        with self.lock:
+            self.sent[publisher] += 1
+            return self.sent[publisher]
+
+    def confirm(self, publisher, numbers):
+        with self.lock:
+            self.confirmed[publisher].update(numbers)
+
+    def deliver(self, queue, message):
+        publisher, number, _ = message.body.split(b":", 2)
+        publisher, number = publisher.decode(), int(number)
+        what = f"message {publisher}:{number} from {queue}"
+        with self.lock:
+            self.deliveries += 1
+            seen = self.seen[queue].get(publisher)
+            if seen is None or not 0 < number <= self.sent[publisher]:
+                self.failures.append(f"{what} was never sent there")
+            elif message.body != body_of(publisher, number):
+                self.failures.append(f"{what} is not as it was sent")
+            elif number in seen:
+                self.again += 1
+                if not message.redelivered:
+                    self.failures.append(f"{what} came again without redelivered")
+            else:
+                last = self.last_first.get((queue, publisher), 0)
+                if number < last:
+                    self.failures.append(f"{what} came first after {last}")
+                self.last_first[queue, publisher] = number
+                seen.add(number)
+
+    def behind(self):
+        """Messages confirmed and not yet delivered."""
+        with self.lock:
+            return sum(
+                len(self.confirmed[publisher] - seen)
+                for queue in self.seen.values()
+                for publisher, seen in queue.items()
+            )
+
+    def progress(self):
+        with self.lock:
+            return {publisher: len(numbers) for publisher, numbers in self.confirmed.items()}
+
+
+class Worker(threading.Thread):
+    """A connection that is made again whenever it breaks, until `stop`."""
+
+    def __init__(self, ledger):
+        super().__init__(daemon=True)
+        self.ledger, self.stopping = ledger, False
+        self.reconnects = 0
+
+    def run(self):
+        try:
+            while not self.stopping:
+                connection = self.connect()
+                try:
+                    self.work(connection)
+                    if self.stopping:
+                        connection.close()
+                except Closed as closed:
+                    if closed.channel != 0:
+                        raise
+                except LOST:
+                    pass
+                finally:
+                    connection.abort()
+        except BaseException as error:
+            self.ledger.fail(f"{self.name}: {error!r}")
+            raise
+
+    def connect(self):
+        self.reconnects += 1
+        deadline = time.monotonic() + RECONNECT_SECONDS_MAX
+        while True:
+            try:
+                return Connection(capabilities={"consumer_cancel_notify": True})
+            except (Gone, OSError) as error:
+                if time.monotonic() > deadline:
+                    raise AssertionError(f"the broker did not come back: {error}") from None
+                time.sleep(0.01)
+
+
+def readable(connection, seconds):
+    return bool(connection.buffer) or bool(select.select([connection.socket], [], [], seconds)[0])
+
+
+class Publisher(Worker):
+    """Publishes with confirms; what is in flight when the broker dies is not sent again."""
+
+    def __init__(self, ledger, name, exchange, key):
+        super().__init__(ledger)
+        self.name, self.exchange, self.key = name, exchange, key
+        self.pending = {}
+        self.paused = False
+
+    def work(self, connection):
+        channel = connection.channel()
+        channel.call("confirm.select")
+        self.pending, tag = {}, 0
+        while not (self.stopping and not self.pending):
+            room = IN_FLIGHT_MAX - len(self.pending)
+            if room and not self.stopping and not self.paused:
+                out = []
+                for _ in range(min(room, 50)):
+                    number, tag = self.ledger.send(self.name), tag + 1
+                    self.pending[tag] = number
+                    body = body_of(self.name, number)
+                    out.append(channel.publish_bytes(self.exchange, self.key, body, {"delivery_mode": 2}))
+                connection.send_bytes(b"".join(out))
+            idle = not room or self.stopping or self.paused
+            if readable(connection, 0.05 if idle else 0):
+                connection.pump()
+                self.take(channel)
+
+    def take(self, channel):
+        confirmed = []
+        while channel.inbox:
+            ack = channel.event()
+            assert ack.name == "basic.ack", ack
+            if ack.multiple:
+                tags = [tag for tag in self.pending if tag <= ack.delivery_tag]
+            else:
+                tags = [ack.delivery_tag]
+            confirmed += [self.pending.pop(tag) for tag in tags]
+        self.ledger.confirm(self.name, confirmed)
+
+
+class Consumer(Worker):
+    def __init__(self, ledger, queue, seed):
+        super().__init__(ledger)
+        self.name, self.queue, self.random = f"consumer of {queue}", queue, random.Random(seed)
+
+    def work(self, connection):
+        channel = connection.channel()
+        channel.call("basic.qos", prefetch_count=300)
+        channel.call("basic.consume", queue=self.queue)
+        unsettled, batch = 0, self.random.randint(1, 100)
+        while not self.stopping:
+            if not readable(connection, 0.1):
+                if unsettled:
+                    channel.send("basic.ack", delivery_tag=0, multiple=True)
+                    unsettled = 0
+                continue
+            connection.pump()
+            while channel.inbox:
+                message = channel.event()
+                assert message.name == "basic.deliver", message
+                self.ledger.deliver(self.queue, message)
+                if self.random.random() < 0.01:
+                    channel.send("basic.nack", delivery_tag=message.delivery_tag, requeue=True)
+                    continue
+                unsettled += 1
+                if unsettled >= batch:
+                    channel.send("basic.ack", delivery_tag=message.delivery_tag, multiple=True)
+                    unsettled, batch = 0, self.random.randint(1, 100)
+        channel.send("basic.ack", delivery_tag=0, multiple=True)
+
+
+def wait(ledger, holds, what, on_tick=lambda: None):
+    """Waits while messages move; fails when all stand still for too long."""
+    last, since = None, time.monotonic()
+    while not holds():
+        if ledger.failures:
+            raise AssertionError(ledger.failures[0])
+        on_tick()
+        now = (ledger.progress(), ledger.deliveries)
+        if now != last:
+            last, since = now, time.monotonic()
+        if time.monotonic() - since > STUCK_SECONDS_MAX:
+            raise AssertionError(f"nothing moves: waiting for {what}, {ledger.behind()} behind")
+        time.sleep(0.01)
+
+
+def main():
+    print(f"seed {SEED}, {KILLS} kills", flush=True)
+    chance = random.Random(SEED)
+    setup = Connection()
+    channel = setup.channel()
+    channel.call("exchange.declare", exchange=EXCHANGE, type="fanout", durable=True)
+    for queue in (ONE, BOTH):
+        channel.call("queue.declare", queue=queue, durable=True)
+        channel.call("queue.bind", queue=queue, exchange=EXCHANGE)
+    setup.close()
+
+    ledger = Ledger()
+    publishers = [Publisher(ledger, "a", "", ONE), Publisher(ledger, "b", EXCHANGE, "")]
+    consumers = [Consumer(ledger, queue, chance.random()) for queue in (ONE, BOTH)]
+    workers = publishers + consumers
+    for worker in workers:
+        worker.start()
+
+    def throttle():
+        # The broker is tried by dying, not by a backlog: that is another test's.
+        paused = ledger.behind() > AHEAD_MAX
+        for publisher in publishers:
+            publisher.paused = paused
+
+    kills = 0
+    start = time.monotonic()
+    while kills < KILLS:
+        before, deliveries = ledger.progress(), ledger.deliveries
+
+        def moves():
+            now = ledger.progress()
+            return ledger.deliveries > deliveries and all(now[name] > before[name] for name in now)
+
+        wait(ledger, moves, "confirms and deliveries after a start", throttle)
+        until = time.monotonic() + chance.uniform(0, 0.8)
+        wait(ledger, lambda: time.monotonic() >= until, "the moment", throttle)
+        reconnects = [worker.reconnects for worker in workers]
+        # Sometimes it dies again as soon as it listens.
+        for _ in range(min(KILLS - kills, 2 if chance.random() < 0.2 else 1)):
+            print("KILL ME", flush=True)
+            kills += 1
+        wait(
+            ledger,
+            lambda: all(worker.reconnects > was for worker, was in zip(workers, reconnects)),
+            "everyone to notice the kill",
+        )
+
+    for publisher in publishers:
+        publisher.stopping = True
+    for publisher in publishers:
+        publisher.join(RECONNECT_SECONDS_MAX)
+        assert not publisher.is_alive(), f"publisher {publisher.name} waits for {len(publisher.pending)} confirms"
+    wait(ledger, lambda: ledger.behind() == 0, "the drain")
+    channel = Connection().channel()
+
+    def empty():
+        found = [channel.call("queue.declare", queue=queue, passive=True) for queue in (ONE, BOTH)]
+        return not any(one.message_count for one in found)
+
+    wait(ledger, empty, "empty queues")
+    for consumer in consumers:
+        consumer.stopping = True
+    for consumer in consumers:
+        consumer.join(RECONNECT_SECONDS_MAX)
+    if ledger.failures:
+        raise AssertionError(ledger.failures[0])
+    for queue in (ONE, BOTH):
+        # Whatever was still out when its consumer left comes back flagged, or not at all.
+        left = channel.call("queue.delete", queue=queue).message_count
+        assert left == 0, f"{left} messages came back to {queue} though all were acked"
+    channel.call("exchange.delete", exchange=EXCHANGE)
+
+    confirmed = sum(len(numbers) for numbers in ledger.confirmed.values())
+    print(
+        f"{kills} kills in {time.monotonic() - start:.0f} s: {sum(ledger.sent.values())} sent, "
+        f"{confirmed} confirmed, {ledger.deliveries} delivered, {ledger.again} of them again, none lost",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AssertionError as error:
+        print(f"FAILED with seed {SEED}: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
