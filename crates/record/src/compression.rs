@@ -13,7 +13,8 @@
 //!
 //! A few bytes can unfold to gigabytes, so the caller always says how many bytes it
 //! takes. No codec is given memory for more than a small multiple of that, whatever the
-//! lengths inside the payload claim.
+//! lengths inside the payload claim; lz4 alone has buffers beside it, of at most three
+//! blocks of 4 MiB.
 
 use std::io::Read;
 
@@ -86,6 +87,9 @@ pub fn decompress(
             limit_bytes,
         ),
         Codec::Snappy => snappy(bytes, limit_bytes),
+        // The decoder also knows the legacy format: blocks of 8 MiB, and no end mark by
+        // which a cut would be noticed. No Kafka client writes it.
+        Codec::Lz4 if bytes.starts_with(LZ4_LEGACY_MAGIC) => Err(DecompressError::Malformed(codec)),
         Codec::Lz4 => {
             let mut rest = bytes;
             let out = read(
@@ -201,6 +205,7 @@ fn zstandard(bytes: &[u8], limit_bytes: usize) -> Result<Vec<u8>, DecompressErro
     }
 }
 
+const LZ4_LEGACY_MAGIC: &[u8] = b"\x02\x21\x4c\x18";
 const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
 const XERIAL_VERSION_BYTES: usize = 8;
 /// Snappy's densest element makes 64 bytes of three.

@@ -4,12 +4,13 @@
 //! them under these names, RabbitMQ's STOMP names, so that a content type is one
 //! everywhere:
 //!
-//! | name | value |
-//! |---|---|
-//! | `content-type`, `content-encoding`, `correlation-id`, `reply-to`, `message-id`, `type`, `user-id`, `app-id` | text |
-//! | `priority` | 0 to 255 |
-//! | `expiration` | milliseconds |
-//! | `timestamp` | Unix seconds |
+//! ```text
+//! content-type  content-encoding  correlation-id  reply-to
+//! message-id    type              user-id         app-id     text
+//! priority                                                   0 to 255
+//! expiration                                                 milliseconds
+//! timestamp                                                  Unix seconds
+//! ```
 //!
 //! The first pair of a name is the property; a second one, and a value that does not
 //! fit, stay headers, so that nothing is lost on the way.

@@ -140,6 +140,14 @@ fn bytes_behind_the_payload_are_refused() {
 }
 
 #[test]
+fn legacy_lz4_is_refused() {
+    // One legacy block, of the literal "a".
+    let legacy = b"\x02\x21\x4c\x18\x02\0\0\0\x10a";
+    let malformed = Err(DecompressError::Malformed(Codec::Lz4));
+    assert_eq!(decompress(Codec::Lz4, legacy, 1 << 20), malformed);
+}
+
+#[test]
 fn unused_codec_numbers_are_refused() {
     for (number, codec) in CODECS.into_iter().enumerate() {
         assert_eq!(Codec::of(number as i16 | !COMPRESSION), Ok(codec));
