@@ -10,6 +10,7 @@ mod setup;
 mod suites;
 
 use broker::Product;
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -27,12 +28,18 @@ struct Context {
     root: PathBuf,
     target: PathBuf,
     product: Product,
+    /// Whether the broker could be built or installed; asked for by every suite, done once.
+    broker: OnceCell<Result<(), String>>,
     /// After the slash of `--only suite/name`: one scenario, or what pytest's `-k` takes.
     only: Option<String>,
 }
 
 /// Runs the suites the arguments select and prints the closing line.
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
+    if arguments.iter().any(|word| word == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let request = match Request::parse(arguments) {
         Ok(request) => request,
         Err(text) => {
@@ -50,6 +57,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         root,
         target,
         product: request.product,
+        broker: OnceCell::new(),
         only: request.only,
     };
 

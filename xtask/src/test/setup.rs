@@ -75,14 +75,26 @@ pub(super) fn need_python() -> Result<(), String> {
 
 /// The broker's executable: ours built in release mode, the judge's from Debian.
 pub(super) fn prepare_broker(context: &Context) -> Result<(), String> {
-    match context.product {
-        Product::Bongsu => quiet(
-            &context.root,
-            "cargo",
-            &["build", "--quiet", "--release", "--package", "bongsu"],
-        ),
+    let prepare = || match context.product {
+        Product::Bongsu => build_bongsu(context),
         Product::RabbitMq if rabbitmq_is_here() => Ok(()),
         Product::RabbitMq => install("rabbitmq-server"),
+    };
+    context.broker.get_or_init(prepare).clone()
+}
+
+/// With cargo's own words on the terminal: it takes minutes the first time.
+fn build_bongsu(context: &Context) -> Result<(), String> {
+    let status = Command::new("cargo")
+        .args(["build", "--release", "--package", "bongsu"])
+        .current_dir(&context.root)
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| format!("starting cargo: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err("bongsu does not build, see above".into())
     }
 }
 
