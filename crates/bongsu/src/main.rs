@@ -1,5 +1,7 @@
 //! The binary: settings, command line, wiring.
 
+mod allocator;
+
 mod cli;
 
 mod serve;
@@ -8,10 +10,8 @@ mod settings;
 
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::give_back_at_once();
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

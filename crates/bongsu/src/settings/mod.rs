@@ -105,7 +105,7 @@ pub const TABLE: &[Row] = &[
     Row {
         key: "limits.cache_bytes",
         kind: Kind::Bytes(1 << 20, 1 << 40),
-        default: "32 MiB",
+        default: "16 MiB",
         meaning: "records kept in memory though they are in a segment, and read ahead",
     },
     Row {
