@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use bongsu_engine::Refused;
 use bongsu_engine::access::UserId;
+use bongsu_engine::catalog::arguments::{self, Place};
 use bongsu_engine::queue::{Input, Link, LinkKey};
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::SpaceId;
@@ -213,6 +214,7 @@ impl SessionHandle {
 
     fn consume(&mut self, consume: &Consume) -> Result<Executed, Refused> {
         let cell = self.readable(&consume.queue)?;
+        arguments::check(Place::Consumer, &consume.arguments)?;
         let link = Link {
             credit: consume.credit,
             priority: priority(consume)?,
