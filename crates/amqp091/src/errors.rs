@@ -1,8 +1,17 @@
-//! The engine's refusals in RabbitMQ's words: code, text, and whether the channel or the
-//! connection ends. One table, nowhere else; clients match on these texts.
+//! What goes wrong in RabbitMQ's words: code, text, and whether the channel or the
+//! connection ends. The engine's refusals are worded here and nowhere else; clients match
+//! on these texts.
+
+use std::fmt::{self, Display};
 
 use bongsu_engine::Refused;
 use bongsu_engine::refused::{Kind, Permission};
+
+use crate::codec::frame::FrameMalformed;
+use crate::codec::wire::Malformed;
+
+/// Class and method number; `(0, 0)` where no method is to blame.
+pub type MethodId = (u16, u16);
 
 /// What ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,83 +29,116 @@ pub struct Exception {
     pub scope: Scope,
     /// Reply code.
     pub code: u16,
-    /// Reply text, its name in front.
+    /// Reply text, the code's name in front, at most 255 bytes.
     pub text: String,
+    /// The method that brought it about.
+    pub about: MethodId,
 }
 
 impl Exception {
     /// An exception with the name that belongs to its code in front of `detail`.
-    pub fn new(code: u16, detail: impl std::fmt::Display) -> Exception {
+    pub fn new(code: u16, about: MethodId, detail: impl Display) -> Exception {
         let (name, scope) = named(code);
+        let mut text = format!("{name} - {detail}");
+        text.truncate(text.floor_char_boundary(255));
         Exception {
             scope,
             code,
-            text: format!("{name} - {detail}"),
+            text,
+            about,
         }
+    }
+
+    /// Ends the connection, whatever the code says.
+    #[must_use]
+    pub fn of_connection(mut self) -> Exception {
+        self.scope = Scope::Connection;
+        self
     }
 }
 
 /// Names and scopes of reply codes (specification section 1.3, and RabbitMQ's use of them).
 fn named(code: u16) -> (&'static str, Scope) {
+    use Scope::{Channel, Connection};
     match code {
-        311 => ("CONTENT_TOO_LARGE", Scope::Channel),
-        312 => ("NO_ROUTE", Scope::Channel),
-        320 => ("CONNECTION_FORCED", Scope::Connection),
-        403 => ("ACCESS_REFUSED", Scope::Channel),
-        404 => ("NOT_FOUND", Scope::Channel),
-        405 => ("RESOURCE_LOCKED", Scope::Channel),
-        406 => ("PRECONDITION_FAILED", Scope::Channel),
-        501 => ("FRAME_ERROR", Scope::Connection),
-        502 => ("SYNTAX_ERROR", Scope::Connection),
-        503 => ("COMMAND_INVALID", Scope::Connection),
-        504 => ("CHANNEL_ERROR", Scope::Connection),
-        505 => ("UNEXPECTED_FRAME", Scope::Connection),
-        506 => ("RESOURCE_ERROR", Scope::Connection),
-        530 => ("NOT_ALLOWED", Scope::Connection),
-        540 => ("NOT_IMPLEMENTED", Scope::Connection),
-        _ => ("INTERNAL_ERROR", Scope::Connection),
+        311 => ("CONTENT_TOO_LARGE", Channel),
+        312 => ("NO_ROUTE", Channel),
+        313 => ("NO_CONSUMERS", Channel),
+        320 => ("CONNECTION_FORCED", Connection),
+        402 => ("INVALID_PATH", Connection),
+        403 => ("ACCESS_REFUSED", Channel),
+        404 => ("NOT_FOUND", Channel),
+        405 => ("RESOURCE_LOCKED", Channel),
+        406 => ("PRECONDITION_FAILED", Channel),
+        501 => ("FRAME_ERROR", Connection),
+        502 => ("SYNTAX_ERROR", Connection),
+        503 => ("COMMAND_INVALID", Connection),
+        504 => ("CHANNEL_ERROR", Connection),
+        505 => ("UNEXPECTED_FRAME", Connection),
+        506 => ("RESOURCE_ERROR", Connection),
+        530 => ("NOT_ALLOWED", Connection),
+        540 => ("NOT_IMPLEMENTED", Connection),
+        _ => ("INTERNAL_ERROR", Connection),
     }
 }
 
-/// How a refusal is worded, in the virtual host `vhost`.
-pub fn worded(refused: &Refused, vhost: &str) -> Exception {
+/// What was asked for when the answer is no.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The virtual host.
+    pub vhost: &'a str,
+    /// By which method.
+    pub method: MethodId,
+    /// Of what, by its name; refusals of an argument do not say whose it is.
+    pub of: Option<(Kind, &'a str)>,
+}
+
+impl Asked<'_> {
+    /// `queue 'q' in vhost '/'`, as RabbitMQ calls a thing.
+    fn thing(&self, kind: Kind, name: &str) -> String {
+        let kind = kind_name(kind);
+        format!("{kind} '{name}' in vhost '{}'", self.vhost)
+    }
+}
+
+/// How a refusal is worded.
+pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
+    let say = |code, detail: fmt::Arguments<'_>| Exception::new(code, asked.method, detail);
+    let thing = |kind: Kind, name: &str| asked.thing(kind, name);
     match refused {
-        Refused::Login { .. } => {
-            let mut exception = Exception::new(
-                403,
-                "Login was refused using authentication mechanism PLAIN. For details see the \
-                 broker logfile.",
-            );
-            exception.scope = Scope::Connection;
-            exception
-        }
+        Refused::Login { .. } => login_refused("PLAIN"),
+        Refused::Denied {
+            kind: Kind::Space,
+            name,
+            user,
+            ..
+        } => say(
+            530,
+            format_args!("access to vhost '{name}' refused for user '{user}'"),
+        ),
         Refused::Denied {
             permission,
             kind,
             name,
             user,
         } => {
-            let permission = match permission {
-                Permission::Configure => "configure",
-                Permission::Write => "write",
-                Permission::Read => "read",
+            // The default exchange has no name, and RabbitMQ lends it one here.
+            let name = match (kind, name.as_str()) {
+                (Kind::Exchange, "") => "amq.default",
+                (_, name) => name,
             };
-            let kind = kind_name(*kind);
-            Exception::new(
+            let permission = permission_name(*permission);
+            let thing = thing(*kind, name);
+            say(
                 403,
-                format_args!(
-                    "{permission} access to {kind} '{name}' in vhost '{vhost}' refused for user '{user}'"
-                ),
+                format_args!("{permission} access to {thing} refused for user '{user}'"),
             )
         }
         Refused::NotFound {
             kind: Kind::Space,
             name,
-        } => Exception::new(530, format_args!("vhost {name} not found")),
-        Refused::NotFound { kind, name } => {
-            let kind = kind_name(*kind);
-            Exception::new(404, format_args!("no {kind} '{name}' in vhost '{vhost}'"))
-        }
+        } => say(530, format_args!("vhost {name} not found")),
+        Refused::NotFound { kind, name } => say(404, format_args!("no {}", thing(*kind, name))),
         Refused::Inequivalent {
             kind,
             name,
@@ -104,70 +146,165 @@ pub fn worded(refused: &Refused, vhost: &str) -> Exception {
             requested,
             current,
         } => {
-            let kind = kind_name(*kind);
-            let quoted = |value: &str| match value.contains(' ') || value == "none" {
-                true => value.to_owned(),
-                false => format!("'{}'", value.trim_matches('\'')),
-            };
-            let (requested, current) = (quoted(requested), quoted(current));
-            Exception::new(
+            let thing = thing(*kind, name);
+            say(
                 406,
                 format_args!(
-                    "inequivalent arg '{argument}' for {kind} '{name}' in vhost '{vhost}': \
+                    "inequivalent arg '{argument}' for {thing}: \
                      received {requested} but current is {current}"
                 ),
             )
         }
-        Refused::Locked { queue } => Exception::new(
+        Refused::Locked { queue } => say(
             405,
             format_args!(
-                "cannot obtain exclusive access to locked queue '{queue}' in vhost '{vhost}'. It could \
-                 be originally declared on another connection or the exclusive property value does \
-                 not match that of the original declaration."
+                "cannot obtain exclusive access to locked {}. It could be originally declared on \
+                 another connection or the exclusive property value does not match that of the \
+                 original declaration.",
+                thing(Kind::Queue, queue)
             ),
         ),
-        Refused::Reserved { name, .. } if name.is_empty() => {
-            Exception::new(403, "operation not permitted on the default exchange")
-        }
+        Refused::Reserved { name, .. } if name.is_empty() => say(
+            403,
+            format_args!("operation not permitted on the default exchange"),
+        ),
+        Refused::Reserved { kind, name } if asked.method == EXCHANGE_DELETE => say(
+            403,
+            format_args!("deletion of system {} not allowed", thing(*kind, name)),
+        ),
         Refused::Reserved { kind, name } => {
             let kind = kind_name(*kind);
-            Exception::new(
+            say(
                 403,
                 format_args!("{kind} name '{name}' contains reserved prefix 'amq.*'"),
             )
         }
-        Refused::InUse { kind, name } => {
-            let kind = kind_name(*kind);
-            Exception::new(
-                406,
-                format_args!("{kind} '{name}' in vhost '{vhost}' in use"),
-            )
+        Refused::InUse { kind, name } => say(406, format_args!("{} in use", thing(*kind, name))),
+        Refused::NotEmpty { queue } => {
+            say(406, format_args!("{} not empty", thing(Kind::Queue, queue)))
         }
-        Refused::NotEmpty { queue } => Exception::new(
-            406,
-            format_args!("queue '{queue}' in vhost '{vhost}' not empty"),
-        ),
-        Refused::ExclusiveConsumer { queue } => Exception::new(
+        Refused::ExclusiveConsumer { queue } => say(
             403,
-            format_args!("queue '{queue}' in vhost '{vhost}' in exclusive use"),
+            format_args!("{} in exclusive use", thing(Kind::Queue, queue)),
         ),
         Refused::InvalidArgument {
             argument,
             value,
             accepted,
-        } => Exception::new(
-            406,
-            format_args!("invalid arg '{argument}': {value}; accepted is {accepted}"),
-        ),
+        } => invalid_argument(asked, argument, value, accepted),
         Refused::UnknownExchangeType { name } => {
-            Exception::new(503, format_args!("unknown exchange type '{name}'"))
+            say(503, format_args!("unknown exchange type '{name}'"))
         }
-        Refused::Internal { exchange } => Exception::new(
+        Refused::Internal { exchange } => say(
             403,
-            format_args!("cannot publish to internal exchange '{exchange}' in vhost '{vhost}'"),
+            format_args!(
+                "cannot publish to internal {}",
+                thing(Kind::Exchange, exchange)
+            ),
         ),
-        Refused::Unsupported { what } => Exception::new(540, what),
-        Refused::Storage { cause } => Exception::new(541, cause),
+        Refused::Unsupported { what } => say(540, format_args!("{what}")),
+        Refused::Storage { cause } => say(541, format_args!("{cause}")),
+    }
+}
+
+/// The answer to a wrong name or password; the same whatever was wrong.
+pub fn login_refused(mechanism: &str) -> Exception {
+    let text = format_args!(
+        "Login was refused using authentication mechanism {mechanism}. For details see the \
+         broker logfile."
+    );
+    Exception::new(403, (0, 0), text).of_connection()
+}
+
+fn invalid_argument(asked: Asked<'_>, argument: &str, value: &str, accepted: &str) -> Exception {
+    if argument == "x-match" {
+        let text = format_args!("Invalid x-match field value <<\"{value}\">>; expected {accepted}");
+        return Exception::new(406, asked.method, text);
+    }
+    let what = match value.parse::<i64>() {
+        Ok(int) if accepted.starts_with("an integer") && int < 0 => {
+            format!("{{value_negative,{int}}}")
+        }
+        Ok(0) if accepted == "an integer from 1 up" => "{value_zero,0}".to_owned(),
+        _ => format!("'{value}' is not {accepted}"),
+    };
+    match asked.of {
+        Some((kind, name)) => {
+            let thing = asked.thing(kind, name);
+            let text = format_args!("invalid arg '{argument}' for {thing}: {what}");
+            Exception::new(406, asked.method, text)
+        }
+        None => {
+            let text = format_args!("invalid arg '{argument}': {what}");
+            Exception::new(406, asked.method, text)
+        }
+    }
+}
+
+/// A frame that is none.
+pub fn frame_malformed(malformed: FrameMalformed) -> Exception {
+    let (kind, reason) = match malformed {
+        FrameMalformed::TooLarge {
+            kind,
+            bytes,
+            bytes_max,
+        } => (kind, format!("{{frame_too_large,{bytes},{bytes_max}}}")),
+        FrameMalformed::End { kind, found } => {
+            (kind, format!("{{invalid_frame_end_marker,{found}}}"))
+        }
+        FrameMalformed::Kind(kind) => (kind, "unknown_frame".to_owned()),
+    };
+    let text = format_args!("type {kind}, all octets = <<>>: {reason}");
+    Exception::new(501, (0, 0), text)
+}
+
+/// A method frame that is no method, with its payload.
+pub fn method_malformed(malformed: Malformed, payload: &[u8]) -> Exception {
+    let about = match *payload {
+        [class_high, class_low, high, low, ..] => (
+            u16::from_be_bytes([class_high, class_low]),
+            u16::from_be_bytes([high, low]),
+        ),
+        _ => (0, 0),
+    };
+    match malformed {
+        Malformed::Method(class, method) => Exception::new(
+            540,
+            about,
+            format_args!("unknown method {{{class},{method}}}"),
+        ),
+        Malformed::Text => Exception::new(502, about, "a short string is not UTF-8"),
+        _ => {
+            let octets = Octets(payload.get(4..).unwrap_or_default());
+            Exception::new(501, about, format_args!("cannot decode {octets}"))
+        }
+    }
+}
+
+/// Octets as Erlang prints them, the first few.
+pub struct Octets<'a>(pub &'a [u8]);
+
+impl Display for Octets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<<")?;
+        for (index, octet) in self.0.iter().take(OCTETS_SHOWN_MAX).enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{octet}")?;
+        }
+        let rest = if self.0.len() > OCTETS_SHOWN_MAX {
+            ",..."
+        } else {
+            ""
+        };
+        write!(f, "{rest}>>")
+    }
+}
+
+fn permission_name(permission: Permission) -> &'static str {
+    match permission {
+        Permission::Configure => "configure",
+        Permission::Write => "write",
+        Permission::Read => "read",
     }
 }
 
@@ -179,3 +316,6 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Link => "consumer",
     }
 }
+
+const EXCHANGE_DELETE: MethodId = (40, 20);
+const OCTETS_SHOWN_MAX: usize = 32;

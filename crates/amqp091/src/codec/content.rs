@@ -5,7 +5,7 @@
 //! 0   u16  class, 60
 //! 2   u16  weight, 0
 //! 4   u64  body bytes
-//! 12       header block: property flags (u16, more while bit 0 is set), property list
+//! 12       header block: property flags (u16), then the properties whose flags are set
 //! ```
 
 use super::wire::{Field, Malformed, Reader};
@@ -13,8 +13,9 @@ use super::wire::{Field, Malformed, Reader};
 /// Class `basic`, the only one with content.
 pub const BASIC: u16 = 60;
 
-/// A content header, borrowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A content header, borrowed. Of the properties only those are looked at that a broker
+/// has rules for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContentHeader<'a> {
     /// Class; 60.
     pub class: u16,
@@ -22,11 +23,96 @@ pub struct ContentHeader<'a> {
     pub body_bytes: u64,
     /// Flags and properties.
     pub block: &'a [u8],
-    /// Delivery mode 2.
-    pub persistent: bool,
+    /// 1 or 2; others are no message.
+    pub delivery_mode: Option<u8>,
+    /// Milliseconds in digits.
+    pub expiration: Option<&'a [u8]>,
+    /// Who publishes, as the publisher says.
+    pub user_id: Option<&'a [u8]>,
 }
 
-/// Field kinds of the basic class's properties, from the highest flag bit down.
+impl ContentHeader<'_> {
+    /// Whether the message should survive a restart.
+    pub fn persistent(&self) -> bool {
+        self.delivery_mode == Some(2)
+    }
+}
+
+/// Reads class and body size, and walks the properties so that whoever decodes them later
+/// can rely on their shape.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn decode(payload: &[u8]) -> Result<ContentHeader<'_>, Malformed> {
+    let mut reader = Reader::new(payload);
+    let class = u16::read(&mut reader)?;
+    let _weight = u16::read(&mut reader)?;
+    let body_bytes = u64::read(&mut reader)?;
+    let mut header = ContentHeader {
+        class,
+        body_bytes,
+        block: reader.rest(),
+        ..ContentHeader::default()
+    };
+    // The properties are the class's: those of another class cannot be walked.
+    if class == BASIC {
+        properties(&mut reader, &mut header)?;
+    }
+    Ok(header)
+}
+
+fn properties<'a>(
+    reader: &mut Reader<'a>,
+    header: &mut ContentHeader<'a>,
+) -> Result<(), Malformed> {
+    let mut flags = u16::read(reader)?;
+    // Bit 0 would announce more flags, bit 1 a property that the class does not have.
+    if flags & 0b11 != 0 {
+        return Err(Malformed::Properties);
+    }
+    while flags != 0 {
+        let index = flags.leading_zeros() as usize;
+        flags &= !(0x8000 >> index);
+        match PROPERTIES[index] {
+            Kind::Short => {
+                let length = u8::read(reader)?;
+                let value = reader.take(usize::from(length))?;
+                match index {
+                    EXPIRATION => header.expiration = Some(value),
+                    USER_ID => header.user_id = Some(value),
+                    _ => {}
+                }
+            }
+            Kind::Octet => {
+                let value = u8::read(reader)?;
+                if index == DELIVERY_MODE {
+                    header.delivery_mode = Some(value);
+                }
+            }
+            Kind::Time => {
+                reader.take(8)?;
+            }
+            Kind::Table => {
+                let length = u32::read(reader)?;
+                reader.take(length as usize)?;
+            }
+        }
+    }
+    match reader.rest().is_empty() {
+        true => Ok(()),
+        false => Err(Malformed::Properties),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Short,
+    Octet,
+    Time,
+    Table,
+}
+
+/// Kinds of the class's properties, from the highest flag bit down.
 const PROPERTIES: [Kind; 14] = [
     Kind::Short, // content-type
     Kind::Short, // content-encoding
@@ -44,61 +130,8 @@ const PROPERTIES: [Kind; 14] = [
     Kind::Short, // cluster-id
 ];
 const DELIVERY_MODE: usize = 3;
+const EXPIRATION: usize = 7;
+const USER_ID: usize = 11;
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Short,
-    Octet,
-    Time,
-    Table,
-}
-
-/// Reads a content header's payload, and walks its properties so that whoever decodes them
-/// later can rely on their shape.
-///
-/// # Errors
-/// [`Malformed`].
-pub fn decode(payload: &[u8]) -> Result<ContentHeader<'_>, Malformed> {
-    let mut reader = Reader::new(payload);
-    let class = u16::read(&mut reader)?;
-    let _weight = u16::read(&mut reader)?;
-    let body_bytes = u64::read(&mut reader)?;
-    let block = reader.rest();
-    let flags = u16::read(&mut reader)?;
-    // Bit 0 would announce more flags, bit 1 a property that the class does not have.
-    if flags & 0b11 != 0 {
-        return Err(Malformed::Properties);
-    }
-    let mut persistent = false;
-    for (index, kind) in PROPERTIES.iter().enumerate() {
-        if flags & (0x8000 >> index) == 0 {
-            continue;
-        }
-        match kind {
-            Kind::Short => {
-                let length = u8::read(&mut reader)?;
-                reader.take(usize::from(length))?;
-            }
-            Kind::Octet => {
-                let value = u8::read(&mut reader)?;
-                persistent |= index == DELIVERY_MODE && value == 2;
-            }
-            Kind::Time => {
-                reader.take(8)?;
-            }
-            Kind::Table => {
-                let length = u32::read(&mut reader)?;
-                reader.take(length as usize)?;
-            }
-        }
-    }
-    if !reader.rest().is_empty() {
-        return Err(Malformed::Properties);
-    }
-    Ok(ContentHeader {
-        class,
-        body_bytes,
-        block,
-        persistent,
-    })
-}
+#[cfg(test)]
+mod tests;

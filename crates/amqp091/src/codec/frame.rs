@@ -24,7 +24,7 @@ pub const END: u8 = 0xCE;
 /// One frame, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// See the constants; others are refused by whoever handles the frame.
+    /// One of the four.
     pub kind: u8,
     /// 0 is the connection itself.
     pub channel: u16,
@@ -39,9 +39,9 @@ pub enum FrameMalformed {
     TooLarge {
         /// Its kind.
         kind: u8,
-        /// Bytes it announces.
+        /// Payload bytes it announces.
         bytes: usize,
-        /// Bytes allowed.
+        /// Payload bytes that a frame of the agreed size has.
         bytes_max: usize,
     },
     /// Not [`END`] where the frame ends.
@@ -56,7 +56,11 @@ pub enum FrameMalformed {
 }
 
 /// Takes the frame at the front of `bytes`: it and the bytes it takes up, or `None` if it
-/// is not all there. The limit is checked as soon as the length is.
+/// is not all there. Kind and size are judged as soon as they are there, so that nothing
+/// is gathered for a frame that will be refused.
+///
+/// The overhead is not counted against `frame_bytes_max`: many clients forget to, and
+/// RabbitMQ lets them.
 ///
 /// # Errors
 /// [`FrameMalformed`].
@@ -65,19 +69,21 @@ pub fn scan(
     frame_bytes_max: usize,
 ) -> Result<Option<(Frame<'_>, usize)>, FrameMalformed> {
     let Some((head, rest)) = bytes.split_first_chunk::<7>() else {
-        return Ok(None);
+        return match bytes.first() {
+            Some(&kind) if !is_known(kind) => Err(FrameMalformed::Kind(kind)),
+            _ => Ok(None),
+        };
     };
     let kind = head[0];
-    if !matches!(kind, METHOD | HEADER | BODY | HEARTBEAT) {
+    if !is_known(kind) {
         return Err(FrameMalformed::Kind(kind));
     }
     let length = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
-    let bytes_max = frame_bytes_max - OVERHEAD_BYTES;
-    if length > bytes_max {
+    if length > frame_bytes_max {
         return Err(FrameMalformed::TooLarge {
             kind,
             bytes: length,
-            bytes_max,
+            bytes_max: frame_bytes_max - OVERHEAD_BYTES,
         });
     }
     let Some(&found) = rest.get(length) else {
@@ -94,6 +100,10 @@ pub fn scan(
     Ok(Some((frame, length + OVERHEAD_BYTES)))
 }
 
+fn is_known(kind: u8) -> bool {
+    matches!(kind, METHOD | HEADER | BODY | HEARTBEAT)
+}
+
 /// Writes a frame whose payload `write` appends.
 pub fn write(kind: u8, channel: u16, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(kind);
@@ -105,3 +115,6 @@ pub fn write(kind: u8, channel: u16, out: &mut Vec<u8>, write: impl FnOnce(&mut 
     out[at..at + 4].copy_from_slice(&length.to_be_bytes());
     out.push(END);
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,8 +62,18 @@ macro_rules! methods {
             }
         }
 
+        /// An arbitrary method by its row, for tests.
         #[cfg(test)]
-        pub(super) const EVERY: &[(u16, u16)] = &[$(($class, $method)),*];
+        pub(super) fn sample<'a>(row: usize, from: &mut tests::Source<'a>) -> Method<'a> {
+            let rows: &[fn(&mut tests::Source<'a>) -> Method<'a>] = &[
+                $(|_from| Method::$name { $($field: tests::Sample::sample(_from)),* }),*
+            ];
+            rows[row % rows.len()](from)
+        }
+
+        /// How many rows there are.
+        #[cfg(test)]
+        pub(super) const ROWS: usize = [$(($class, $method)),*].len();
     };
 }
 
@@ -166,3 +176,6 @@ pub mod bit {
     pub const REQUEUE: u8 = 1;
     pub const ACTIVE: u8 = 1;
 }
+
+#[cfg(test)]
+mod tests;

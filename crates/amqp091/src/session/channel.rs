@@ -125,10 +125,8 @@ impl Unsettled {
             0 => self.entries.len(),
             tag => (tag - self.first + 1) as usize,
         };
-        for entry in self.entries.drain(..count) {
-            if let Some((link, offset)) = entry {
-                each(link, offset);
-            }
+        for (link, offset) in self.entries.drain(..count).flatten() {
+            each(link, offset);
         }
         self.first += count as u64;
         self.trim();

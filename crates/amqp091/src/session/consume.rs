@@ -3,12 +3,14 @@
 use bongsu_engine::session::{Call, Consume, Delivery, Effects, LinkId, Outcome};
 use bongsu_record::{Arguments, Offset, table};
 
+use super::answer::{Pending, Yes};
 use super::channel::Channel;
-use super::open::{Failed, Link, Open, Pending, Yes, failed};
+use super::open::{Link, Open};
 use super::publish::{text, write_content};
 use crate::codec::frame;
 use crate::codec::method::{Method, bit};
 use crate::codec::wire::{Field, short};
+use crate::errors::{Exception, MethodId};
 
 impl Open {
     pub(super) fn channel(&mut self, number: u16) -> &mut Channel {
@@ -20,7 +22,7 @@ impl Open {
         number: u16,
         method: Method<'_>,
         effects: &mut Effects,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), Exception> {
         let about = method.id();
         match method {
             Method::BasicQos {
@@ -30,7 +32,7 @@ impl Open {
             } => {
                 if prefetch_size != 0 {
                     let text = format!("prefetch_size!=0 ({prefetch_size})");
-                    return Err(failed(540, text, about));
+                    return Err(Exception::new(540, about, text));
                 }
                 if bits & bit::QOS_GLOBAL == 0 {
                     self.channel(number).prefetch = prefetch_count;
@@ -57,8 +59,16 @@ impl Open {
                 match self.channel(number).consumers.remove(consumer_tag) {
                     Some(link) => {
                         self.channel(number).cancelled.push(link);
-                        let release = false;
-                        self.then(number, Call::CloseLink { link, release }, ok, about);
+                        let call = Call::CloseLink {
+                            link,
+                            release: false,
+                        };
+                        let pending = Pending::Cancel {
+                            channel: number,
+                            link,
+                            ok,
+                        };
+                        self.todo.push_back((call, pending));
                     }
                     None if no_wait => {}
                     None => {
@@ -76,6 +86,8 @@ impl Open {
                         channel: number,
                         tag: String::new(),
                         no_ack: false,
+                        leased: 0,
+                        cancelled: false,
                     });
                     self.channel(number).getters.insert(queue.clone(), link);
                     link
@@ -94,7 +106,7 @@ impl Open {
             }
             Method::BasicRecover { bits } | Method::BasicRecoverAsync { bits } => {
                 if bits & bit::REQUEUE == 0 {
-                    return Err(failed(540, "requeue=false", about));
+                    return Err(Exception::new(540, about, "requeue=false"));
                 }
                 let mut returned = Vec::new();
                 self.channel(number)
@@ -108,11 +120,7 @@ impl Open {
                 self.flush_settling();
                 match (is_recover, self.todo.back_mut()) {
                     (true, Some((_, pending))) => {
-                        *pending = Pending::Ok {
-                            channel: number,
-                            ok: Some(Yes::Recover),
-                            about,
-                        };
+                        *pending = Pending::yes(number, Yes::Recover, about);
                     }
                     (true, None) => Method::BasicRecoverOk {}.write(number, &mut effects.out),
                     (false, _) => {}
@@ -130,13 +138,13 @@ impl Open {
         consumer_tag: &str,
         bits: u8,
         arguments: &[u8],
-    ) -> Result<(), Failed> {
+    ) -> Result<(), Exception> {
         let about = (60, 20);
         let queue = self.queue_named(number, queue, about)?;
         let channel = self.channel(number);
         if channel.consumers.contains_key(consumer_tag) {
             let text = format!("attempt to reuse consumer tag '{consumer_tag}'");
-            return Err(failed(530, text, about));
+            return Err(Exception::new(530, about, text));
         }
         channel.tags_made += 1;
         let made = channel.tags_made;
@@ -149,6 +157,8 @@ impl Open {
             channel: number,
             tag: tag.clone(),
             no_ack,
+            leased: 0,
+            cancelled: false,
         });
         let channel = self.channel(number);
         channel.consumers.insert(tag.clone(), link);
@@ -179,8 +189,8 @@ impl Open {
         tag: u64,
         multiple: bool,
         outcome: Outcome,
-        about: (u16, u16),
-    ) -> Result<(), Failed> {
+        about: MethodId,
+    ) -> Result<(), Exception> {
         let mut unsettled = std::mem::take(&mut self.channel(number).unsettled);
         let known = unsettled.take(tag, multiple, |link, offset| {
             self.settle(link, offset, outcome);
@@ -188,11 +198,10 @@ impl Open {
         self.channel(number).unsettled = unsettled;
         match known {
             true => Ok(()),
-            false => Err(failed(
-                406,
-                format_args!("unknown delivery tag {tag}"),
-                about,
-            )),
+            false => {
+                let text = format_args!("unknown delivery tag {tag}");
+                Err(Exception::new(406, about, text))
+            }
         }
     }
 
@@ -201,11 +210,11 @@ impl Open {
         &mut self,
         number: u16,
         queue: &str,
-        about: (u16, u16),
-    ) -> Result<String, Failed> {
+        about: MethodId,
+    ) -> Result<String, Exception> {
         match (queue, &self.channel(number).last_queue) {
             ("", Some(last)) => Ok(last.clone()),
-            ("", None) => Err(failed(404, "no previously declared queue", about)),
+            ("", None) => Err(Exception::new(404, about, "no previously declared queue")),
             (name, _) => Ok(name.to_owned()),
         }
     }
@@ -214,7 +223,7 @@ impl Open {
     pub fn deliver(&mut self, deliveries: &[Delivery], effects: &mut Effects) {
         let frame_bytes_max = self.agreed.frame_bytes_max;
         for delivery in deliveries {
-            let Some(link) = self.links.get(&delivery.link) else {
+            let Some(link) = self.links.get_mut(&delivery.link) else {
                 continue;
             };
             let Some(channel) = self.channels.get_mut(&link.channel) else {
@@ -231,6 +240,7 @@ impl Open {
                 };
                 let tag = channel.unsettled.next_tag();
                 let entry = (!link.no_ack).then_some((delivery.link, Offset(offset)));
+                link.leased += u64::from(!link.no_ack);
                 channel.unsettled.push(entry);
                 frame::write(frame::METHOD, link.channel, out, |out| {
                     out.extend_from_slice(&[0, 60, 0, 60]);
@@ -288,10 +298,13 @@ impl Open {
         let Some(known) = self.links.remove(&link) else {
             return;
         };
-        if let Some(channel) = self.channels.get_mut(&known.channel) {
-            channel.consumers.retain(|_, other| *other != link);
-        }
-        if self.agreed.cancel_notify {
+        let Some(channel) = self.channels.get_mut(&known.channel) else {
+            return;
+        };
+        channel.getters.retain(|_, other| *other != link);
+        channel.cancelled.retain(|other| *other != link);
+        // Clients know of consumers alone.
+        if channel.consumers.remove(&known.tag).is_some() && self.agreed.cancel_notify {
             Method::BasicCancel {
                 consumer_tag: &known.tag,
                 bits: bit::NO_WAIT,
@@ -301,15 +314,24 @@ impl Open {
     }
 
     /// A call whose answer is a plain yes.
-    pub(super) fn then(&mut self, channel: u16, call: Call, ok: Option<Yes>, about: (u16, u16)) {
-        let pending = Pending::Ok { channel, ok, about };
+    pub(super) fn then(&mut self, channel: u16, call: Call, ok: Option<Yes>, about: MethodId) {
+        let pending = Pending::Ok {
+            channel,
+            ok,
+            about,
+            of: None,
+        };
         self.todo.push_back((call, pending));
     }
 }
 
-pub(super) fn decode_table(bytes: &[u8], about: (u16, u16)) -> Result<Arguments, Failed> {
+pub(super) fn decode_table(bytes: &[u8], about: MethodId) -> Result<Arguments, Exception> {
     match table::decode(bytes) {
         Ok((arguments, _)) => Ok(arguments),
-        Err(error) => Err(failed(502, format_args!("arguments: {error:?}"), about)),
+        Err(error) => Err(Exception::new(
+            502,
+            about,
+            format_args!("arguments: {error:?}"),
+        )),
     }
 }

@@ -1,13 +1,16 @@
 //! Exchanges and queues: declare, delete, bind, unbind, purge.
 
+use bongsu_engine::refused::Kind;
 use bongsu_engine::session::{Binding, Call, DeclareExchange, DeclareQueue, Destination};
 
+use super::answer::{Pending, Yes};
 use super::consume::decode_table;
-use super::open::{Failed, Open, Yes};
+use super::open::Open;
 use crate::codec::method::{Method, bit};
+use crate::errors::{Exception, MethodId};
 
 impl Open {
-    pub(super) fn declaring(&mut self, number: u16, method: Method<'_>) -> Result<(), Failed> {
+    pub(super) fn declaring(&mut self, number: u16, method: Method<'_>) -> Result<(), Exception> {
         let about = method.id();
         let unless = |no_wait: bool, ok: Yes| (!no_wait).then_some(ok);
         let (call, ok) = match method {
@@ -141,7 +144,23 @@ impl Open {
             }
             other => unreachable!("{} declares nothing", other.name()),
         };
-        self.then(number, call, ok, about);
+        // Refusals of an argument do not say whose it is.
+        let of = match &call {
+            Call::DeclareQueue(queue) if !queue.arguments.is_empty() => {
+                Some((Kind::Queue, queue.name.clone()))
+            }
+            Call::DeclareExchange(exchange) if !exchange.arguments.is_empty() => {
+                Some((Kind::Exchange, exchange.name.clone()))
+            }
+            _ => None,
+        };
+        let pending = Pending::Ok {
+            channel: number,
+            ok,
+            about,
+            of,
+        };
+        self.todo.push_back((call, pending));
         Ok(())
     }
 
@@ -152,8 +171,8 @@ impl Open {
         &mut self,
         number: u16,
         (queue, exchange, routing_key, arguments): (&str, &str, &str, &[u8]),
-        about: (u16, u16),
-    ) -> Result<Binding, Failed> {
+        about: MethodId,
+    ) -> Result<Binding, Exception> {
         let name = self.queue_named(number, queue, about)?;
         let routing_key = match (queue, routing_key) {
             ("", "") => name.clone(),

@@ -4,11 +4,13 @@ use bongsu_engine::session::{Call, Effects, Reply};
 use bongsu_record::table;
 use bongsu_record::{Arguments, Value};
 
-use super::{Settings, frame_exception};
+use super::Settings;
 use crate::codec::frame;
 use crate::codec::method::Method;
 use crate::codec::wire::{Long, Table};
-use crate::errors::{Exception, worded};
+use crate::errors::{
+    Asked, Exception, MethodId, frame_malformed, login_refused, method_malformed, worded,
+};
 
 /// What was agreed on when a connection opens.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Agreed {
     pub frame_bytes_max: usize,
     pub channel_max: u16,
     pub heartbeat_s: u16,
+    /// Who logged in.
+    pub user: String,
     pub vhost: String,
     pub cancel_notify: bool,
     pub blocked: bool,
@@ -40,6 +44,7 @@ pub(super) struct Handshake {
     cancel_notify: bool,
     blocked: bool,
     mechanism: String,
+    user: String,
     frame_bytes_max: usize,
     channel_max: u16,
     heartbeat_s: u16,
@@ -48,7 +53,7 @@ pub(super) struct Handshake {
 
 pub(super) enum Step {
     Used(usize),
-    Failed(Exception, (u16, u16)),
+    Failed(Exception),
     /// Close the socket, after what is in the way out.
     Gone,
 }
@@ -56,10 +61,13 @@ pub(super) enum Step {
 pub(super) enum Replied {
     Go,
     Opened(Agreed),
-    Failed(Exception, (u16, u16)),
+    Failed(Exception),
     Gone,
 }
 
+const START_OK: MethodId = (10, 11);
+const TUNE_OK: MethodId = (10, 31);
+const OPEN: MethodId = (10, 40);
 const HEADER: &[u8; 8] = b"AMQP\x00\x00\x09\x01";
 /// Before tune-ok a frame is at most this (specification section 4.2.3).
 const FRAME_BYTES_MIN: usize = 4096;
@@ -73,7 +81,7 @@ impl Handshake {
                 // Client properties may be larger than the minimum; what was offered bounds.
                 let bytes_max = (settings.frame_bytes_max as usize).max(FRAME_BYTES_MIN);
                 match frame::scan(bytes, bytes_max) {
-                    Err(malformed) => Step::Failed(frame_exception(malformed), (0, 0)),
+                    Err(malformed) => Step::Failed(frame_malformed(malformed)),
                     Ok(None) => Step::Used(0),
                     Ok(Some((frame, used))) => match self.frame(frame, settings, effects) {
                         Ok(()) => Step::Used(used),
@@ -119,15 +127,12 @@ impl Handshake {
         if frame.kind == frame::HEARTBEAT {
             return Ok(());
         }
-        let failed = |code, text: &str, about| Err(Step::Failed(Exception::new(code, text), about));
         if frame.kind != frame::METHOD || frame.channel != 0 {
-            return failed(505, "expected a method on channel 0", (0, 0));
+            let text = "expected a method on channel 0";
+            return Err(Step::Failed(Exception::new(505, (0, 0), text)));
         }
-        let method = Method::decode(frame.payload).map_err(|malformed| {
-            let text = format!("malformed method: {malformed:?}");
-            Step::Failed(Exception::new(502, text), (0, 0))
-        })?;
-        let about = method.id();
+        let method = Method::decode(frame.payload)
+            .map_err(|malformed| Step::Failed(method_malformed(malformed, frame.payload)))?;
         match (&self.awaits, method) {
             (
                 Awaits::StartOk,
@@ -158,9 +163,14 @@ impl Handshake {
                 Method::ConnectionCloseOk {}.write(0, &mut effects.out);
                 Err(Step::Gone)
             }
-            (_, other) => {
-                let text = format!("{} is out of order", other.name());
-                Err(Step::Failed(Exception::new(503, text), about))
+            (awaits, other) => {
+                let state = match awaits {
+                    Awaits::TuneOk => "tuning",
+                    Awaits::Open => "opening",
+                    _ => "starting",
+                };
+                let text = format_args!("unexpected method in connection state {state}");
+                Err(Step::Failed(Exception::new(504, other.id(), text)))
             }
         }
     }
@@ -172,8 +182,7 @@ impl Handshake {
         response: &[u8],
         effects: &mut Effects,
     ) -> Result<(), Step> {
-        let about = (10, 11);
-        let failed = |code, text: String| Step::Failed(Exception::new(code, text), about);
+        let failed = |code, text: String| Step::Failed(Exception::new(code, START_OK, text));
         let (properties, _) = table::decode(properties)
             .map_err(|error| failed(502, format!("client properties: {error:?}")))?;
         if let Some(Value::Map(capabilities)) = properties.get("capabilities") {
@@ -193,6 +202,7 @@ impl Handshake {
         let (user, password) =
             credentials.ok_or_else(|| failed(502, format!("malformed {mechanism} response")))?;
         self.mechanism = mechanism.to_owned();
+        self.user.clone_from(&user);
         self.awaits = Awaits::Login;
         effects.call = Some(Call::Login { user, password });
         Ok(())
@@ -205,8 +215,7 @@ impl Handshake {
         heartbeat: u16,
         settings: &Settings,
     ) -> Result<(), Step> {
-        let about = (10, 31);
-        let failed = |text: String| Err(Step::Failed(Exception::new(530, text), about));
+        let failed = |text: String| Err(Step::Failed(Exception::new(530, TUNE_OK, text)));
         let offered = settings.frame_bytes_max;
         if frame_max != 0 && (frame_max as usize) < FRAME_BYTES_MIN {
             return failed(format!(
@@ -238,11 +247,7 @@ impl Handshake {
     pub fn reply(&mut self, reply: &Reply, settings: &Settings, effects: &mut Effects) -> Replied {
         match (&self.awaits, reply) {
             (Awaits::Login, Reply::Refused(_)) if !self.failure_close => Replied::Gone,
-            (Awaits::Login, Reply::Refused(refused)) => {
-                let mut exception = worded(refused, "");
-                exception.text = exception.text.replace("PLAIN", &self.mechanism);
-                Replied::Failed(exception, (0, 0))
-            }
+            (Awaits::Login, Reply::Refused(_)) => Replied::Failed(login_refused(&self.mechanism)),
             (Awaits::Login, _) => {
                 Method::ConnectionTune {
                     channel_max: settings.channel_max,
@@ -253,13 +258,21 @@ impl Handshake {
                 self.awaits = Awaits::TuneOk;
                 Replied::Go
             }
-            (_, Reply::Refused(refused)) => Replied::Failed(worded(refused, &self.vhost), (10, 40)),
+            (_, Reply::Refused(refused)) => {
+                let asked = Asked {
+                    vhost: &self.vhost,
+                    method: OPEN,
+                    of: None,
+                };
+                Replied::Failed(worded(refused, asked).of_connection())
+            }
             (_, _) => {
                 Method::ConnectionOpenOk { reserved: "" }.write(0, &mut effects.out);
                 Replied::Opened(Agreed {
                     frame_bytes_max: self.frame_bytes_max,
                     channel_max: self.channel_max,
                     heartbeat_s: self.heartbeat_s,
+                    user: std::mem::take(&mut self.user),
                     vhost: std::mem::take(&mut self.vhost),
                     cancel_notify: self.cancel_notify,
                     blocked: self.blocked,

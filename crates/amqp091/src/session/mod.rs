@@ -2,12 +2,17 @@
 //!
 //! Stages accept different inputs, so they are different types: [`handshake`] until the
 //! connection is open, then [`open::Open`], then [`Stage::Closing`], which waits for the
-//! client's close-ok. Reading order: [`handshake`], [`open`] (frames in, calls out),
-//! [`channel`], [`publish`], [`consume`], [`declare`].
+//! client's close-ok. Reading order: [`handshake`], [`open`] (frames in), [`gather`] (runs
+//! of frames become calls), [`answer`] (replies, and what the client is told), [`channel`];
+//! then the conversations: [`publish`], [`consume`], [`declare`].
 
 mod handshake;
 
 mod open;
+
+mod gather;
+
+mod answer;
 
 mod channel;
 
@@ -17,11 +22,13 @@ mod consume;
 
 mod declare;
 
+mod name;
+
 use std::time::{Duration, Instant};
 
 use bongsu_engine::session::{Close, Effects, Input, Now};
 
-use crate::codec::frame::{self, FrameMalformed};
+use crate::codec::frame;
 use crate::codec::method::Method;
 use crate::errors::Exception;
 
@@ -97,8 +104,8 @@ impl Session {
         match &mut self.stage {
             Stage::Handshake(handshake) => match handshake.bytes(bytes, &self.settings, effects) {
                 handshake::Step::Used(used) => used,
-                handshake::Step::Failed(exception, about) => {
-                    self.fail(&exception, about, now, effects);
+                handshake::Step::Failed(exception) => {
+                    self.fail(&exception, now, effects);
                     bytes.len()
                 }
                 handshake::Step::Gone => {
@@ -115,8 +122,8 @@ impl Session {
                     }
                     used
                 }
-                Err((exception, about)) => {
-                    self.fail(&exception, about, now, effects);
+                Err(exception) => {
+                    self.fail(&exception, now, effects);
                     bytes.len()
                 }
             },
@@ -128,36 +135,38 @@ impl Session {
     /// Passes over everything until close-ok.
     fn closing(&mut self, bytes: &[u8], effects: &mut Effects) -> usize {
         let mut used = 0;
-        let frame_bytes_max = usize::MAX;
-        while let Ok(Some((frame, length))) = frame::scan(&bytes[used..], frame_bytes_max) {
-            used += length;
-            let method = Method::decode(frame.payload);
-            if frame.kind == frame::METHOD
-                && matches!(
-                    method,
-                    Ok(Method::ConnectionCloseOk {} | Method::ConnectionClose { .. })
-                )
-            {
-                self.stage = Stage::Closed;
-                effects.close = Some(Close::Flushed);
-                return bytes.len();
+        loop {
+            match frame::scan(&bytes[used..], self.settings.frame_bytes_max as usize) {
+                Ok(Some((frame, length))) => {
+                    used += length;
+                    let method = Method::decode(frame.payload);
+                    // Both may have closed at once: then theirs is as good as an answer.
+                    if frame.kind == frame::METHOD
+                        && frame.channel == 0
+                        && matches!(
+                            method,
+                            Ok(Method::ConnectionCloseOk {} | Method::ConnectionClose { .. })
+                        )
+                    {
+                        self.stage = Stage::Closed;
+                        effects.close = Some(Close::Flushed);
+                        return bytes.len();
+                    }
+                }
+                Ok(None) => return used,
+                // Not frames; where the next one begins cannot be known.
+                Err(_) => return bytes.len(),
             }
         }
-        // A client that sends a frame without end while we wait is not waited for.
-        if bytes.len() - used > self.settings.frame_bytes_max as usize {
-            effects.close = Some(Close::Flushed);
-            return bytes.len();
-        }
-        used
     }
 
     /// Ends the connection with an exception.
-    fn fail(&mut self, exception: &Exception, about: (u16, u16), now: Now, effects: &mut Effects) {
-        let (class, method) = about;
+    fn fail(&mut self, exception: &Exception, now: Now, effects: &mut Effects) {
+        let (class, method) = exception.about;
         effects.call = None;
         Method::ConnectionClose {
             code: exception.code,
-            text: cut(&exception.text),
+            text: &exception.text,
             class,
             method,
         }
@@ -213,7 +222,7 @@ impl bongsu_engine::session::Session for Session {
             (Input::Timeout, _) => self.timeout(now, effects),
             (Input::Stop, Stage::Open(_)) => {
                 let reason = "broker forced connection closure with reason 'shutdown'";
-                self.fail(&Exception::new(320, reason), (0, 0), now, effects);
+                self.fail(&Exception::new(320, (0, 0), reason), now, effects);
             }
             (Input::Stop, _) => effects.close = Some(Close::Flushed),
             (Input::Reply(reply), Stage::Handshake(handshake)) => {
@@ -224,15 +233,15 @@ impl bongsu_engine::session::Session for Session {
                             Stage::Open(Box::new(Open::new(agreed, &self.settings, self.seed)));
                         self.received = Some(now.instant);
                     }
-                    handshake::Replied::Failed(exception, about) => {
-                        self.fail(&exception, about, now, effects);
+                    handshake::Replied::Failed(exception) => {
+                        self.fail(&exception, now, effects);
                     }
                     handshake::Replied::Gone => effects.close = Some(Close::Flushed),
                 }
             }
             (Input::Reply(reply), Stage::Open(open)) => {
-                if let Err((exception, about)) = open.reply(reply, now, effects) {
-                    self.fail(&exception, about, now, effects);
+                if let Err(exception) = open.reply(reply, now, effects) {
+                    self.fail(&exception, now, effects);
                 } else if open.closed {
                     self.stage = Stage::Closed;
                     effects.close = Some(Close::Flushed);
@@ -261,35 +270,6 @@ impl bongsu_engine::session::Session for Session {
             }
             Stage::Closing { until } => *until,
             Stage::Closed => None,
-        }
-    }
-}
-
-/// A reply text fits a short string.
-pub(super) fn cut(text: &str) -> &str {
-    let mut end = text.len().min(255);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
-pub(super) fn frame_exception(malformed: FrameMalformed) -> Exception {
-    match malformed {
-        FrameMalformed::TooLarge {
-            kind,
-            bytes,
-            bytes_max,
-        } => Exception::new(
-            501,
-            format_args!("type {kind}, all octets = <<>>: {{frame_too_large,{bytes},{bytes_max}}}"),
-        ),
-        FrameMalformed::End { kind, found } => Exception::new(
-            501,
-            format_args!("type {kind}: {{invalid_frame_end_marker,{found}}}"),
-        ),
-        FrameMalformed::Kind(kind) => {
-            Exception::new(501, format_args!("type {kind}: unknown frame type"))
         }
     }
 }

@@ -1,20 +1,22 @@
 //! basic.publish: many messages to one place become one batch; and what comes of it.
 
-use bongsu_engine::session::Now;
+use bongsu_engine::session::{Effects, Now};
 use bongsu_record::native::{Origin, PERSISTENT, Record};
 use bongsu_record::{Batch, Lsn};
 
 use super::channel::Content;
-use super::open::{Failed, Open, failed};
-use crate::codec::content;
+use super::open::Open;
+use crate::codec::content::{self, ContentHeader};
 use crate::codec::frame;
 use crate::codec::method::{Method, bit};
 use crate::codec::wire::Field;
-use bongsu_engine::session::Effects;
+use crate::errors::{Exception, MethodId};
 
 /// Bytes at which a batch is published though more arrived for it.
 const BATCH_BYTES_MAX: usize = 1 << 20;
-const PUBLISH: (u16, u16) = (60, 40);
+const PUBLISH: MethodId = (60, 40);
+/// Ten years, as in RabbitMQ.
+const EXPIRATION_MS_MAX: i64 = 315_360_000_000;
 
 impl Open {
     pub(super) fn publish(
@@ -24,9 +26,9 @@ impl Open {
         routing_key: &str,
         bits: u8,
         now: Now,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), Exception> {
         if bits & bit::IMMEDIATE != 0 {
-            return Err(failed(540, "immediate=true", PUBLISH));
+            return Err(Exception::new(540, PUBLISH, "immediate=true"));
         }
         let mandatory = bits & bit::MANDATORY != 0;
         let other_channel = self.dirty.is_some_and(|dirty| dirty != number);
@@ -53,15 +55,16 @@ impl Open {
         number: u16,
         payload: &[u8],
         now: Now,
-    ) -> Result<(), Failed> {
-        let header = content::decode(payload)
-            .map_err(|error| failed(502, format_args!("content header: {error:?}"), PUBLISH))?;
+    ) -> Result<(), Exception> {
+        let header = content::decode(payload).map_err(|error| {
+            Exception::new(502, PUBLISH, format_args!("content header: {error:?}"))
+        })?;
         if header.class != content::BASIC {
             let text = format!(
                 "expected content header for class 60, got one for class {} instead",
                 header.class
             );
-            return Err(failed(505, text, PUBLISH));
+            return Err(Exception::new(505, PUBLISH, text));
         }
         let bytes_max = self.message_bytes_max;
         if header.body_bytes > bytes_max {
@@ -69,12 +72,13 @@ impl Open {
                 "message size {} is larger than configured max size {bytes_max}",
                 header.body_bytes
             );
-            return Err(failed(406, text, PUBLISH));
+            return Err(Exception::new(406, PUBLISH, text));
         }
+        self.checked(&header)?;
         let publishing = &mut self.channel(number).publishing;
         publishing.builder.begin(
             Origin::Amqp091,
-            if header.persistent { PERSISTENT } else { 0 },
+            if header.persistent() { PERSISTENT } else { 0 },
             publishing.exchange.as_bytes(),
             publishing.routing_key.as_bytes(),
             header.block,
@@ -87,12 +91,38 @@ impl Open {
         Ok(())
     }
 
+    /// What RabbitMQ asks of properties, where they are there.
+    fn checked(&self, header: &ContentHeader<'_>) -> Result<(), Exception> {
+        let refuse = |text: String| Err(Exception::new(406, PUBLISH, text));
+        if let Some(claimed) = header.user_id
+            && claimed != self.agreed.user.as_bytes()
+        {
+            return refuse(format!(
+                "user_id property set to '{}' but authenticated user was '{}'",
+                String::from_utf8_lossy(claimed),
+                self.agreed.user
+            ));
+        }
+        if let Some(expiration) = header.expiration
+            && let Err(wrong) = expiration_ms(expiration)
+        {
+            let expiration = String::from_utf8_lossy(expiration);
+            return refuse(format!("invalid expiration '{expiration}': {wrong}"));
+        }
+        if let Some(mode) = header.delivery_mode
+            && !matches!(mode, 1 | 2)
+        {
+            return refuse(format!("invalid message: {{delivery_mode_unknown,{mode}}}"));
+        }
+        Ok(())
+    }
+
     pub(super) fn content_body(
         &mut self,
         number: u16,
         payload: &[u8],
         now: Now,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), Exception> {
         let publishing = &mut self.channel(number).publishing;
         let Content::Body(missing) = publishing.content else {
             return Ok(());
@@ -100,7 +130,7 @@ impl Open {
         let got = payload.len() as u64;
         let Some(missing) = missing.checked_sub(got) else {
             let text = format!("{got} body bytes where {missing} were announced to be left");
-            return Err(failed(501, text, PUBLISH));
+            return Err(Exception::new(501, PUBLISH, text));
         };
         publishing.builder.body(payload);
         publishing.content = Content::Body(missing);
@@ -181,6 +211,13 @@ impl Open {
 
     /// basic.return for every record of a batch that no queue took.
     pub(super) fn give_back(&self, number: u16, batch: &Batch, effects: &mut Effects) {
+        if self
+            .channels
+            .get(&number)
+            .is_none_or(|channel| channel.closing)
+        {
+            return;
+        }
         for index in 0..batch.record_count() {
             let Some(record) = batch.native_record(index) else {
                 continue;
@@ -199,6 +236,38 @@ impl Open {
                 &mut effects.out,
             );
         }
+    }
+}
+
+/// A time to live, or what is wrong with it in Erlang's words.
+fn expiration_ms(text: &[u8]) -> Result<u64, String> {
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        digits => (1, digits),
+    };
+    let count = digits
+        .iter()
+        .take_while(|digit| digit.is_ascii_digit())
+        .count();
+    if count == 0 {
+        return Err("no_integer".to_owned());
+    }
+    let (digits, rest) = digits.split_at(count);
+    if !rest.is_empty() {
+        let rest = String::from_utf8_lossy(rest);
+        return Err(format!("{{leftover_string,\"{rest}\"}}"));
+    }
+    let number = digits.iter().try_fold(0_i64, |number, digit| {
+        number.checked_mul(10)?.checked_add(i64::from(digit - b'0'))
+    });
+    match number.map(|number| sign * number) {
+        Some(number) if number < 0 => Err(format!("{{value_negative,{number}}}")),
+        Some(number) if number <= EXPIRATION_MS_MAX => Ok(number.unsigned_abs()),
+        _ => Err(format!(
+            "{{value_too_large,{}}}",
+            String::from_utf8_lossy(digits)
+        )),
     }
 }
 
