@@ -147,6 +147,7 @@ pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
             current,
         } => {
             let thing = thing(*kind, name);
+            let (requested, current) = (Quoted(requested), Quoted(current));
             say(
                 406,
                 format_args!(
@@ -282,7 +283,7 @@ pub fn method_malformed(malformed: Malformed, payload: &[u8]) -> Exception {
 }
 
 /// Octets as Erlang prints them, the first few.
-pub struct Octets<'a>(pub &'a [u8]);
+struct Octets<'a>(&'a [u8]);
 
 impl Display for Octets<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -297,6 +298,21 @@ impl Display for Octets<'_> {
             ""
         };
         write!(f, "{rest}>>")
+    }
+}
+
+/// The engine words values as RabbitMQ does; bare ones get their quotes here.
+struct Quoted<'a>(&'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            worded if worded.starts_with('\'') || worded.starts_with("the value ") => {
+                f.write_str(worded)
+            }
+            "none" => f.write_str("none"),
+            bare => write!(f, "'{bare}'"),
+        }
     }
 }
 
@@ -319,3 +335,6 @@ fn kind_name(kind: Kind) -> &'static str {
 
 const EXCHANGE_DELETE: MethodId = (40, 20);
 const OCTETS_SHOWN_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests;

@@ -105,7 +105,10 @@ fn amqp_sessions(settings: &Settings) -> impl Fn(SocketAddr) -> Session + 'stati
     };
     // Seeds of names the server makes up: they need only differ.
     let seed = AtomicU64::new(RandomState::new().build_hasher().finish());
-    move |_peer| Session::new(amqp.clone(), seed.fetch_add(1, Ordering::Relaxed))
+    move |_peer| {
+        let seed = seed.fetch_add(1, Ordering::Relaxed);
+        Session::new(amqp.clone(), seed, Instant::now())
+    }
 }
 
 async fn watch_limits(broker: Broker) {

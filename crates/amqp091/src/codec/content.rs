@@ -29,6 +29,10 @@ pub struct ContentHeader<'a> {
     pub expiration: Option<&'a [u8]>,
     /// Who publishes, as the publisher says.
     pub user_id: Option<&'a [u8]>,
+    /// Where answers go.
+    pub reply_to: Option<&'a [u8]>,
+    /// Whether there is a header CC or BCC, which asks for more routes.
+    pub copied: bool,
 }
 
 impl ContentHeader<'_> {
@@ -78,6 +82,7 @@ fn properties<'a>(
                 let length = u8::read(reader)?;
                 let value = reader.take(usize::from(length))?;
                 match index {
+                    REPLY_TO => header.reply_to = Some(value),
                     EXPIRATION => header.expiration = Some(value),
                     USER_ID => header.user_id = Some(value),
                     _ => {}
@@ -94,7 +99,7 @@ fn properties<'a>(
             }
             Kind::Table => {
                 let length = u32::read(reader)?;
-                reader.take(length as usize)?;
+                header.copied = names(reader.take(length as usize)?)?;
             }
         }
     }
@@ -102,6 +107,29 @@ fn properties<'a>(
         true => Ok(()),
         false => Err(Malformed::Properties),
     }
+}
+
+/// Walks the names of a headers table; whether CC or BCC is among them.
+fn names(table: &[u8]) -> Result<bool, Malformed> {
+    let mut reader = Reader::new(table);
+    let mut copied = false;
+    while !reader.rest().is_empty() {
+        let length = u8::read(&mut reader)?;
+        let name = reader.take(usize::from(length))?;
+        copied |= matches!(name, b"CC" | b"BCC");
+        let bytes = match u8::read(&mut reader)? {
+            b'V' => 0,
+            b't' | b'b' | b'B' => 1,
+            b's' | b'u' => 2,
+            b'I' | b'i' | b'f' => 4,
+            b'D' => 5,
+            b'l' | b'L' | b'd' | b'T' => 8,
+            b'S' | b'x' | b'A' | b'F' => u32::read(&mut reader)? as usize,
+            _ => return Err(Malformed::Properties),
+        };
+        reader.take(bytes)?;
+    }
+    Ok(copied)
 }
 
 #[derive(Clone, Copy)]
@@ -130,6 +158,7 @@ const PROPERTIES: [Kind; 14] = [
     Kind::Short, // cluster-id
 ];
 const DELIVERY_MODE: usize = 3;
+const REPLY_TO: usize = 6;
 const EXPIRATION: usize = 7;
 const USER_ID: usize = 11;
 

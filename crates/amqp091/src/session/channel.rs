@@ -1,178 +1,194 @@
-//! One channel: what it consumes, what it owes acknowledgements for, what it is publishing.
+//! One channel: open, closing, closed.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
+use std::collections::BTreeMap;
 
-use bongsu_engine::session::LinkId;
-use bongsu_record::native::Builder;
-use bongsu_record::{Lsn, Offset};
+use bongsu_engine::session::{Call, Effects, LinkId};
 
-/// See the module's comment.
+use super::calls::{Answer, Then};
+use super::confirm::Confirms;
+use super::consume::Link;
+use super::open::Open;
+use super::publish::Publishing;
+use super::unsettled::Unsettled;
+use crate::codec::frame::{self, Frame};
+use crate::codec::method::Method;
+use crate::codec::wire::Long;
+use crate::errors::{Exception, MethodId, method_malformed};
+
+/// A channel number in use.
+#[derive(Debug)]
+pub(super) enum Slot {
+    Open(Box<Channel>),
+    Closing(Closing),
+}
+
+/// An open channel.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
-    /// We sent channel.close: everything but close-ok is passed over.
-    pub closing: bool,
     /// Prefetch of consumers to come; 0 = none.
     pub prefetch: u16,
+    /// Whether the channel's pool has a limit.
+    pub pooled: bool,
     pub consumers: BTreeMap<String, LinkId>,
-    /// Links that only get, by queue; and links of cancelled consumers with leases left.
+    /// Links that only get, by queue.
     pub getters: BTreeMap<String, LinkId>,
-    pub cancelled: Vec<LinkId>,
+    /// Consumer tags the server made up.
+    pub tags_made: u64,
+    /// Tag of the last delivery.
+    pub last_tag: u64,
     pub unsettled: Unsettled,
     /// Name that the last declare answered with: what an empty queue name means.
     pub last_queue: Option<String>,
     pub publishing: Publishing,
     pub confirms: Option<Confirms>,
-    pub tags_made: u64,
 }
 
-/// What is being published.
-#[derive(Debug, Default)]
-pub(super) struct Publishing {
-    pub builder: Builder,
-    /// Of the records in the builder, the open one included.
-    pub exchange: String,
-    pub routing_key: String,
-    pub mandatory: bool,
-    pub content: Content,
-}
-
-/// Where the content of a publish stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Content {
-    #[default]
-    None,
-    /// Between method and content header.
-    Header,
-    /// So many body bytes are missing.
-    Body(u64),
-}
-
-/// Publisher confirms of one channel.
-#[derive(Debug, Default)]
-pub(super) struct Confirms {
-    /// Tag of the last message published.
-    pub last_tag: u64,
-    /// Last tag of each publish that waits, with the position it waits for.
-    pub waiting: VecDeque<(u64, Lsn)>,
-}
-
-impl Confirms {
-    /// The last tag that may be confirmed now.
-    pub fn settle(&mut self, durable: Lsn) -> Option<u64> {
-        let mut last = None;
-        while let Some((tag, lsn)) = self.waiting.front() {
-            if *lsn > durable {
-                break;
-            }
-            last = Some(*tag);
-            self.waiting.pop_front();
-        }
-        last
-    }
-}
-
-/// Deliveries that were not acknowledged, by tag. Tags are consecutive, so a tag's place is
-/// known.
+/// We sent channel.close: frames are passed over until close-ok.
 #[derive(Debug)]
-pub(super) struct Unsettled {
-    /// Tag of the first entry.
-    first: u64,
-    entries: VecDeque<Option<(LinkId, Offset)>>,
+pub(super) enum Closing {
+    /// Nothing came yet.
+    Unanswered,
+    /// The client closed at the same time. Its close was answered; ours should be, but the
+    /// number may also be opened again.
+    Crossed,
 }
 
-impl Default for Unsettled {
-    fn default() -> Unsettled {
-        Unsettled {
-            first: 1,
-            entries: VecDeque::new(),
+impl Slot {
+    pub fn open_mut(&mut self) -> Option<&mut Channel> {
+        match self {
+            Slot::Open(channel) => Some(channel),
+            Slot::Closing(_) => None,
+        }
+    }
+
+    pub fn publishing(&self) -> Option<&Publishing> {
+        match self {
+            Slot::Open(channel) => Some(&channel.publishing),
+            Slot::Closing(_) => None,
         }
     }
 }
 
-impl Unsettled {
-    /// The tag that the next delivery gets.
-    pub fn next_tag(&self) -> u64 {
-        self.first + self.entries.len() as u64
+impl Open {
+    /// A channel that is open.
+    pub(super) fn channel(&mut self, number: u16) -> Option<&mut Channel> {
+        self.channels.get_mut(&number)?.open_mut()
     }
 
-    /// A delivery; `None` if it needs no acknowledgement.
-    pub fn push(&mut self, entry: Option<(LinkId, Offset)>) {
-        match (entry, self.entries.is_empty()) {
-            (None, true) => self.first += 1,
-            (entry, _) => self.entries.push_back(entry),
+    /// A frame on a channel that is not there: it must open it.
+    pub(super) fn first_frame(
+        &mut self,
+        frame: &Frame<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Exception> {
+        let opened = self.channels.len();
+        let channel_max = self.agreed.channel_max;
+        if opened >= usize::from(channel_max) {
+            let text = format_args!(
+                "number of channels opened ({opened}) has reached the negotiated channel_max \
+                 ({channel_max})"
+            );
+            return Err(Exception::new(530, (0, 0), text));
         }
-    }
-
-    /// Takes out one tag, or all up to it (all there are if it is 0), oldest first. `false`
-    /// if there is no such delivery.
-    pub fn take(&mut self, tag: u64, multiple: bool, mut each: impl FnMut(LinkId, Offset)) -> bool {
-        if !multiple {
-            let index = tag.checked_sub(self.first).map(|index| index as usize);
-            let entry = index.and_then(|index| self.entries.get_mut(index));
-            let Some((link, offset)) = entry.and_then(Option::take) else {
-                return false;
-            };
-            each(link, offset);
-            self.trim();
-            return true;
+        if frame.kind != frame::METHOD {
+            let text = "expected method frame, got non method frame instead";
+            return Err(Exception::new(505, (0, 0), text));
         }
-        let known = tag == 0 || (tag >= self.first && tag < self.next_tag());
-        if !known {
-            return false;
-        }
-        let count = match tag {
-            0 => self.entries.len(),
-            tag => (tag - self.first + 1) as usize,
+        let method = Method::decode(frame.payload)
+            .map_err(|malformed| method_malformed(malformed, frame.payload))?;
+        let Method::ChannelOpen { .. } = method else {
+            return Err(Exception::new(504, method.id(), "expected 'channel.open'"));
         };
-        for (link, offset) in self.entries.drain(..count).flatten() {
-            each(link, offset);
-        }
-        self.first += count as u64;
-        self.trim();
-        true
+        let channel = Slot::Open(Box::default());
+        self.channels.insert(frame.channel, channel);
+        let reserved = Long(b"");
+        Method::ChannelOpenOk { reserved }.write(frame.channel, &mut effects.out);
+        Ok(())
     }
 
-    /// Drops what was already taken from the front.
-    fn trim(&mut self) {
-        while let Some(None) = self.entries.front() {
-            self.entries.pop_front();
-            self.first += 1;
+    /// A frame on a channel that we closed. Only methods about closing are heard.
+    pub(super) fn frame_while_closing(
+        &mut self,
+        frame: &Frame<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Exception> {
+        if frame.kind != frame::METHOD {
+            return Ok(());
         }
-        if self.entries.is_empty() && self.entries.capacity() > KEPT_CAPACITY {
-            self.entries.shrink_to(KEPT_CAPACITY);
+        let crossed = matches!(
+            self.channels.get(&frame.channel),
+            Some(Slot::Closing(Closing::Crossed))
+        );
+        match Method::decode(frame.payload) {
+            Ok(Method::ChannelCloseOk {}) => {
+                self.channels.remove(&frame.channel);
+                Ok(())
+            }
+            Ok(Method::ChannelClose { .. }) => {
+                Method::ChannelCloseOk {}.write(frame.channel, &mut effects.out);
+                let crossed = Slot::Closing(Closing::Crossed);
+                self.channels.insert(frame.channel, crossed);
+                Ok(())
+            }
+            Ok(Method::ChannelOpen { .. }) if crossed => {
+                self.channels.remove(&frame.channel);
+                self.first_frame(frame, effects)
+            }
+            _ => Ok(()),
         }
     }
-}
 
-const KEPT_CAPACITY: usize = 4096;
-
-/// Adds an offset to ranges, growing the last one where it can.
-pub(super) fn add(ranges: &mut Vec<Range<Offset>>, offset: Offset) {
-    match ranges.last_mut() {
-        Some(last) if last.end == offset => last.end = offset.plus(1),
-        _ => ranges.push(offset..offset.plus(1)),
+    /// The client closes a channel: answered when everything of it was given back.
+    pub(super) fn leave_channel(&mut self, number: u16, about: MethodId, effects: &mut Effects) {
+        self.release(number);
+        self.channels.remove(&number);
+        let answer = Answer::ChannelClose;
+        self.calls.finally(number, about, answer, &mut effects.out);
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_are_taken_once_and_multiple_takes_all_before() {
-        let mut unsettled = Unsettled::default();
-        for offset in 0..5 {
-            unsettled.push(Some((LinkId(1), Offset(offset))));
+    /// A channel exception: tell the client, give everything of the channel back.
+    pub(super) fn close_channel(
+        &mut self,
+        number: u16,
+        exception: &Exception,
+        effects: &mut Effects,
+    ) {
+        let (class, method) = exception.about;
+        Method::ChannelClose {
+            code: exception.code,
+            text: &exception.text,
+            class,
+            method,
         }
-        let mut taken = Vec::new();
-        assert!(unsettled.take(2, false, |_, offset| taken.push(offset.0)));
-        assert!(!unsettled.take(2, false, |_, _| ()));
-        assert!(unsettled.take(3, true, |_, offset| taken.push(offset.0)));
-        assert!(!unsettled.take(3, true, |_, _| ()));
-        assert!(!unsettled.take(9, true, |_, _| ()));
-        assert!(unsettled.take(0, true, |_, offset| taken.push(offset.0)));
-        assert_eq!(taken, [1, 0, 2, 3, 4]);
-        assert_eq!(unsettled.next_tag(), 6);
+        .write(number, &mut effects.out);
+        self.release(number);
+        let closing = Slot::Closing(Closing::Unanswered);
+        self.channels.insert(number, closing);
+    }
+
+    /// Calls that close every link of a channel and give its leases back.
+    fn release(&mut self, number: u16) {
+        // A settle that is gathered comes before the release that would undo it. What was
+        // published has been flushed by whoever closes.
+        self.flush_settling();
+        let of_channel = |link: &Link| link.channel == number;
+        let links: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| of_channel(link))
+            .map(|(id, _)| *id)
+            .collect();
+        for link in links {
+            self.links.remove(&link);
+            let release = true;
+            let call = Call::CloseLink { link, release };
+            self.calls.push(call, Then::Nothing);
+        }
+        // The number, and so the pool, may be used again.
+        if self.channel(number).is_some_and(|channel| channel.pooled) {
+            let call = self.unlimited_pool(number);
+            self.calls.push(call, Then::Nothing);
+        }
+        self.unconfirmed.retain(|other| *other != number);
     }
 }

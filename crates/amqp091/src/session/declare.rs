@@ -1,19 +1,24 @@
-//! Exchanges and queues: declare, delete, bind, unbind, purge.
+//! Exchanges and queues: declare, delete, bind, unbind, purge. Arguments are the catalog's
+//! to judge.
 
 use bongsu_engine::refused::Kind;
 use bongsu_engine::session::{Binding, Call, DeclareExchange, DeclareQueue, Destination};
 
-use super::answer::{Pending, Yes};
-use super::consume::decode_table;
+use super::calls::Answer;
+use super::consume::decoded;
 use super::open::Open;
 use crate::codec::method::{Method, bit};
+use crate::codec::wire::Table;
 use crate::errors::{Exception, MethodId};
 
+/// Queue, exchange, routing key, arguments.
+type QueueBinding<'a> = (&'a str, &'a str, &'a str, Table<'a>);
+
 impl Open {
-    pub(super) fn declaring(&mut self, number: u16, method: Method<'_>) -> Result<(), Exception> {
+    /// One of the methods about exchanges.
+    pub(super) fn on_exchange(&mut self, number: u16, method: Method<'_>) -> Result<(), Exception> {
         let about = method.id();
-        let unless = |no_wait: bool, ok: Yes| (!no_wait).then_some(ok);
-        let (call, ok) = match method {
+        let (call, no_wait, answer) = match method {
             Method::ExchangeDeclare {
                 exchange,
                 exchange_type,
@@ -28,12 +33,12 @@ impl Open {
                     durable: bits & bit::DURABLE != 0,
                     auto_delete: bits & bit::EXCHANGE_AUTO_DELETE != 0,
                     internal: bits & bit::EXCHANGE_INTERNAL != 0,
-                    arguments: decode_table(arguments.0, about)?,
+                    arguments: decoded(arguments, about)?,
                 });
-                (
-                    call,
-                    unless(bits & bit::DECLARE_NO_WAIT != 0, Yes::ExchangeDeclare),
-                )
+                let of = Some((Kind::Exchange, exchange));
+                let answer = (bits & bit::DECLARE_NO_WAIT == 0).then_some(Answer::ExchangeDeclare);
+                self.ask(number, about, of, call, answer);
+                return Ok(());
             }
             Method::ExchangeDelete { exchange, bits, .. } => {
                 let call = Call::DeleteExchange {
@@ -41,7 +46,7 @@ impl Open {
                     if_unused: bits & bit::IF_UNUSED != 0,
                 };
                 let no_wait = bits & bit::EXCHANGE_DELETE_NO_WAIT != 0;
-                (call, unless(no_wait, Yes::ExchangeDelete))
+                (call, no_wait, Answer::ExchangeDelete)
             }
             Method::ExchangeBind {
                 destination,
@@ -51,13 +56,9 @@ impl Open {
                 arguments,
                 ..
             } => {
-                let call = Call::Bind(Binding {
-                    source: source.to_owned(),
-                    destination: Destination::Exchange(destination.to_owned()),
-                    routing_key: routing_key.to_owned(),
-                    arguments: decode_table(arguments.0, about)?,
-                });
-                (call, unless(bits & bit::NO_WAIT != 0, Yes::ExchangeBind))
+                let ends = (destination, source, routing_key, arguments);
+                let call = Call::Bind(exchange_binding(ends, about)?);
+                (call, bits & bit::NO_WAIT != 0, Answer::ExchangeBind)
             }
             Method::ExchangeUnbind {
                 destination,
@@ -67,37 +68,39 @@ impl Open {
                 arguments,
                 ..
             } => {
-                let call = Call::Unbind(Binding {
-                    source: source.to_owned(),
-                    destination: Destination::Exchange(destination.to_owned()),
-                    routing_key: routing_key.to_owned(),
-                    arguments: decode_table(arguments.0, about)?,
-                });
-                (call, unless(bits & bit::NO_WAIT != 0, Yes::ExchangeUnbind))
+                let ends = (destination, source, routing_key, arguments);
+                let call = Call::Unbind(exchange_binding(ends, about)?);
+                (call, bits & bit::NO_WAIT != 0, Answer::ExchangeUnbind)
             }
+            other => unreachable!("{} is not about exchanges", other.name()),
+        };
+        let answer = (!no_wait).then_some(answer);
+        self.ask(number, about, None, call, answer);
+        Ok(())
+    }
+
+    /// One of the methods about queues.
+    pub(super) fn on_queue(&mut self, number: u16, method: Method<'_>) -> Result<(), Exception> {
+        let about = method.id();
+        let (call, no_wait, answer) = match method {
             Method::QueueDeclare {
                 queue,
                 bits,
                 arguments,
                 ..
             } => {
-                let passive = bits & bit::PASSIVE != 0;
-                let name = match (queue, passive) {
-                    ("", true) => self.queue_named(number, queue, about)?,
-                    (name, _) => name.to_owned(),
-                };
                 let call = Call::DeclareQueue(DeclareQueue {
-                    name,
-                    passive,
+                    name: queue.to_owned(),
+                    passive: bits & bit::PASSIVE != 0,
                     durable: bits & bit::DURABLE != 0,
                     exclusive: bits & bit::QUEUE_EXCLUSIVE != 0,
                     auto_delete: bits & bit::QUEUE_AUTO_DELETE != 0,
-                    arguments: decode_table(arguments.0, about)?,
+                    arguments: decoded(arguments, about)?,
                 });
-                (
-                    call,
-                    unless(bits & bit::DECLARE_NO_WAIT != 0, Yes::QueueDeclare),
-                )
+                let of = Some((Kind::Queue, queue));
+                let answer = (bits & bit::DECLARE_NO_WAIT == 0).then_some(Answer::QueueDeclare);
+                self.ask(number, about, of, call, answer);
+                return Ok(());
             }
             Method::QueueBind {
                 queue,
@@ -107,12 +110,9 @@ impl Open {
                 arguments,
                 ..
             } => {
-                let call = Call::Bind(self.queue_binding(
-                    number,
-                    (queue, exchange, routing_key, arguments.0),
-                    about,
-                )?);
-                (call, unless(bits & bit::NO_WAIT != 0, Yes::QueueBind))
+                let ends = (queue, exchange, routing_key, arguments);
+                let call = Call::Bind(self.queue_binding(number, ends, about)?);
+                (call, bits & bit::NO_WAIT != 0, Answer::QueueBind)
             }
             Method::QueueUnbind {
                 queue,
@@ -121,17 +121,14 @@ impl Open {
                 arguments,
                 ..
             } => {
-                let call = Call::Unbind(self.queue_binding(
-                    number,
-                    (queue, exchange, routing_key, arguments.0),
-                    about,
-                )?);
-                (call, Some(Yes::QueueUnbind))
+                let ends = (queue, exchange, routing_key, arguments);
+                let call = Call::Unbind(self.queue_binding(number, ends, about)?);
+                (call, false, Answer::QueueUnbind)
             }
             Method::QueuePurge { queue, bits, .. } => {
                 let name = self.queue_named(number, queue, about)?;
                 let no_wait = bits & bit::NO_WAIT != 0;
-                (Call::PurgeQueue { name }, unless(no_wait, Yes::QueuePurge))
+                (Call::PurgeQueue { name }, no_wait, Answer::QueuePurge)
             }
             Method::QueueDelete { queue, bits, .. } => {
                 let call = Call::DeleteQueue {
@@ -140,37 +137,21 @@ impl Open {
                     if_empty: bits & bit::QUEUE_IF_EMPTY != 0,
                 };
                 let no_wait = bits & bit::QUEUE_DELETE_NO_WAIT != 0;
-                (call, unless(no_wait, Yes::QueueDelete))
+                (call, no_wait, Answer::QueueDelete)
             }
-            other => unreachable!("{} declares nothing", other.name()),
+            other => unreachable!("{} is not about queues", other.name()),
         };
-        // Refusals of an argument do not say whose it is.
-        let of = match &call {
-            Call::DeclareQueue(queue) if !queue.arguments.is_empty() => {
-                Some((Kind::Queue, queue.name.clone()))
-            }
-            Call::DeclareExchange(exchange) if !exchange.arguments.is_empty() => {
-                Some((Kind::Exchange, exchange.name.clone()))
-            }
-            _ => None,
-        };
-        let pending = Pending::Ok {
-            channel: number,
-            ok,
-            about,
-            of,
-        };
-        self.todo.push_back((call, pending));
+        let answer = (!no_wait).then_some(answer);
+        self.ask(number, about, None, call, answer);
         Ok(())
     }
 
-    /// Queue, exchange, routing key and arguments as a binding. Where the queue is the one
-    /// declared last, an empty routing key is its name as well (RabbitMQ's reading of the
-    /// specification).
+    /// Where the queue is the one declared last, an empty routing key is its name as well
+    /// (specification, `queue.bind`, and RabbitMQ also for unbind).
     fn queue_binding(
         &mut self,
         number: u16,
-        (queue, exchange, routing_key, arguments): (&str, &str, &str, &[u8]),
+        (queue, exchange, routing_key, arguments): QueueBinding<'_>,
         about: MethodId,
     ) -> Result<Binding, Exception> {
         let name = self.queue_named(number, queue, about)?;
@@ -182,7 +163,19 @@ impl Open {
             source: exchange.to_owned(),
             destination: Destination::Queue(name),
             routing_key,
-            arguments: decode_table(arguments, about)?,
+            arguments: decoded(arguments, about)?,
         })
     }
+}
+
+fn exchange_binding(
+    (destination, source, routing_key, arguments): QueueBinding<'_>,
+    about: MethodId,
+) -> Result<Binding, Exception> {
+    Ok(Binding {
+        source: source.to_owned(),
+        destination: Destination::Exchange(destination.to_owned()),
+        routing_key: routing_key.to_owned(),
+        arguments: decoded(arguments, about)?,
+    })
 }

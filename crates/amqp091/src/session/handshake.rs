@@ -1,16 +1,53 @@
-//! From the protocol header to connection.open-ok (specification section 2.2.4).
+//! From the protocol header to connection.open-ok (specification section 2.2.4). A type a
+//! step, each made from the one before.
 
-use bongsu_engine::session::{Call, Effects, Reply};
+use bongsu_engine::session::{Call, Close, Effects, Now, Reply};
 use bongsu_record::table;
-use bongsu_record::{Arguments, Value};
 
-use super::Settings;
+use super::greeting::{self, Capabilities, MECHANISMS, Mechanism};
+use super::open::Open;
+use super::{Settings, Stage};
 use crate::codec::frame;
 use crate::codec::method::Method;
 use crate::codec::wire::{Long, Table};
-use crate::errors::{
-    Asked, Exception, MethodId, frame_malformed, login_refused, method_malformed, worded,
-};
+use crate::errors::{Asked, Exception, frame_malformed, login_refused, method_malformed, worded};
+
+/// A connection that is not open.
+#[derive(Debug, Default)]
+pub(super) enum Handshake {
+    #[default]
+    Header,
+    StartOk,
+    Login(AwaitLogin),
+    TuneOk(AwaitTuneOk),
+    Open(AwaitOpen),
+    Space(AwaitSpace),
+}
+
+/// The broker is asked who this is.
+#[derive(Debug)]
+pub(super) struct AwaitLogin {
+    mechanism: Mechanism,
+    user: String,
+    can: Capabilities,
+}
+
+#[derive(Debug)]
+pub(super) struct AwaitTuneOk {
+    user: String,
+    can: Capabilities,
+}
+
+#[derive(Debug)]
+pub(super) struct AwaitOpen {
+    agreed: Agreed,
+}
+
+/// The broker is asked for the virtual host.
+#[derive(Debug)]
+pub(super) struct AwaitSpace {
+    agreed: Agreed,
+}
 
 /// What was agreed on when a connection opens.
 #[derive(Debug)]
@@ -18,321 +55,271 @@ pub(super) struct Agreed {
     pub frame_bytes_max: usize,
     pub channel_max: u16,
     pub heartbeat_s: u16,
-    /// Who logged in.
     pub user: String,
     pub vhost: String,
-    pub cancel_notify: bool,
-    pub blocked: bool,
+    pub can: Capabilities,
 }
 
-#[derive(Debug, Default)]
-enum Awaits {
-    #[default]
-    Header,
-    StartOk,
-    Login,
-    TuneOk,
-    Open,
-    Space,
+impl From<Handshake> for Stage {
+    fn from(handshake: Handshake) -> Stage {
+        Stage::Handshake(handshake)
+    }
 }
-
-/// A connection that is not open.
-#[derive(Debug, Default)]
-pub(super) struct Handshake {
-    awaits: Awaits,
-    failure_close: bool,
-    cancel_notify: bool,
-    blocked: bool,
-    mechanism: String,
-    user: String,
-    frame_bytes_max: usize,
-    channel_max: u16,
-    heartbeat_s: u16,
-    vhost: String,
-}
-
-pub(super) enum Step {
-    Used(usize),
-    Failed(Exception),
-    /// Close the socket, after what is in the way out.
-    Gone,
-}
-
-pub(super) enum Replied {
-    Go,
-    Opened(Agreed),
-    Failed(Exception),
-    Gone,
-}
-
-const START_OK: MethodId = (10, 11);
-const TUNE_OK: MethodId = (10, 31);
-const OPEN: MethodId = (10, 40);
-const HEADER: &[u8; 8] = b"AMQP\x00\x00\x09\x01";
-/// Before tune-ok a frame is at most this (specification section 4.2.3).
-const FRAME_BYTES_MIN: usize = 4096;
 
 impl Handshake {
-    pub fn bytes(&mut self, bytes: &[u8], settings: &Settings, effects: &mut Effects) -> Step {
-        match self.awaits {
-            Awaits::Header => self.header(bytes, settings, effects),
-            Awaits::Login | Awaits::Space => Step::Used(0),
-            Awaits::StartOk | Awaits::TuneOk | Awaits::Open => {
-                // Client properties may be larger than the minimum; what was offered bounds.
-                let bytes_max = (settings.frame_bytes_max as usize).max(FRAME_BYTES_MIN);
-                match frame::scan(bytes, bytes_max) {
-                    Err(malformed) => Step::Failed(frame_malformed(malformed)),
-                    Ok(None) => Step::Used(0),
-                    Ok(Some((frame, used))) => match self.frame(frame, settings, effects) {
-                        Ok(()) => Step::Used(used),
-                        Err(failed) => failed,
-                    },
-                }
-            }
-        }
-    }
-
-    fn header(&mut self, bytes: &[u8], settings: &Settings, effects: &mut Effects) -> Step {
-        let length = bytes.len().min(HEADER.len());
-        let right = bytes[..length] == HEADER[..length];
-        // 0-9-1 may also be asked for as 1-1-0-9 or 1-1-8-0 by clients of an older time;
-        // like RabbitMQ, who asks for another version is told this one.
-        if !right {
-            effects.out.extend_from_slice(HEADER);
-            return Step::Gone;
-        }
-        if length < HEADER.len() {
-            return Step::Used(0);
-        }
-        let mut properties = Vec::new();
-        table::encode(&server_properties(settings), &mut properties);
-        Method::ConnectionStart {
-            major: 0,
-            minor: 9,
-            properties: Table(&properties),
-            mechanisms: Long(b"PLAIN AMQPLAIN"),
-            locales: Long(b"en_US"),
-        }
-        .write(0, &mut effects.out);
-        self.awaits = Awaits::StartOk;
-        Step::Used(HEADER.len())
-    }
-
-    fn frame(
-        &mut self,
-        frame: frame::Frame<'_>,
+    /// Takes the header or one frame.
+    pub fn bytes(
+        self,
+        bytes: &[u8],
         settings: &Settings,
         effects: &mut Effects,
-    ) -> Result<(), Step> {
-        if frame.kind == frame::HEARTBEAT {
-            return Ok(());
+    ) -> Result<(Stage, usize), Exception> {
+        match self {
+            Handshake::Header => return Ok(header(bytes, effects)),
+            // Nothing is read before the broker's answer.
+            Handshake::Login(_) | Handshake::Space(_) => return Ok((self.into(), 0)),
+            Handshake::StartOk | Handshake::TuneOk(_) | Handshake::Open(_) => {}
+        }
+        // Clients with many properties exceed the 4096 bytes that the specification allows
+        // here, so what will be offered bounds this as well.
+        let scanned = frame::scan(bytes, settings.frame_bytes_max as usize);
+        let Some((frame, used)) = scanned.map_err(frame_malformed)? else {
+            return Ok((self.into(), 0));
+        };
+        if frame.kind == frame::HEARTBEAT && frame.channel == 0 {
+            return Ok((self.into(), used));
         }
         if frame.kind != frame::METHOD || frame.channel != 0 {
-            let text = "expected a method on channel 0";
-            return Err(Step::Failed(Exception::new(505, (0, 0), text)));
+            let text = "expected method frame, got non method frame instead";
+            return Err(Exception::new(505, (0, 0), text));
         }
         let method = Method::decode(frame.payload)
-            .map_err(|malformed| Step::Failed(method_malformed(malformed, frame.payload)))?;
-        match (&self.awaits, method) {
+            .map_err(|malformed| method_malformed(malformed, frame.payload))?;
+        Ok((self.method(&method, settings, effects)?, used))
+    }
+
+    fn method(
+        self,
+        method: &Method<'_>,
+        settings: &Settings,
+        effects: &mut Effects,
+    ) -> Result<Stage, Exception> {
+        match (self, *method) {
+            (_, Method::ConnectionClose { .. }) => {
+                Method::ConnectionCloseOk {}.write(0, &mut effects.out);
+                effects.close = Some(Close::Flushed);
+                Ok(Stage::Closed)
+            }
             (
-                Awaits::StartOk,
+                Handshake::StartOk,
                 Method::ConnectionStartOk {
                     properties,
                     mechanism,
                     response,
                     ..
                 },
-            ) => self.start_ok(properties.0, mechanism, response.0, effects),
+            ) => start_ok(properties.0, mechanism, response.0, effects),
             (
-                Awaits::TuneOk,
+                Handshake::TuneOk(step),
                 Method::ConnectionTuneOk {
                     channel_max,
                     frame_max,
                     heartbeat,
                 },
-            ) => self.tune_ok(channel_max, frame_max, heartbeat, settings),
-            (Awaits::Open, Method::ConnectionOpen { virtual_host, .. }) => {
-                self.vhost = virtual_host.to_owned();
-                self.awaits = Awaits::Space;
-                effects.call = Some(Call::OpenSpace {
-                    space: self.vhost.clone(),
-                });
-                Ok(())
+            ) => step.tune_ok(channel_max, frame_max, heartbeat, settings),
+            (Handshake::Open(step), Method::ConnectionOpen { virtual_host, .. }) => {
+                Ok(step.open(virtual_host, effects))
             }
-            (_, Method::ConnectionClose { .. }) => {
-                Method::ConnectionCloseOk {}.write(0, &mut effects.out);
-                Err(Step::Gone)
-            }
-            (awaits, other) => {
-                let state = match awaits {
-                    Awaits::TuneOk => "tuning",
-                    Awaits::Open => "opening",
+            (step, other) => {
+                let state = match step {
+                    Handshake::TuneOk(_) => "tuning",
+                    Handshake::Open(_) => "opening",
                     _ => "starting",
                 };
                 let text = format_args!("unexpected method in connection state {state}");
-                Err(Step::Failed(Exception::new(504, other.id(), text)))
+                Err(Exception::new(504, other.id(), text))
             }
         }
     }
 
-    fn start_ok(
-        &mut self,
-        properties: &[u8],
-        mechanism: &str,
-        response: &[u8],
+    pub fn reply(
+        self,
+        reply: &Reply,
+        settings: &Settings,
+        seed: u64,
+        now: Now,
         effects: &mut Effects,
-    ) -> Result<(), Step> {
-        let failed = |code, text: String| Step::Failed(Exception::new(code, START_OK, text));
-        let (properties, _) = table::decode(properties)
-            .map_err(|error| failed(502, format!("client properties: {error:?}")))?;
-        if let Some(Value::Map(capabilities)) = properties.get("capabilities") {
-            let can = |name: &str| capabilities.get(name) == Some(&Value::Bool(true));
-            self.failure_close = can("authentication_failure_close");
-            self.cancel_notify = can("consumer_cancel_notify");
-            self.blocked = can("connection.blocked");
+    ) -> Result<Stage, Exception> {
+        match self {
+            Handshake::Login(step) => step.reply(reply, settings, effects),
+            Handshake::Space(step) => step.reply(reply, settings, seed, now, effects),
+            other => Ok(other.into()),
         }
-        let credentials = match mechanism {
-            "PLAIN" => plain(response),
-            "AMQPLAIN" => amqplain(response),
-            other => {
-                let text = format!("unknown authentication mechanism '{other}'");
-                return Err(failed(503, text));
-            }
-        };
-        let (user, password) =
-            credentials.ok_or_else(|| failed(502, format!("malformed {mechanism} response")))?;
-        self.mechanism = mechanism.to_owned();
-        self.user.clone_from(&user);
-        self.awaits = Awaits::Login;
-        effects.call = Some(Call::Login { user, password });
-        Ok(())
     }
+}
 
+/// The header of 0-9-1, or that of 0-9, whose clients are content with 0-9-1. Whoever says
+/// anything else is told what is spoken here.
+fn header(bytes: &[u8], effects: &mut Effects) -> (Stage, usize) {
+    let length = bytes.len().min(HEADER.len());
+    let begins = |header: &[u8]| bytes[..length] == header[..length];
+    if !begins(HEADER) && !begins(HEADER_0_9) {
+        effects.out.extend_from_slice(HEADER);
+        effects.close = Some(Close::Flushed);
+        return (Stage::Closed, bytes.len());
+    }
+    if length < HEADER.len() {
+        return (Handshake::Header.into(), 0);
+    }
+    Method::ConnectionStart {
+        major: 0,
+        minor: 9,
+        properties: Table(&greeting::server_properties()),
+        mechanisms: Long(MECHANISMS),
+        locales: Long(b"en_US"),
+    }
+    .write(0, &mut effects.out);
+    (Handshake::StartOk.into(), HEADER.len())
+}
+
+fn start_ok(
+    properties: &[u8],
+    mechanism: &str,
+    response: &[u8],
+    effects: &mut Effects,
+) -> Result<Stage, Exception> {
+    let (properties, _) = table::decode(properties).map_err(|malformed| {
+        Exception::new(
+            502,
+            START_OK,
+            format_args!("client properties: {malformed:?}"),
+        )
+    })?;
+    let can = Capabilities::of(&properties);
+    let mechanism = Mechanism::by_name(mechanism).ok_or_else(|| {
+        let text = format_args!("unknown authentication mechanism '{mechanism}'");
+        Exception::new(503, START_OK, text)
+    })?;
+    let credentials = mechanism.credentials(response).ok_or_else(|| {
+        let text = format_args!("{} response invalid", mechanism.name());
+        Exception::new(502, START_OK, text)
+    })?;
+    effects.call = Some(Call::Login {
+        user: credentials.user.clone(),
+        password: credentials.password,
+    });
+    let user = credentials.user;
+    let step = AwaitLogin {
+        mechanism,
+        user,
+        can,
+    };
+    Ok(Handshake::Login(step).into())
+}
+
+impl AwaitLogin {
+    fn reply(
+        self,
+        reply: &Reply,
+        settings: &Settings,
+        effects: &mut Effects,
+    ) -> Result<Stage, Exception> {
+        if matches!(reply, Reply::Refused(_)) {
+            // A client that could not take the reason gets none.
+            if self.can.failure_close {
+                return Err(login_refused(self.mechanism.name()));
+            }
+            effects.close = Some(Close::Flushed);
+            return Ok(Stage::Closed);
+        }
+        Method::ConnectionTune {
+            channel_max: settings.channel_max,
+            frame_max: settings.frame_bytes_max,
+            heartbeat: settings.heartbeat_s,
+        }
+        .write(0, &mut effects.out);
+        let (user, can) = (self.user, self.can);
+        Ok(Handshake::TuneOk(AwaitTuneOk { user, can }).into())
+    }
+}
+
+impl AwaitTuneOk {
+    /// 0 means "no limit of mine", so the server's holds.
     fn tune_ok(
-        &mut self,
+        self,
         channel_max: u16,
         frame_max: u32,
-        heartbeat: u16,
+        heartbeat_s: u16,
         settings: &Settings,
-    ) -> Result<(), Step> {
-        let failed = |text: String| Err(Step::Failed(Exception::new(530, TUNE_OK, text)));
+    ) -> Result<Stage, Exception> {
+        let channel_max = negotiated("channel_max", 1, channel_max, settings.channel_max)?;
         let offered = settings.frame_bytes_max;
-        if frame_max != 0 && (frame_max as usize) < FRAME_BYTES_MIN {
-            return failed(format!(
-                "negotiated frame_max = {frame_max} is lower than the minimum allowed value ({FRAME_BYTES_MIN})"
-            ));
-        }
-        if frame_max > offered {
-            return failed(format!(
-                "negotiated frame_max = {frame_max} is higher than the maximum allowed value ({offered})"
-            ));
-        }
-        if channel_max > settings.channel_max {
-            return failed(format!(
-                "negotiated channel_max = {channel_max} is higher than the maximum allowed value ({})",
-                settings.channel_max
-            ));
-        }
-        // 0 means "no limit of mine", so the server's holds.
-        self.frame_bytes_max = if frame_max == 0 { offered } else { frame_max } as usize;
-        self.channel_max = match channel_max {
-            0 => settings.channel_max,
-            agreed => agreed,
+        let frame_max = negotiated("frame_max", FRAME_BYTES_MIN, frame_max, offered)?;
+        let agreed = Agreed {
+            frame_bytes_max: frame_max as usize,
+            channel_max,
+            heartbeat_s,
+            user: self.user,
+            vhost: String::new(),
+            can: self.can,
         };
-        self.heartbeat_s = heartbeat;
-        self.awaits = Awaits::Open;
-        Ok(())
+        Ok(Handshake::Open(AwaitOpen { agreed }).into())
     }
+}
 
-    pub fn reply(&mut self, reply: &Reply, settings: &Settings, effects: &mut Effects) -> Replied {
-        match (&self.awaits, reply) {
-            (Awaits::Login, Reply::Refused(_)) if !self.failure_close => Replied::Gone,
-            (Awaits::Login, Reply::Refused(_)) => Replied::Failed(login_refused(&self.mechanism)),
-            (Awaits::Login, _) => {
-                Method::ConnectionTune {
-                    channel_max: settings.channel_max,
-                    frame_max: settings.frame_bytes_max,
-                    heartbeat: settings.heartbeat_s,
-                }
-                .write(0, &mut effects.out);
-                self.awaits = Awaits::TuneOk;
-                Replied::Go
-            }
-            (_, Reply::Refused(refused)) => {
-                let asked = Asked {
-                    vhost: &self.vhost,
-                    method: OPEN,
-                    of: None,
-                };
-                Replied::Failed(worded(refused, asked).of_connection())
-            }
-            (_, _) => {
-                Method::ConnectionOpenOk { reserved: "" }.write(0, &mut effects.out);
-                Replied::Opened(Agreed {
-                    frame_bytes_max: self.frame_bytes_max,
-                    channel_max: self.channel_max,
-                    heartbeat_s: self.heartbeat_s,
-                    user: std::mem::take(&mut self.user),
-                    vhost: std::mem::take(&mut self.vhost),
-                    cancel_notify: self.cancel_notify,
-                    blocked: self.blocked,
-                })
-            }
+fn negotiated<T>(what: &str, least: T, wish: T, offered: T) -> Result<T, Exception>
+where
+    T: Copy + Default + Ord + std::fmt::Display,
+{
+    let (is, which, bound) = match wish {
+        none if none == T::default() => return Ok(offered),
+        low if low < least => ("lower", "minimum", least),
+        high if high > offered => ("higher", "maximum", offered),
+        fits => return Ok(fits),
+    };
+    let text =
+        format_args!("negotiated {what} = {wish} is {is} than the {which} allowed value ({bound})");
+    Err(Exception::new(530, TUNE, text))
+}
+
+impl AwaitOpen {
+    fn open(mut self, virtual_host: &str, effects: &mut Effects) -> Stage {
+        virtual_host.clone_into(&mut self.agreed.vhost);
+        effects.call = Some(Call::OpenSpace {
+            space: virtual_host.to_owned(),
+        });
+        let agreed = self.agreed;
+        Handshake::Space(AwaitSpace { agreed }).into()
+    }
+}
+
+impl AwaitSpace {
+    fn reply(
+        self,
+        reply: &Reply,
+        settings: &Settings,
+        seed: u64,
+        now: Now,
+        effects: &mut Effects,
+    ) -> Result<Stage, Exception> {
+        if let Reply::Refused(refused) = reply {
+            let asked = Asked {
+                vhost: &self.agreed.vhost,
+                method: OPEN,
+                of: None,
+            };
+            return Err(worded(refused, asked).of_connection());
         }
+        Method::ConnectionOpenOk { reserved: "" }.write(0, &mut effects.out);
+        let open = Open::new(self.agreed, settings.message_bytes_max, seed, now);
+        Ok(Stage::Open(Box::new(open)))
     }
 }
 
-/// `\0user\0password` (RFC 4616).
-fn plain(response: &[u8]) -> Option<(String, String)> {
-    let mut parts = response.splitn(3, |byte| *byte == 0);
-    let (_identity, user, password) = (parts.next()?, parts.next()?, parts.next()?);
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-    Some((text(user)?, text(password)?))
-}
-
-/// A field table without its length: LOGIN and PASSWORD.
-fn amqplain(response: &[u8]) -> Option<(String, String)> {
-    let length = u32::try_from(response.len()).ok()?;
-    let mut bytes = length.to_be_bytes().to_vec();
-    bytes.extend_from_slice(response);
-    let (table, _) = table::decode(&bytes).ok()?;
-    let text = |name: &str| Some(table.get(name)?.as_text()?.to_owned());
-    Some((text("LOGIN")?, text("PASSWORD")?))
-}
-
-fn server_properties(_settings: &Settings) -> Arguments {
-    let text = |text: &str| Value::Text(text.to_owned());
-    let capabilities = CAPABILITIES
-        .iter()
-        .map(|name| ((*name).to_owned(), Value::Bool(true)))
-        .collect();
-    Arguments::from([
-        ("capabilities".to_owned(), Value::Map(capabilities)),
-        ("cluster_name".to_owned(), text("bongsu")),
-        (
-            "copyright".to_owned(),
-            text("Copyright (c) the Bongsu authors"),
-        ),
-        (
-            "information".to_owned(),
-            text("Licensed under the Apache License 2.0"),
-        ),
-        ("platform".to_owned(), text("Rust")),
-        ("product".to_owned(), text("Bongsu")),
-        // Tools read the leading number to know what they may use.
-        ("version".to_owned(), text("4.0.0")),
-    ])
-}
-
-/// Names as RabbitMQ announces them; each is kept. `direct_reply_to` is not announced: it
-/// is not there.
-const CAPABILITIES: &[&str] = &[
-    "publisher_confirms",
-    "exchange_exchange_bindings",
-    "basic.nack",
-    "consumer_cancel_notify",
-    "connection.blocked",
-    "consumer_priorities",
-    "authentication_failure_close",
-    "per_consumer_qos",
-];
+const HEADER: &[u8; 8] = b"AMQP\x00\x00\x09\x01";
+const HEADER_0_9: &[u8; 8] = b"AMQP\x01\x01\x00\x09";
+/// What every peer must take (specification section 4.2.3).
+const FRAME_BYTES_MIN: u32 = 4096;
+const START_OK: (u16, u16) = (10, 11);
+const TUNE: (u16, u16) = (10, 30);
+const OPEN: (u16, u16) = (10, 40);

@@ -1,37 +1,53 @@
 //! One client's conversation, from protocol header to goodbye.
 //!
-//! Stages accept different inputs, so they are different types: [`handshake`] until the
-//! connection is open, then [`open::Open`], then [`Stage::Closing`], which waits for the
-//! client's close-ok. Reading order: [`handshake`], [`open`] (frames in), [`gather`] (runs
-//! of frames become calls), [`answer`] (replies, and what the client is told), [`channel`];
-//! then the conversations: [`publish`], [`consume`], [`declare`].
+//! Stages accept different inputs, so they are different types, consumed by value:
+//! [`handshake`]'s until the connection is open, then [`open::Open`], then
+//! [`closing::Closing`], which waits for the client's close-ok.
+//!
+//! Reading order: [`handshake`], [`greeting`]; [`open`] (frames in, one call at a time
+//! out), [`calls`] (what waits to be asked, and what the answers mean), [`channel`]; then a
+//! file per conversation: [`publish`] and [`confirm`], [`consume`], [`deliver`], [`get`],
+//! [`settle`] and [`unsettled`], [`declare`]; [`heart`], [`closing`].
 
 mod handshake;
 
+mod greeting;
+
 mod open;
 
-mod gather;
-
-mod answer;
+mod calls;
 
 mod channel;
 
 mod publish;
 
-mod consume;
+mod confirm;
 
-mod declare;
+mod consume;
 
 mod name;
 
+mod deliver;
+
+mod get;
+
+mod settle;
+
+mod unsettled;
+
+mod declare;
+
+mod heart;
+
+mod closing;
+
 use std::time::{Duration, Instant};
 
-use bongsu_engine::session::{Close, Effects, Input, Now};
+use bongsu_engine::session::{Close, Effects, Input, LinkId, Now, Reply};
 
-use crate::codec::frame;
-use crate::codec::method::Method;
 use crate::errors::Exception;
 
+use closing::Closing;
 use handshake::Handshake;
 use open::Open;
 
@@ -67,142 +83,127 @@ impl Default for Settings {
 pub struct Session {
     settings: Settings,
     seed: u64,
+    handshake_until: Instant,
     stage: Stage,
-    /// When something arrived last, and when something was sent.
-    received: Option<Instant>,
-    sent: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum Stage {
     Handshake(Handshake),
     Open(Box<Open>),
-    /// We sent connection.close and wait, not for ever, for close-ok.
-    Closing {
-        until: Option<Instant>,
-    },
+    Closing(Closing),
     Closed,
 }
 
-/// How long a client has to answer connection.close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
 impl Session {
-    /// A session that awaits the protocol header. `seed` should differ between sessions:
-    /// names of consumers the server makes up are derived from it.
-    pub fn new(settings: Settings, seed: u64) -> Session {
+    /// A session that awaits the protocol header from `now` on. `seed` should differ
+    /// between sessions: names of consumers that the server makes up are derived from it.
+    pub fn new(settings: Settings, seed: u64, now: Instant) -> Session {
         Session {
+            handshake_until: now + settings.handshake_timeout,
             settings,
             seed,
             stage: Stage::Handshake(Handshake::default()),
-            received: None,
-            sent: None,
         }
     }
 
     fn bytes(&mut self, bytes: &[u8], now: Now, effects: &mut Effects) -> usize {
-        match &mut self.stage {
+        match std::mem::replace(&mut self.stage, Stage::Closed) {
             Stage::Handshake(handshake) => match handshake.bytes(bytes, &self.settings, effects) {
-                handshake::Step::Used(used) => used,
-                handshake::Step::Failed(exception) => {
-                    self.fail(&exception, now, effects);
-                    bytes.len()
-                }
-                handshake::Step::Gone => {
-                    self.stage = Stage::Closed;
-                    effects.close = Some(Close::Flushed);
-                    bytes.len()
-                }
-            },
-            Stage::Open(open) => match open.bytes(bytes, now, effects) {
-                Ok(used) => {
-                    if open.closed {
-                        self.stage = Stage::Closed;
-                        effects.close = Some(Close::Flushed);
-                    }
+                Ok((next, used)) => {
+                    self.stage = next;
                     used
                 }
                 Err(exception) => {
-                    self.fail(&exception, now, effects);
+                    self.fail(&exception, Vec::new(), now, effects);
                     bytes.len()
                 }
             },
-            Stage::Closing { .. } => self.closing(bytes, effects),
+            Stage::Open(mut open) => match open.bytes(bytes, now, effects) {
+                Ok(used) => {
+                    self.go_on(open, effects);
+                    used
+                }
+                Err(exception) => {
+                    self.fail(&exception, open.into_links(), now, effects);
+                    bytes.len()
+                }
+            },
+            Stage::Closing(mut closing) => {
+                let used = closing.bytes(bytes, self.settings.frame_bytes_max);
+                self.wait_on(closing, effects);
+                used
+            }
             Stage::Closed => bytes.len(),
         }
     }
 
-    /// Passes over everything until close-ok.
-    fn closing(&mut self, bytes: &[u8], effects: &mut Effects) -> usize {
-        let mut used = 0;
-        loop {
-            match frame::scan(&bytes[used..], self.settings.frame_bytes_max as usize) {
-                Ok(Some((frame, length))) => {
-                    used += length;
-                    let method = Method::decode(frame.payload);
-                    // Both may have closed at once: then theirs is as good as an answer.
-                    if frame.kind == frame::METHOD
-                        && frame.channel == 0
-                        && matches!(
-                            method,
-                            Ok(Method::ConnectionCloseOk {} | Method::ConnectionClose { .. })
-                        )
-                    {
-                        self.stage = Stage::Closed;
-                        effects.close = Some(Close::Flushed);
-                        return bytes.len();
-                    }
+    fn reply(&mut self, reply: Reply, now: Now, effects: &mut Effects) {
+        match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Handshake(handshake) => {
+                match handshake.reply(&reply, &self.settings, self.seed, now, effects) {
+                    Ok(next) => self.stage = next,
+                    Err(exception) => self.fail(&exception, Vec::new(), now, effects),
                 }
-                Ok(None) => return used,
-                // Not frames; where the next one begins cannot be known.
-                Err(_) => return bytes.len(),
             }
+            Stage::Open(mut open) => match open.reply(reply, now, effects) {
+                Ok(()) => self.go_on(open, effects),
+                Err(exception) => self.fail(&exception, open.into_links(), now, effects),
+            },
+            Stage::Closing(mut closing) => {
+                closing.release(effects);
+                self.wait_on(closing, effects);
+            }
+            Stage::Closed => {}
         }
     }
 
-    /// Ends the connection with an exception.
-    fn fail(&mut self, exception: &Exception, now: Now, effects: &mut Effects) {
-        let (class, method) = exception.about;
-        effects.call = None;
-        Method::ConnectionClose {
-            code: exception.code,
-            text: &exception.text,
-            class,
-            method,
+    fn go_on(&mut self, open: Box<Open>, effects: &mut Effects) {
+        if open.has_left() {
+            effects.close = Some(Close::Flushed);
+        } else {
+            self.stage = Stage::Open(open);
         }
-        .write(0, &mut effects.out);
-        self.stage = Stage::Closing {
-            until: Some(now.instant + CLOSE_TIMEOUT),
-        };
+    }
+
+    fn wait_on(&mut self, closing: Closing, effects: &mut Effects) {
+        if closing.is_over() {
+            effects.close = Some(Close::Flushed);
+        } else {
+            self.stage = Stage::Closing(closing);
+        }
+    }
+
+    /// Ends the connection with an exception. Its links are closed at once, so that
+    /// nothing more is lent to a client that will not hear of it.
+    fn fail(&mut self, exception: &Exception, links: Vec<LinkId>, now: Now, effects: &mut Effects) {
+        let mut closing = Closing::new(exception, links, now, effects);
+        closing.release(effects);
+        self.stage = Stage::Closing(closing);
+    }
+
+    fn stop(&mut self, now: Now, effects: &mut Effects) {
+        match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Open(open) => {
+                let reason = "broker forced connection closure with reason 'shutdown'";
+                let exception = Exception::new(320, (0, 0), reason);
+                self.fail(&exception, open.into_links(), now, effects);
+            }
+            Stage::Closing(closing) => self.stage = Stage::Closing(closing),
+            Stage::Handshake(_) | Stage::Closed => effects.close = Some(Close::Flushed),
+        }
     }
 
     fn timeout(&mut self, now: Now, effects: &mut Effects) {
-        match &self.stage {
-            Stage::Handshake(_) => {
-                let limit = self.received.map(|at| at + self.settings.handshake_timeout);
-                if limit.is_some_and(|limit| limit <= now.instant) {
-                    effects.close = Some(Close::Flushed);
-                }
+        match &mut self.stage {
+            Stage::Handshake(_) if self.handshake_until <= now.instant => {
+                effects.close = Some(Close::Flushed);
             }
-            Stage::Open(open) => {
-                let Some(interval) = open.heartbeat() else {
-                    return;
-                };
-                let past = |at: Option<Instant>, after: Duration| {
-                    at.is_some_and(|at| at + after <= now.instant)
-                };
-                if past(self.received, interval * 2) {
-                    effects.close = Some(Close::Now);
-                } else if past(self.sent, interval / 2) {
-                    frame::write(frame::HEARTBEAT, 0, &mut effects.out, |_| ());
-                }
+            Stage::Open(open) => open.timeout(now, effects),
+            Stage::Closing(closing) if closing.until() <= now.instant => {
+                effects.close = Some(Close::Flushed);
             }
-            Stage::Closing { until } => {
-                if until.is_some_and(|until| until <= now.instant) {
-                    effects.close = Some(Close::Flushed);
-                }
-            }
-            Stage::Closed => {}
+            _ => {}
         }
     }
 }
@@ -210,65 +211,31 @@ impl Session {
 impl bongsu_engine::session::Session for Session {
     fn handle(&mut self, input: Input<'_>, now: Now, effects: &mut Effects) -> usize {
         let out_before = effects.out.len();
-        // The handshake's time runs from the first input; heartbeats from the last.
-        if self.received.is_none()
-            || (matches!(input, Input::Bytes(_)) && matches!(self.stage, Stage::Open(_)))
-        {
-            self.received = Some(now.instant);
-        }
         let mut used = 0;
         match (input, &mut self.stage) {
             (Input::Bytes(bytes), _) => used = self.bytes(bytes, now, effects),
+            (Input::Reply(reply), _) => self.reply(reply, now, effects),
             (Input::Timeout, _) => self.timeout(now, effects),
-            (Input::Stop, Stage::Open(_)) => {
-                let reason = "broker forced connection closure with reason 'shutdown'";
-                self.fail(&Exception::new(320, (0, 0), reason), now, effects);
-            }
-            (Input::Stop, _) => effects.close = Some(Close::Flushed),
-            (Input::Reply(reply), Stage::Handshake(handshake)) => {
-                match handshake.reply(&reply, &self.settings, effects) {
-                    handshake::Replied::Go => {}
-                    handshake::Replied::Opened(agreed) => {
-                        self.stage =
-                            Stage::Open(Box::new(Open::new(agreed, &self.settings, self.seed)));
-                        self.received = Some(now.instant);
-                    }
-                    handshake::Replied::Failed(exception) => {
-                        self.fail(&exception, now, effects);
-                    }
-                    handshake::Replied::Gone => effects.close = Some(Close::Flushed),
-                }
-            }
-            (Input::Reply(reply), Stage::Open(open)) => {
-                if let Err(exception) = open.reply(reply, now, effects) {
-                    self.fail(&exception, now, effects);
-                } else if open.closed {
-                    self.stage = Stage::Closed;
-                    effects.close = Some(Close::Flushed);
-                }
-            }
+            (Input::Stop, _) => self.stop(now, effects),
             (Input::Deliver(deliveries), Stage::Open(open)) => open.deliver(deliveries, effects),
             (Input::Durable(lsn), Stage::Open(open)) => open.durable(lsn, effects),
             (Input::LinkClosed(link), Stage::Open(open)) => open.link_closed(link, effects),
-            (Input::Blocked(reason), Stage::Open(open)) => open.blocked(reason, effects),
+            (Input::Blocked(reason), Stage::Open(open)) => open.blocked(reason, now, effects),
             (_, _) => {}
         }
-        if effects.out.len() > out_before {
-            self.sent = Some(now.instant);
+        if let Stage::Open(open) = &mut self.stage
+            && effects.out.len() > out_before
+        {
+            open.has_sent(now);
         }
         used
     }
 
     fn deadline(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Handshake(_) => self.received.map(|at| at + self.settings.handshake_timeout),
-            Stage::Open(open) => {
-                let interval = open.heartbeat()?;
-                let silent = self.received.map(|at| at + interval * 2);
-                let owed = self.sent.map(|at| at + interval / 2);
-                silent.into_iter().chain(owed).min()
-            }
-            Stage::Closing { until } => *until,
+            Stage::Handshake(_) => Some(self.handshake_until),
+            Stage::Open(open) => open.deadline(),
+            Stage::Closing(closing) => Some(closing.until()),
             Stage::Closed => None,
         }
     }

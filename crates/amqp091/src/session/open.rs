@@ -1,87 +1,87 @@
 //! An open connection: frames in, one call at a time out.
 //!
-//! Calls wait in `todo`; one is outstanding at most. Runs of publishes and of
-//! acknowledgements are gathered while frames allow it and put into `todo` before anything
-//! else is, so what a client sent takes effect in its order.
+//! Publishes and acknowledgements are gathered while frames go on with them; before
+//! anything else is done they are flushed into calls, and nothing else is read before those
+//! are answered. So what a client sent takes effect in its order.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::Instant;
 
-use bongsu_engine::session::{Call, Effects, LinkId, Now, Outcome, PoolId};
+use bongsu_engine::Refused;
+use bongsu_engine::refused::Kind;
+use bongsu_engine::session::{Close, Effects, LinkId, Now, Reply};
 use bongsu_record::Lsn;
 
-use super::Settings;
-use super::answer::{Pending, Yes};
-use super::channel::{Channel, Content};
-use super::gather::Settling;
+use super::calls::{Answer, Calls, Then};
+use super::channel::Slot;
+use super::consume::Link;
 use super::handshake::Agreed;
-use super::name::made_tag;
+use super::heart::{Due, Heart};
+use super::publish::{Content, MESSAGE_BYTES_LIMIT};
+use super::settle::{self, Settling};
 use crate::codec::frame::{self, Frame};
 use crate::codec::method::{Method, bit};
-use crate::codec::wire::Long;
-use crate::errors::{Exception, MethodId, Octets, Scope, frame_malformed, method_malformed};
+use crate::errors::{Asked, Exception, MethodId, Scope, frame_malformed, method_malformed, worded};
 
 /// See the module's comment.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) agreed: Agreed,
     pub(super) message_bytes_max: u64,
-    seed: u64,
-    pub(super) channels: BTreeMap<u16, Channel>,
+    pub(super) seed: u64,
+    heart: Heart,
+    pub(super) channels: BTreeMap<u16, Slot>,
     pub(super) links: BTreeMap<LinkId, Link>,
-    next_link: u32,
+    pub(super) next_link: u32,
     /// Channel whose builder has complete records that were not published.
     pub(super) dirty: Option<u16>,
-    pub(super) settling: Option<Settling>,
-    pub(super) todo: VecDeque<(Call, Pending)>,
-    pub(super) pending: Option<Pending>,
-    /// An exception of a channel (or 0, or of any: the scope decides) that is told once
-    /// everything sent before it has been answered. No frame is read meanwhile.
-    failing: Option<(u16, Exception)>,
-    pub(super) unconfirmed: BTreeSet<u16>,
+    pub(super) settling: Settling,
+    pub(super) calls: Calls,
+    /// Channels with confirms that wait for `durable` to grow.
+    pub(super) unconfirmed: Vec<u16>,
     pub(super) durable: Lsn,
-    blocked: bool,
-    /// The client said goodbye; what is in the way out is the last of it.
-    pub(super) closed: bool,
+    told_blocked: bool,
+    end: End,
 }
 
-/// A link as its client knows it.
+/// Whether the connection goes on.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub channel: u16,
-    pub tag: String,
-    pub no_ack: bool,
-    /// Records delivered and not acknowledged.
-    pub leased: u64,
-    /// Nothing more is delivered; the link is closed for good with its last lease.
-    pub cancelled: bool,
+enum End {
+    No,
+    /// Not once what came before this has been done.
+    Failing(Exception),
+    /// The client said goodbye, and what is in the way out is the last of it.
+    Left,
 }
 
 impl Open {
-    pub fn new(agreed: Agreed, settings: &Settings, seed: u64) -> Open {
+    pub fn new(agreed: Agreed, message_bytes_max: u64, seed: u64, now: Now) -> Open {
         Open {
-            agreed,
-            message_bytes_max: settings.message_bytes_max,
+            message_bytes_max: message_bytes_max.min(MESSAGE_BYTES_LIMIT),
             seed,
+            heart: Heart::new(agreed.heartbeat_s, now),
+            agreed,
             channels: BTreeMap::new(),
             links: BTreeMap::new(),
             next_link: 0,
             dirty: None,
-            settling: None,
-            todo: VecDeque::new(),
-            pending: None,
-            failing: None,
-            unconfirmed: BTreeSet::new(),
+            settling: Settling::default(),
+            calls: Calls::default(),
+            unconfirmed: Vec::new(),
             durable: Lsn(0),
-            blocked: false,
-            closed: false,
+            told_blocked: false,
+            end: End::No,
         }
     }
 
-    /// The heartbeat that was agreed on.
-    pub fn heartbeat(&self) -> Option<Duration> {
-        let seconds = u64::from(self.agreed.heartbeat_s);
-        (seconds > 0).then(|| Duration::from_secs(seconds))
+    /// Whether the client said goodbye.
+    pub fn has_left(&self) -> bool {
+        matches!(self.end, End::Left)
+    }
+
+    /// Its links, when nothing else of it matters any more.
+    pub fn into_links(self) -> Vec<LinkId> {
+        self.links.into_keys().collect()
     }
 
     pub fn bytes(
@@ -90,51 +90,66 @@ impl Open {
         now: Now,
         effects: &mut Effects,
     ) -> Result<usize, Exception> {
+        self.heart.has_received(now);
         let mut used = 0;
-        loop {
-            if self.pending.is_some() || self.closed {
-                return Ok(used);
-            }
-            if !self.todo.is_empty() {
-                self.pump(effects);
-                return Ok(used);
-            }
-            if self.failing.is_some() {
-                self.conclude(effects)?;
-                continue;
-            }
-            let (number, done) = match frame::scan(&bytes[used..], self.agreed.frame_bytes_max) {
-                Ok(None) => break,
-                Ok(Some((frame, _))) if self.must_flush_before(&frame) => {
-                    self.flush(now);
-                    continue;
-                }
+        while self.calls.is_idle() && matches!(self.end, End::No) {
+            let frame = match frame::scan(&bytes[used..], self.agreed.frame_bytes_max) {
                 Ok(Some((frame, length))) => {
+                    if !self.goes_on_gathering(&frame) && self.flush(now) {
+                        break;
+                    }
                     used += length;
-                    (frame.channel, self.frame(frame, now, effects))
+                    frame
                 }
-                Err(malformed) => (0, Err(frame_malformed(malformed))),
+                Ok(None) => {
+                    self.flush(now);
+                    break;
+                }
+                Err(malformed) => {
+                    self.fail(frame_malformed(malformed), now)?;
+                    break;
+                }
             };
-            if let Err(exception) = done {
-                self.flush(now);
-                self.failing = Some((number, exception));
+            if let Err(exception) = self.frame(frame, now, effects) {
+                match exception.scope {
+                    Scope::Channel => {
+                        self.flush(now);
+                        self.close_channel(frame.channel, &exception, effects);
+                    }
+                    Scope::Connection => self.fail(exception, now)?,
+                }
             }
         }
-        self.flush(now);
-        self.pump(effects);
+        self.calls.pump(effects);
         Ok(used)
     }
 
-    /// Acts upon an exception whose turn has come.
-    pub(super) fn conclude(&mut self, effects: &mut Effects) -> Result<(), Exception> {
-        match self.failing.take() {
-            Some((number, exception)) if exception.scope == Scope::Channel => {
-                self.close_channel(number, &exception, effects);
-                Ok(())
-            }
-            Some((_, exception)) => Err(exception),
-            None => Ok(()),
+    /// Ends the connection: at once, or when what was gathered before has been done.
+    fn fail(&mut self, exception: Exception, now: Now) -> Result<(), Exception> {
+        self.flush(now);
+        if self.calls.is_idle() {
+            return Err(exception);
         }
+        self.end = End::Failing(exception);
+        Ok(())
+    }
+
+    /// Whether the frame may join what was gathered.
+    fn goes_on_gathering(&self, frame: &Frame<'_>) -> bool {
+        match frame.kind {
+            frame::METHOD => matches!(frame.payload, [0, 60, 0, 40 | 80 | 90 | 120, ..]),
+            _ => true,
+        }
+    }
+
+    /// Turns what was gathered into calls; whether there was anything.
+    pub(super) fn flush(&mut self, now: Now) -> bool {
+        if self.dirty.is_none() && self.settling.is_empty() {
+            return false;
+        }
+        self.flush_publishing(now);
+        self.flush_settling();
+        !self.calls.is_idle()
     }
 
     fn frame(
@@ -143,28 +158,26 @@ impl Open {
         now: Now,
         effects: &mut Effects,
     ) -> Result<(), Exception> {
-        if frame.channel == 0 {
+        let number = frame.channel;
+        if number == 0 {
             return self.connection_frame(&frame, effects);
         }
         if frame.kind == frame::HEARTBEAT {
-            return Err(unexpected_octets(&frame));
+            let text = "type 8, all octets = <<>>";
+            return Err(Exception::new(505, (0, 0), text));
         }
-        let Some(channel) = self.channels.get_mut(&frame.channel) else {
-            return self.first_frame(&frame, effects);
+        let content = match self.channels.get(&number) {
+            Some(Slot::Open(channel)) => channel.publishing.content,
+            Some(Slot::Closing(_)) => return self.frame_while_closing(&frame, effects),
+            None => return self.first_frame(&frame, effects),
         };
-        if channel.closing {
-            self.closing_frame(&frame, effects);
-            return Ok(());
-        }
-        match (frame.kind, channel.publishing.content) {
+        match (frame.kind, content) {
             (frame::METHOD, Content::None) => {
-                let method = decoded(frame.payload)?;
-                self.method(frame.channel, method, now, effects)
+                let method = decoded(&frame)?;
+                self.method(number, method, now, effects)
             }
-            (frame::HEADER, Content::Header) => {
-                self.content_header(frame.channel, frame.payload, now)
-            }
-            (frame::BODY, Content::Body(_)) => self.content_body(frame.channel, frame.payload, now),
+            (frame::HEADER, Content::Header) => self.content_header(number, frame.payload, now),
+            (frame::BODY, Content::Body(_)) => self.content_body(number, frame.payload, now),
             (_, content) => Err(unexpected(content)),
         }
     }
@@ -174,70 +187,27 @@ impl Open {
         frame: &Frame<'_>,
         effects: &mut Effects,
     ) -> Result<(), Exception> {
-        match frame.kind {
-            frame::HEARTBEAT => return Ok(()),
-            frame::METHOD => {}
-            _ => return Err(unexpected_octets(frame)),
+        if frame.kind == frame::HEARTBEAT {
+            return Ok(());
         }
-        let method = decoded(frame.payload)?;
+        if frame.kind != frame::METHOD {
+            let text = format_args!("type {}, all octets = <<>>", frame.kind);
+            return Err(Exception::new(505, (0, 0), text));
+        }
+        let method = decoded(frame)?;
         match method {
             Method::ConnectionClose { .. } => {
                 Method::ConnectionCloseOk {}.write(0, &mut effects.out);
-                self.closed = true;
+                self.end = End::Left;
                 Ok(())
             }
             Method::ConnectionUpdateSecret { .. } => {
                 Err(Exception::new(540, method.id(), method.name()))
             }
-            other => {
+            _ => {
                 let text = "unexpected method in connection state running";
-                Err(Exception::new(504, other.id(), text))
+                Err(Exception::new(504, method.id(), text))
             }
-        }
-    }
-
-    /// A frame on a channel that is not open.
-    fn first_frame(&mut self, frame: &Frame<'_>, effects: &mut Effects) -> Result<(), Exception> {
-        if frame.kind != frame::METHOD {
-            return Err(unexpected(Content::None));
-        }
-        match decoded(frame.payload)? {
-            Method::ChannelOpen { .. } => {
-                let number = frame.channel;
-                let (open, most) = (self.channels.len(), self.agreed.channel_max);
-                if open >= usize::from(most) {
-                    let text = format!(
-                        "number of channels opened ({open}) has reached the negotiated channel_max ({most})"
-                    );
-                    return Err(Exception::new(530, (0, 0), text));
-                }
-                self.channels.insert(number, Channel::default());
-                Method::ChannelOpenOk {
-                    reserved: Long(b""),
-                }
-                .write(number, &mut effects.out);
-                Ok(())
-            }
-            // Both sides closed at once: theirs was answered, and this answers ours.
-            Method::ChannelCloseOk {} => Ok(()),
-            other => Err(Exception::new(504, other.id(), "expected 'channel.open'")),
-        }
-    }
-
-    /// A frame on a channel that we closed: only close and close-ok are heard.
-    fn closing_frame(&mut self, frame: &Frame<'_>, effects: &mut Effects) {
-        if frame.kind != frame::METHOD {
-            return;
-        }
-        match Method::decode(frame.payload) {
-            Ok(Method::ChannelCloseOk {}) => {
-                self.channels.remove(&frame.channel);
-            }
-            Ok(Method::ChannelClose { .. }) => {
-                Method::ChannelCloseOk {}.write(frame.channel, &mut effects.out);
-                self.channels.remove(&frame.channel);
-            }
-            _ => {}
         }
     }
 
@@ -249,179 +219,223 @@ impl Open {
         effects: &mut Effects,
     ) -> Result<(), Exception> {
         let about = method.id();
+        let out = &mut effects.out;
         match method {
             Method::BasicPublish {
                 exchange,
                 routing_key,
                 bits,
                 ..
-            } => self.publish(number, exchange, routing_key, bits, now),
+            } => return self.publish(number, exchange, routing_key, bits, now),
             Method::BasicAck { delivery_tag, bits } => {
                 let multiple = bits & bit::MULTIPLE != 0;
-                self.acknowledge(number, delivery_tag, multiple, Outcome::Accept, about)
+                let outcome = bongsu_engine::session::Outcome::Accept;
+                return self.acknowledge(number, delivery_tag, multiple, outcome, about);
             }
             Method::BasicNack { delivery_tag, bits } => {
-                let outcome = requeued(bits & bit::NACK_REQUEUE != 0);
+                let outcome = settle::refused(bits & bit::NACK_REQUEUE != 0);
                 let multiple = bits & bit::MULTIPLE != 0;
-                self.acknowledge(number, delivery_tag, multiple, outcome, about)
+                return self.acknowledge(number, delivery_tag, multiple, outcome, about);
             }
             Method::BasicReject { delivery_tag, bits } => {
-                let outcome = requeued(bits & bit::REQUEUE != 0);
-                self.acknowledge(number, delivery_tag, false, outcome, about)
+                let outcome = settle::refused(bits & bit::REQUEUE != 0);
+                return self.acknowledge(number, delivery_tag, false, outcome, about);
             }
-            Method::ChannelOpen { .. } => {
-                Err(Exception::new(504, about, "second 'channel.open' seen"))
+            Method::BasicQos {
+                prefetch_size,
+                prefetch_count,
+                bits,
+            } => {
+                let global = bits & bit::QOS_GLOBAL != 0;
+                return self.qos(number, prefetch_size, prefetch_count, global, effects);
             }
-            Method::ChannelClose { .. } => {
-                self.release_links(number);
-                self.channels.remove(&number);
-                self.unconfirmed.remove(&number);
-                if self.todo.is_empty() {
-                    Method::ChannelCloseOk {}.write(number, &mut effects.out);
-                } else if let Some((_, pending)) = self.todo.back_mut() {
-                    *pending = Pending::yes(number, Yes::ChannelClose, about);
-                }
-                Ok(())
+            Method::BasicConsume {
+                queue,
+                consumer_tag,
+                bits,
+                arguments,
+                ..
+            } => return self.consume(number, queue, consumer_tag, bits, arguments),
+            Method::BasicCancel { consumer_tag, bits } => {
+                self.cancel(number, consumer_tag, bits & bit::NO_WAIT != 0, effects);
             }
-            Method::ChannelCloseOk {} | Method::ChannelFlowOk { .. } => Ok(()),
-            Method::ChannelFlow { bits } => match bits & bit::ACTIVE {
-                0 => Err(Exception::new(540, about, "active=false")),
-                _ => {
-                    Method::ChannelFlowOk { bits: bit::ACTIVE }.write(number, &mut effects.out);
-                    Ok(())
-                }
-            },
-            Method::AccessRequest { .. } => {
-                Method::AccessRequestOk { ticket: 1 }.write(number, &mut effects.out);
-                Ok(())
+            // The answer to a cancel of ours.
+            Method::BasicCancelOk { .. } => {}
+            Method::BasicGet { queue, bits, .. } => return self.get(number, queue, bits),
+            Method::BasicRecover { bits } | Method::BasicRecoverAsync { bits } => {
+                return self.recover(number, bits & bit::REQUEUE != 0, about, effects);
             }
             Method::ConfirmSelect { bits } => {
-                let channel = self.channels.get_mut(&number).expect("it handles a method");
-                channel.confirms.get_or_insert_default();
-                if bits & bit::NO_WAIT == 0 {
-                    Method::ConfirmSelectOk {}.write(number, &mut effects.out);
+                if let Some(channel) = self.channel(number) {
+                    channel.confirms.get_or_insert_default();
                 }
-                Ok(())
+                if bits & bit::NO_WAIT == 0 {
+                    Method::ConfirmSelectOk {}.write(number, out);
+                }
             }
-            Method::BasicQos { .. }
-            | Method::BasicConsume { .. }
-            | Method::BasicCancel { .. }
-            | Method::BasicGet { .. }
-            | Method::BasicRecover { .. }
-            | Method::BasicRecoverAsync { .. } => self.consuming(number, method, effects),
-            Method::BasicCancelOk { .. } => Ok(()),
-            Method::TxSelect {} | Method::TxCommit {} | Method::TxRollback {} => {
-                Err(Exception::new(540, about, method.name()))
+            Method::ChannelClose { .. } => self.leave_channel(number, about, effects),
+            Method::ChannelFlow { bits } if bits & bit::ACTIVE != 0 => {
+                Method::ChannelFlowOk { bits: bit::ACTIVE }.write(number, out);
+            }
+            Method::ChannelFlow { .. } => return Err(Exception::new(540, about, "active=false")),
+            Method::ChannelOpen { .. } => {
+                return Err(Exception::new(504, about, "second 'channel.open' seen"));
+            }
+            Method::AccessRequest { .. } => {
+                Method::AccessRequestOk { ticket: 1 }.write(number, out);
             }
             Method::ExchangeDeclare { .. }
             | Method::ExchangeDelete { .. }
             | Method::ExchangeBind { .. }
-            | Method::ExchangeUnbind { .. }
-            | Method::QueueDeclare { .. }
+            | Method::ExchangeUnbind { .. } => return self.on_exchange(number, method),
+            Method::QueueDeclare { .. }
             | Method::QueueBind { .. }
             | Method::QueueUnbind { .. }
             | Method::QueuePurge { .. }
-            | Method::QueueDelete { .. } => self.declaring(number, method),
-            _ => Err(Exception::new(503, about, "unimplemented method")),
+            | Method::QueueDelete { .. } => return self.on_queue(number, method),
+            Method::TxSelect {} | Method::TxCommit {} | Method::TxRollback {} => {
+                return Err(Exception::new(540, about, method.name()));
+            }
+            _ => return Err(Exception::new(503, about, "unimplemented method")),
         }
+        Ok(())
     }
 
-    /// A channel exception: tell the client, give the channel's leases back.
-    pub(super) fn close_channel(
+    pub fn reply(
         &mut self,
-        number: u16,
-        exception: &Exception,
+        reply: Reply,
+        now: Now,
         effects: &mut Effects,
-    ) {
-        let (class, method) = exception.about;
-        Method::ChannelClose {
-            code: exception.code,
-            text: &exception.text,
-            class,
-            method,
+    ) -> Result<(), Exception> {
+        let then = self.calls.answered();
+        match reply {
+            Reply::Refused(refused) => self.refused(then, &refused, effects)?,
+            reply => self.answered(then, reply, effects),
         }
-        .write(number, &mut effects.out);
-        self.release_links(number);
-        self.unconfirmed.remove(&number);
-        if let Some(channel) = self.channels.get_mut(&number) {
-            *channel = Channel {
-                closing: true,
-                ..Channel::default()
-            };
+        if self.calls.is_idle() {
+            // What was gathered behind the calls: there may be no more bytes, and so no
+            // other occasion.
+            self.flush(now);
         }
+        self.calls.pump(effects);
+        if self.calls.is_idle()
+            && let End::Failing(exception) = &self.end
+        {
+            return Err(exception.clone());
+        }
+        Ok(())
     }
 
-    /// Calls that close every link of a channel and give its leases back.
-    fn release_links(&mut self, number: u16) {
-        if self.dirty == Some(number) {
-            self.dirty = None;
-        }
-        let Some(channel) = self.channels.get_mut(&number) else {
-            return;
+    fn refused(
+        &mut self,
+        then: Then,
+        refused: &Refused,
+        effects: &mut Effects,
+    ) -> Result<(), Exception> {
+        let (number, method, of) = match &then {
+            Then::Nothing => return Ok(()),
+            Then::Published { channel, count, .. } => {
+                if matches!(refused, Refused::Storage { .. })
+                    && self.refuse_published(*channel, *count, effects)
+                {
+                    return Ok(());
+                }
+                (*channel, PUBLISH, None)
+            }
+            Then::Answer {
+                channel, about, of, ..
+            } => (*channel, *about, of.as_ref()),
+            Then::Consuming { channel, link, .. } => {
+                self.forget_link(*link);
+                (*channel, CONSUME, None)
+            }
+            Then::Got { channel, .. } => (*channel, GET, None),
         };
-        let links = channel.consumers.values();
-        let links = links
-            .chain(channel.getters.values())
-            .chain(&channel.cancelled);
-        for link in links.copied().collect::<BTreeSet<_>>() {
-            self.links.remove(&link);
-            let release = true;
-            let call = Call::CloseLink { link, release };
-            self.todo.push_back((call, Pending::Nothing));
-        }
-    }
-
-    pub(super) fn new_link(&mut self, link: Link) -> LinkId {
-        self.next_link = self.next_link.wrapping_add(1);
-        let id = LinkId(self.next_link);
-        self.links.insert(id, link);
-        id
-    }
-
-    /// A consumer tag that the server makes up.
-    pub(super) fn made_tag(&self, number: u16, made: u64) -> String {
-        made_tag(self.seed, number, made)
-    }
-
-    pub(super) fn pool(&self, number: u16) -> PoolId {
-        PoolId(u32::from(number))
-    }
-
-    /// Confirms what this position makes durable.
-    pub fn durable(&mut self, durable: Lsn, effects: &mut Effects) {
-        self.durable = self.durable.max(durable);
-        let mut done = Vec::new();
-        for number in &self.unconfirmed {
-            let confirms = self
-                .channels
-                .get_mut(number)
-                .and_then(|channel| channel.confirms.as_mut());
-            let Some(confirms) = confirms else {
-                done.push(*number);
-                continue;
-            };
-            if let Some(delivery_tag) = confirms.settle(self.durable) {
-                let bits = bit::MULTIPLE;
-                Method::BasicAck { delivery_tag, bits }.write(*number, &mut effects.out);
-            }
-            if confirms.waiting.is_empty() {
-                done.push(*number);
+        let queue = match &then {
+            Then::Consuming { queue, .. } => Some((Kind::Queue, queue.as_str())),
+            _ => of.map(|(kind, name)| (*kind, name.as_str())),
+        };
+        let exception = self.worded(refused, method, queue);
+        match exception.scope {
+            Scope::Connection => Err(exception),
+            Scope::Channel if self.channel(number).is_none() => Ok(()),
+            Scope::Channel => {
+                self.close_channel(number, &exception, effects);
+                Ok(())
             }
         }
-        for number in done {
-            self.unconfirmed.remove(&number);
+    }
+
+    fn worded(&self, refused: &Refused, method: MethodId, of: Option<(Kind, &str)>) -> Exception {
+        let vhost = &self.agreed.vhost;
+        worded(refused, Asked { vhost, method, of })
+    }
+
+    fn answered(&mut self, then: Then, reply: Reply, effects: &mut Effects) {
+        match (then, reply) {
+            (
+                Then::Published {
+                    channel,
+                    count,
+                    returnable,
+                },
+                Reply::Published { wait, routed },
+            ) => {
+                if !routed
+                    && let Some(batch) = &returnable
+                    && self.channel(channel).is_some()
+                {
+                    self.give_back(channel, batch, effects);
+                }
+                self.published(channel, count, wait, effects);
+            }
+            (
+                Then::Answer {
+                    channel, answer, ..
+                },
+                reply,
+            ) => {
+                self.say(channel, answer.as_ref(), reply, effects);
+            }
+            (Then::Consuming { link, no_wait, .. }, _) => self.consuming(link, no_wait, effects),
+            (Then::Got { channel, no_ack }, Reply::Got(got)) => {
+                self.got(channel, no_ack, got.as_ref(), effects);
+            }
+            (_, _) => {}
         }
     }
 
-    pub(super) fn awaits_confirm(&mut self, number: u16) {
-        self.unconfirmed.insert(number);
+    fn say(&mut self, number: u16, answer: Option<&Answer>, reply: Reply, effects: &mut Effects) {
+        let out = &mut effects.out;
+        match (answer, reply) {
+            (answer, Reply::Queue { name, ready, links }) => {
+                if answer.is_some() {
+                    Method::QueueDeclareOk {
+                        queue: &name,
+                        message_count: u32::try_from(ready).unwrap_or(u32::MAX),
+                        consumer_count: links,
+                    }
+                    .write(number, out);
+                }
+                if let Some(channel) = self.channel(number) {
+                    channel.last_queue = Some(name);
+                }
+            }
+            (Some(answer), Reply::Count(count)) => {
+                answer.write(number, u32::try_from(count).unwrap_or(u32::MAX), out);
+            }
+            (Some(answer), _) => answer.write(number, 0, out),
+            (None, _) => {}
+        }
     }
 
-    pub fn blocked(&mut self, reason: Option<&str>, effects: &mut Effects) {
-        if !self.agreed.blocked || self.blocked == reason.is_some() {
+    /// Publishers are held back, or no longer.
+    pub fn blocked(&mut self, reason: Option<&str>, now: Now, effects: &mut Effects) {
+        self.heart.hold_back(reason.is_some(), now);
+        if !self.agreed.can.blocked || self.told_blocked == reason.is_some() {
             return;
         }
-        self.blocked = reason.is_some();
+        self.told_blocked = reason.is_some();
         match reason {
             Some(reason) => {
                 let reason = &reason[..reason.floor_char_boundary(255)];
@@ -430,52 +444,46 @@ impl Open {
             None => Method::ConnectionUnblocked {}.write(0, &mut effects.out),
         }
     }
-}
 
-fn requeued(requeue: bool) -> Outcome {
-    match requeue {
-        true => Outcome::Release,
-        false => Outcome::Reject,
+    pub fn has_sent(&mut self, now: Now) {
+        self.heart.has_sent(now);
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.heart.deadline()
+    }
+
+    pub fn timeout(&mut self, now: Now, effects: &mut Effects) {
+        match self.heart.due(now) {
+            Due::Nothing => {}
+            Due::Beat => frame::write(frame::HEARTBEAT, 0, &mut effects.out, |_| ()),
+            Due::Dead => effects.close = Some(Close::Now),
+        }
     }
 }
 
-fn decoded(payload: &[u8]) -> Result<Method<'_>, Exception> {
-    Method::decode(payload).map_err(|malformed| method_malformed(malformed, payload))
+fn decoded<'a>(frame: &Frame<'a>) -> Result<Method<'a>, Exception> {
+    Method::decode(frame.payload).map_err(|malformed| method_malformed(malformed, frame.payload))
 }
 
-/// A frame that has no place where it arrived, as RabbitMQ's reader words it.
-fn unexpected_octets(frame: &Frame<'_>) -> Exception {
-    let count = frame.payload.len().min(OCTETS_SHOWN);
-    let all = match count == frame.payload.len() {
-        true => "all".to_owned(),
-        false => format!("first {OCTETS_SHOWN}"),
+fn unexpected(due: Content) -> Exception {
+    let (about, text) = match due {
+        Content::None => (
+            (0, 0),
+            "expected method frame, got non method frame instead",
+        ),
+        Content::Header => (
+            PUBLISH,
+            "expected content header for class 60, got non content header frame instead",
+        ),
+        Content::Body(_) => (
+            PUBLISH,
+            "expected content body, got non content body frame instead",
+        ),
     };
-    let octets = Octets(&frame.payload[..count]);
-    let kind = frame.kind;
-    Exception::new(
-        505,
-        (0, 0),
-        format_args!("type {kind}, {all} octets = {octets}"),
-    )
+    Exception::new(505, about, text)
 }
 
-/// A frame that is not what a publish lacks, as RabbitMQ's channels word it.
-fn unexpected(content: Content) -> Exception {
-    match content {
-        Content::None => {
-            let text = "expected method frame, got non method frame instead";
-            Exception::new(505, (0, 0), text)
-        }
-        Content::Header => {
-            let text = "expected content header for class 60, got non content header frame instead";
-            Exception::new(505, PUBLISH, text)
-        }
-        Content::Body(_) => {
-            let text = "expected content body, got non content body frame instead";
-            Exception::new(505, PUBLISH, text)
-        }
-    }
-}
-
-const OCTETS_SHOWN: usize = 16;
 const PUBLISH: MethodId = (60, 40);
+const CONSUME: MethodId = (60, 20);
+const GET: MethodId = (60, 70);

@@ -1,22 +1,55 @@
-//! basic.publish: many messages to one place become one batch; and what comes of it.
+//! basic.publish: messages to one place become one batch.
+//!
+//! A run is gathered in its channel's builder, and published when something else comes,
+//! when the bytes are used up, or when it is large. Contents of several channels may
+//! interleave, but of one channel at a time complete messages wait: a message completed on
+//! another cuts the run, so the order of all is that of their ends.
 
-use bongsu_engine::session::{Effects, Now};
-use bongsu_record::native::{Origin, PERSISTENT, Record};
-use bongsu_record::{Batch, Lsn};
+use bongsu_engine::session::{Call, Effects, Now, Publish};
+use bongsu_record::Batch;
+use bongsu_record::native::{Builder, Origin, PERSISTENT};
 
-use super::channel::Content;
+use super::calls::Then;
+use super::deliver::write_content;
 use super::open::Open;
 use crate::codec::content::{self, ContentHeader};
-use crate::codec::frame;
-use crate::codec::method::{Method, bit};
-use crate::codec::wire::Field;
+use crate::codec::method::bit;
+use crate::codec::wire::{Field, short};
+use crate::codec::{frame, wire};
 use crate::errors::{Exception, MethodId};
 
-/// Bytes at which a batch is published though more arrived for it.
-const BATCH_BYTES_MAX: usize = 1 << 20;
-const PUBLISH: MethodId = (60, 40);
-/// Ten years, as in RabbitMQ.
-const EXPIRATION_MS_MAX: i64 = 315_360_000_000;
+/// What is being published on a channel.
+#[derive(Debug, Default)]
+pub(super) struct Publishing {
+    builder: Builder,
+    /// Of the records in the builder, the open one included.
+    exchange: String,
+    routing_key: String,
+    mandatory: bool,
+    pub content: Content,
+}
+
+/// Where the content of a publish stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Content {
+    /// No publish is under way.
+    #[default]
+    None,
+    /// Between method and content header.
+    Header,
+    /// So many body bytes are missing.
+    Body(u64),
+}
+
+impl Publishing {
+    /// Body bytes of the record under way that have arrived, about.
+    pub fn arriving_bytes(&self) -> u64 {
+        match self.content {
+            Content::Body(_) => self.builder.len() as u64,
+            _ => 0,
+        }
+    }
+}
 
 impl Open {
     pub(super) fn publish(
@@ -32,21 +65,29 @@ impl Open {
         }
         let mandatory = bits & bit::MANDATORY != 0;
         let other_channel = self.dirty.is_some_and(|dirty| dirty != number);
-        let publishing = &self.channel(number).publishing;
-        let same_place = publishing.exchange == exchange
+        let Some(channel) = self.channel(number) else {
+            return Ok(());
+        };
+        let publishing = &channel.publishing;
+        // A message that may come back stands alone in its batch: a headers exchange can
+        // route one of a run and not the next, and the answer is about the batch.
+        let goes_on = !mandatory
+            && !publishing.mandatory
             && publishing.routing_key == routing_key
-            && publishing.mandatory == mandatory
-            // A message that comes back is told from its neighbours: alone in its batch.
-            && !mandatory;
-        let full = publishing.builder.len() >= BATCH_BYTES_MAX;
-        if other_channel || !same_place || full {
+            && publishing.exchange == exchange
+            && publishing.builder.len() < BATCH_BYTES_MAX;
+        if other_channel || !goes_on {
             self.flush(now);
-            let publishing = &mut self.channel(number).publishing;
-            exchange.clone_into(&mut publishing.exchange);
-            routing_key.clone_into(&mut publishing.routing_key);
-            publishing.mandatory = mandatory;
+            if let Some(channel) = self.channel(number) {
+                let publishing = &mut channel.publishing;
+                exchange.clone_into(&mut publishing.exchange);
+                routing_key.clone_into(&mut publishing.routing_key);
+                publishing.mandatory = mandatory;
+            }
         }
-        self.channel(number).publishing.content = Content::Header;
+        if let Some(channel) = self.channel(number) {
+            channel.publishing.content = Content::Header;
+        }
         Ok(())
     }
 
@@ -56,29 +97,25 @@ impl Open {
         payload: &[u8],
         now: Now,
     ) -> Result<(), Exception> {
-        let header = content::decode(payload).map_err(|error| {
-            Exception::new(502, PUBLISH, format_args!("content header: {error:?}"))
+        let header = content::decode(payload).map_err(|malformed| {
+            let code = match malformed {
+                wire::Malformed::Short => 501,
+                _ => 502,
+            };
+            Exception::new(code, PUBLISH, format_args!("content header: {malformed:?}"))
         })?;
-        if header.class != content::BASIC {
-            let text = format!(
-                "expected content header for class 60, got one for class {} instead",
-                header.class
-            );
-            return Err(Exception::new(505, PUBLISH, text));
-        }
-        let bytes_max = self.message_bytes_max;
-        if header.body_bytes > bytes_max {
-            let text = format!(
-                "message size {} is larger than configured max size {bytes_max}",
-                header.body_bytes
-            );
-            return Err(Exception::new(406, PUBLISH, text));
-        }
-        self.checked(&header)?;
-        let publishing = &mut self.channel(number).publishing;
+        self.check_header(&header)?;
+        let Some(channel) = self.channel(number) else {
+            return Ok(());
+        };
+        let publishing = &mut channel.publishing;
         publishing.builder.begin(
             Origin::Amqp091,
-            if header.persistent() { PERSISTENT } else { 0 },
+            if header.delivery_mode == Some(2) {
+                PERSISTENT
+            } else {
+                0
+            },
             publishing.exchange.as_bytes(),
             publishing.routing_key.as_bytes(),
             header.block,
@@ -91,28 +128,50 @@ impl Open {
         Ok(())
     }
 
-    /// What RabbitMQ asks of properties, where they are there.
-    fn checked(&self, header: &ContentHeader<'_>) -> Result<(), Exception> {
-        let refuse = |text: String| Err(Exception::new(406, PUBLISH, text));
-        if let Some(claimed) = header.user_id
-            && claimed != self.agreed.user.as_bytes()
-        {
-            return refuse(format!(
-                "user_id property set to '{}' but authenticated user was '{}'",
-                String::from_utf8_lossy(claimed),
-                self.agreed.user
-            ));
+    fn check_header(&self, header: &ContentHeader<'_>) -> Result<(), Exception> {
+        if header.class != content::BASIC {
+            let text = format_args!(
+                "expected content header for class 60, got one for class {} instead",
+                header.class
+            );
+            return Err(Exception::new(505, PUBLISH, text));
         }
-        if let Some(expiration) = header.expiration
-            && let Err(wrong) = expiration_ms(expiration)
-        {
-            let expiration = String::from_utf8_lossy(expiration);
-            return refuse(format!("invalid expiration '{expiration}': {wrong}"));
+        if header.body_bytes > self.message_bytes_max {
+            let configured = match self.message_bytes_max {
+                MESSAGE_BYTES_LIMIT => "",
+                _ => "configured ",
+            };
+            let text = format_args!(
+                "message size {} is larger than {configured}max size {}",
+                header.body_bytes, self.message_bytes_max
+            );
+            return Err(Exception::new(406, PUBLISH, text));
         }
         if let Some(mode) = header.delivery_mode
             && !matches!(mode, 1 | 2)
         {
-            return refuse(format!("invalid message: {{delivery_mode_unknown,{mode}}}"));
+            let text = format_args!("invalid message: {{delivery_mode_unknown,{mode}}}");
+            return Err(Exception::new(406, PUBLISH, text));
+        }
+        if header.reply_to == Some(DIRECT_REPLY_TO.as_bytes()) {
+            let text = "fast reply consumer does not exist";
+            return Err(Exception::new(406, PUBLISH, text));
+        }
+        if let Some(user_id) = header.user_id
+            && user_id != self.agreed.user.as_bytes()
+        {
+            let text = format_args!(
+                "user_id property set to '{}' but authenticated user was '{}'",
+                String::from_utf8_lossy(user_id),
+                self.agreed.user
+            );
+            return Err(Exception::new(406, PUBLISH, text));
+        }
+        if let Some(expiration) = header.expiration {
+            check_expiration(expiration)?;
+        }
+        if header.copied {
+            return Err(Exception::new(540, PUBLISH, "header CC or BCC"));
         }
         Ok(())
     }
@@ -123,178 +182,123 @@ impl Open {
         payload: &[u8],
         now: Now,
     ) -> Result<(), Exception> {
-        let publishing = &mut self.channel(number).publishing;
+        let Some(channel) = self.channel(number) else {
+            return Ok(());
+        };
+        let publishing = &mut channel.publishing;
         let Content::Body(missing) = publishing.content else {
             return Ok(());
         };
-        let got = payload.len() as u64;
-        let Some(missing) = missing.checked_sub(got) else {
-            let text = format!("{got} body bytes where {missing} were announced to be left");
+        let Some(missing) = missing.checked_sub(payload.len() as u64) else {
+            let text = "content body frame exceeds remaining content size";
             return Err(Exception::new(501, PUBLISH, text));
         };
         publishing.builder.body(payload);
         publishing.content = Content::Body(missing);
-        if missing == 0 {
-            self.content_end(number, now);
+        match missing {
+            0 => self.content_end(number, now),
+            _ => self.check_arriving()?,
         }
         Ok(())
     }
 
+    /// Contents that are not complete: each is bounded, and together they are as well.
+    fn check_arriving(&self) -> Result<(), Exception> {
+        if self.channels.len() == 1 {
+            return Ok(());
+        }
+        let slots = self.channels.values();
+        let arriving: u64 = slots
+            .map(|slot| slot.publishing().map_or(0, Publishing::arriving_bytes))
+            .sum();
+        match arriving <= self.message_bytes_max.max(ARRIVING_BYTES_MAX) {
+            true => Ok(()),
+            false => Err(Exception::new(
+                506,
+                PUBLISH,
+                "too many messages at once that are not complete",
+            )),
+        }
+    }
+
     fn content_end(&mut self, number: u16, now: Now) {
-        // Another channel's content may have been completed while this one's arrived.
         if self.dirty.is_some_and(|dirty| dirty != number) {
             self.flush(now);
         }
-        let publishing = &mut self.channel(number).publishing;
-        publishing.builder.end();
-        publishing.content = Content::None;
-        self.dirty = Some(number);
+        if let Some(channel) = self.channel(number) {
+            channel.publishing.builder.end();
+            channel.publishing.content = Content::None;
+            self.dirty = Some(number);
+        }
     }
 
-    /// A batch was taken: confirm its messages, now or once they are durable.
-    pub(super) fn published(
-        &mut self,
-        number: u16,
-        count: u64,
-        wait: Option<Lsn>,
-        effects: &mut Effects,
-    ) {
-        let durable = self.durable;
-        let Some(channel) = self.channels.get_mut(&number) else {
+    /// Makes a call of the run that was gathered.
+    pub(super) fn flush_publishing(&mut self, now: Now) {
+        let Some(number) = self.dirty.take() else {
             return;
         };
-        let Some(confirms) = channel.confirms.as_mut() else {
+        let Some(channel) = self.channel(number) else {
             return;
         };
-        let first = confirms.last_tag + 1;
-        confirms.last_tag += count;
-        let last = confirms.last_tag;
-        // What needs no wait is confirmed in its turn all the same: `multiple` confirms
-        // everything before it.
-        let lsn = wait.unwrap_or(Lsn(0));
-        if confirms.waiting.is_empty() && lsn <= durable {
-            let bits = if first == last { 0 } else { bit::MULTIPLE };
-            Method::BasicAck {
-                delivery_tag: last,
-                bits,
-            }
-            .write(number, &mut effects.out);
+        let publishing = &mut channel.publishing;
+        let Some(batch) = publishing.builder.finish(now.unix_ms) else {
             return;
-        }
-        match confirms.waiting.back_mut() {
-            Some((tag, waits)) if *waits >= lsn => *tag = last,
-            _ => confirms.waiting.push_back((last, lsn)),
-        }
-        self.awaits_confirm(number);
-    }
-
-    /// Storage refused: tell a confirming publisher so, message by message in one frame.
-    /// `false` if the channel does not confirm.
-    pub(super) fn nack(&mut self, number: u16, count: u64, effects: &mut Effects) -> bool {
-        let confirms = self
-            .channels
-            .get_mut(&number)
-            .and_then(|channel| channel.confirms.as_mut());
-        let Some(confirms) = confirms else {
-            return false;
         };
-        for _ in 0..count {
-            confirms.last_tag += 1;
-            Method::BasicNack {
-                delivery_tag: confirms.last_tag,
-                bits: 0,
-            }
-            .write(number, &mut effects.out);
-        }
-        true
+        let then = Then::Published {
+            channel: number,
+            count: u64::from(batch.record_count()),
+            returnable: publishing.mandatory.then(|| batch.clone()),
+        };
+        let call = Call::Publish(Publish {
+            exchange: publishing.exchange.clone(),
+            routing_key: publishing.routing_key.clone(),
+            batch,
+        });
+        self.calls.push(call, then);
     }
 
     /// basic.return for every record of a batch that no queue took.
     pub(super) fn give_back(&self, number: u16, batch: &Batch, effects: &mut Effects) {
-        if self
-            .channels
-            .get(&number)
-            .is_none_or(|channel| channel.closing)
-        {
-            return;
-        }
         for index in 0..batch.record_count() {
             let Some(record) = batch.native_record(index) else {
                 continue;
             };
-            Method::BasicReturn {
-                code: 312,
-                text: "NO_ROUTE",
-                exchange: text(record.exchange()),
-                routing_key: text(record.routing_key()),
-            }
-            .write(number, &mut effects.out);
-            write_content(
-                number,
-                &record,
-                self.agreed.frame_bytes_max,
-                &mut effects.out,
-            );
+            let out = &mut effects.out;
+            frame::write(frame::METHOD, number, out, |out| {
+                out.extend_from_slice(&[0, 60, 0, 50]);
+                NO_ROUTE.write(out);
+                short(b"NO_ROUTE", out);
+                short(record.exchange(), out);
+                short(record.routing_key(), out);
+            });
+            let frame_bytes_max = self.agreed.frame_bytes_max;
+            write_content(number, record.header, record.body, frame_bytes_max, out);
         }
     }
 }
 
-/// A time to live, or what is wrong with it in Erlang's words.
-fn expiration_ms(text: &[u8]) -> Result<u64, String> {
-    let (sign, digits) = match text {
-        [b'-', digits @ ..] => (-1, digits),
-        [b'+', digits @ ..] => (1, digits),
-        digits => (1, digits),
+/// An expiration is a number of milliseconds in digits.
+fn check_expiration(expiration: &[u8]) -> Result<(), Exception> {
+    let text = String::from_utf8_lossy(expiration);
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(&text);
+    let end = digits.bytes().take_while(u8::is_ascii_digit).count();
+    let reason = match (end, &digits[end..]) {
+        (0, _) => "no_integer".to_owned(),
+        (_, "") if text.starts_with('-') => format!("{{value_negative,{text}}}"),
+        (_, "") => return Ok(()),
+        (_, rest) => format!("{{leftover_string,\"{rest}\"}}"),
     };
-    let count = digits
-        .iter()
-        .take_while(|digit| digit.is_ascii_digit())
-        .count();
-    if count == 0 {
-        return Err("no_integer".to_owned());
-    }
-    let (digits, rest) = digits.split_at(count);
-    if !rest.is_empty() {
-        let rest = String::from_utf8_lossy(rest);
-        return Err(format!("{{leftover_string,\"{rest}\"}}"));
-    }
-    let number = digits.iter().try_fold(0_i64, |number, digit| {
-        number.checked_mul(10)?.checked_add(i64::from(digit - b'0'))
-    });
-    match number.map(|number| sign * number) {
-        Some(number) if number < 0 => Err(format!("{{value_negative,{number}}}")),
-        Some(number) if number <= EXPIRATION_MS_MAX => Ok(number.unsigned_abs()),
-        _ => Err(format!(
-            "{{value_too_large,{}}}",
-            String::from_utf8_lossy(digits)
-        )),
-    }
+    let text = format_args!("invalid expiration '{text}': {reason}");
+    Err(Exception::new(406, PUBLISH, text))
 }
 
-/// Content header and body frames of a record.
-pub(super) fn write_content(
-    number: u16,
-    record: &Record<'_>,
-    frame_bytes_max: usize,
-    out: &mut Vec<u8>,
-) {
-    // Records of other protocols have no AMQP properties.
-    let block: &[u8] = match record.origin {
-        origin if origin == Origin::Amqp091 as u8 => record.header,
-        _ => &[0, 0],
-    };
-    frame::write(frame::HEADER, number, out, |out| {
-        content::BASIC.write(out);
-        0_u16.write(out);
-        (record.body.len() as u64).write(out);
-        out.extend_from_slice(block);
-    });
-    for part in record.body.chunks(frame_bytes_max - frame::OVERHEAD_BYTES) {
-        frame::write(frame::BODY, number, out, |out| out.extend_from_slice(part));
-    }
-}
-
-/// What was published by a client of this protocol is UTF-8; of others it may not be.
-pub(super) fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
-}
+/// RabbitMQ's largest message, whatever is configured.
+pub(super) const MESSAGE_BYTES_LIMIT: u64 = 512 << 20;
+/// The queue that is none: its consumer gets direct replies.
+pub(super) const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
+/// Bytes at which a batch is published though more arrived for it.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Bytes of incomplete contents that a connection's channels may hold together.
+const ARRIVING_BYTES_MAX: u64 = 64 << 20;
+const NO_ROUTE: u16 = 312;
+const PUBLISH: MethodId = (60, 40);

@@ -1,1 +1,1 @@
-
+//! Histories and models of whole conversations.

@@ -55,3 +55,17 @@ fn what_is_accepted_here_is_accepted_by_the_reader_of_headers() {
     let block = decode(&bytes).unwrap().block;
     assert!(bongsu_record::blocks::amqp091::read(block).is_ok());
 }
+
+#[test]
+fn headers_that_ask_for_more_routes_are_found_at_the_top_only() {
+    let with = |table: &[u8]| {
+        let mut properties = u32::try_from(table.len()).unwrap().to_be_bytes().to_vec();
+        properties.extend_from_slice(table);
+        decode(&header(0x2000, &properties)).map(|found| found.copied)
+    };
+    assert_eq!(with(b"\x02CCA\0\0\0\0"), Ok(true));
+    assert_eq!(with(b"\x01at\x01\x03BCCA\0\0\0\0"), Ok(true));
+    assert_eq!(with(b"\x01aS\0\0\0\x03\x02CC"), Ok(false));
+    assert_eq!(with(b"\x01a?"), Err(Malformed::Properties));
+    assert_eq!(with(b"\x01aS\0\0\0\x04\x02CC"), Err(Malformed::Short));
+}

@@ -1,0 +1,217 @@
+use bongsu_engine::Refused;
+use bongsu_engine::refused::{Kind, Permission};
+
+use super::*;
+
+const QUEUE_DECLARE: MethodId = (50, 10);
+
+fn say(refused: &Refused, method: MethodId) -> String {
+    let of = Some((Kind::Queue, "q"));
+    let vhost = "/";
+    let exception = worded(refused, Asked { vhost, method, of });
+    let scope = match exception.scope {
+        Scope::Channel => "channel",
+        Scope::Connection => "connection",
+    };
+    format!("{} {scope} {}", exception.code, exception.text)
+}
+
+fn named(name: &str) -> String {
+    name.to_owned()
+}
+
+/// Every refusal there is, in RabbitMQ's words.
+#[test]
+fn every_refusal_has_its_words() {
+    let denied = |permission, kind, name: &str| Refused::Denied {
+        permission,
+        kind,
+        name: named(name),
+        user: named("guest"),
+    };
+    let inequivalent = |argument: &str, requested: &str, current: &str| Refused::Inequivalent {
+        kind: Kind::Queue,
+        name: named("q"),
+        argument: named(argument),
+        requested: named(requested),
+        current: named(current),
+    };
+    let invalid = |argument: &str, value: &str, accepted| Refused::InvalidArgument {
+        argument: named(argument),
+        value: named(value),
+        accepted,
+    };
+    let table = [
+        (
+            Refused::Login { user: named("x") },
+            "403 connection ACCESS_REFUSED - Login was refused using authentication mechanism \
+             PLAIN. For details see the broker logfile.",
+        ),
+        (
+            denied(Permission::Write, Kind::Exchange, ""),
+            "403 channel ACCESS_REFUSED - write access to exchange 'amq.default' in vhost '/' \
+             refused for user 'guest'",
+        ),
+        (
+            denied(Permission::Configure, Kind::Queue, "q"),
+            "403 channel ACCESS_REFUSED - configure access to queue 'q' in vhost '/' refused for \
+             user 'guest'",
+        ),
+        (
+            denied(Permission::Read, Kind::Space, "v"),
+            "530 connection NOT_ALLOWED - access to vhost 'v' refused for user 'guest'",
+        ),
+        (
+            Refused::NotFound {
+                kind: Kind::Space,
+                name: named("v"),
+            },
+            "530 connection NOT_ALLOWED - vhost v not found",
+        ),
+        (
+            Refused::NotFound {
+                kind: Kind::Queue,
+                name: named("x"),
+            },
+            "404 channel NOT_FOUND - no queue 'x' in vhost '/'",
+        ),
+        (
+            Refused::NotFound {
+                kind: Kind::Exchange,
+                name: named("x"),
+            },
+            "404 channel NOT_FOUND - no exchange 'x' in vhost '/'",
+        ),
+        (
+            inequivalent("durable", "'false'", "'true'"),
+            "406 channel PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost \
+             '/': received 'false' but current is 'true'",
+        ),
+        (
+            inequivalent("durable", "false", "true"),
+            "406 channel PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost \
+             '/': received 'false' but current is 'true'",
+        ),
+        (
+            inequivalent("x-max-length", "none", "the value '5' of type 'signedint'"),
+            "406 channel PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'q' in \
+             vhost '/': received none but current is the value '5' of type 'signedint'",
+        ),
+        (
+            Refused::Locked { queue: named("q") },
+            "405 channel RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'q' in \
+             vhost '/'. It could be originally declared on another connection or the exclusive \
+             property value does not match that of the original declaration.",
+        ),
+        (
+            Refused::Reserved {
+                kind: Kind::Exchange,
+                name: named("amq.x"),
+            },
+            "403 channel ACCESS_REFUSED - exchange name 'amq.x' contains reserved prefix 'amq.*'",
+        ),
+        (
+            Refused::Reserved {
+                kind: Kind::Exchange,
+                name: named(""),
+            },
+            "403 channel ACCESS_REFUSED - operation not permitted on the default exchange",
+        ),
+        (
+            Refused::InUse {
+                kind: Kind::Queue,
+                name: named("q"),
+            },
+            "406 channel PRECONDITION_FAILED - queue 'q' in vhost '/' in use",
+        ),
+        (
+            Refused::NotEmpty { queue: named("q") },
+            "406 channel PRECONDITION_FAILED - queue 'q' in vhost '/' not empty",
+        ),
+        (
+            Refused::ExclusiveConsumer { queue: named("q") },
+            "403 channel ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use",
+        ),
+        (
+            invalid("x-max-length", "-1", "an integer from 0 up"),
+            "406 channel PRECONDITION_FAILED - invalid arg 'x-max-length' for queue 'q' in vhost \
+             '/': {value_negative,-1}",
+        ),
+        (
+            invalid("x-expires", "0", "an integer from 1 up"),
+            "406 channel PRECONDITION_FAILED - invalid arg 'x-expires' for queue 'q' in vhost \
+             '/': {value_zero,0}",
+        ),
+        (
+            invalid("x-queue-type", "pigeon", "classic or quorum"),
+            "406 channel PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue 'q' in vhost \
+             '/': 'pigeon' is not classic or quorum",
+        ),
+        (
+            invalid("x-match", "some", "all or any"),
+            "406 channel PRECONDITION_FAILED - Invalid x-match field value <<\"some\">>; expected \
+             all or any",
+        ),
+        (
+            Refused::UnknownExchangeType {
+                name: named("pigeon"),
+            },
+            "503 connection COMMAND_INVALID - unknown exchange type 'pigeon'",
+        ),
+        (
+            Refused::Internal {
+                exchange: named("e"),
+            },
+            "403 channel ACCESS_REFUSED - cannot publish to internal exchange 'e' in vhost '/'",
+        ),
+        (
+            Refused::Unsupported {
+                what: named("x-max-priority"),
+            },
+            "540 connection NOT_IMPLEMENTED - x-max-priority",
+        ),
+        (
+            Refused::Storage {
+                cause: named("disk full"),
+            },
+            "541 connection INTERNAL_ERROR - disk full",
+        ),
+    ];
+    for (refused, words) in &table {
+        assert_eq!(say(refused, QUEUE_DECLARE), *words, "{refused:?}");
+    }
+}
+
+#[test]
+fn deleting_a_system_exchange_has_words_of_its_own() {
+    let kind = Kind::Exchange;
+    let name = named("amq.direct");
+    assert_eq!(
+        say(&Refused::Reserved { kind, name }, EXCHANGE_DELETE),
+        "403 channel ACCESS_REFUSED - deletion of system exchange 'amq.direct' in vhost '/' not \
+         allowed"
+    );
+}
+
+#[test]
+fn malformed_bytes_have_their_words() {
+    let end = frame_malformed(FrameMalformed::End { kind: 1, found: 65 });
+    assert_eq!(
+        end.text,
+        "FRAME_ERROR - type 1, all octets = <<>>: {invalid_frame_end_marker,65}"
+    );
+    let cut = method_malformed(Malformed::Short, &[0, 50, 0, 10, 1, 2]);
+    assert_eq!(cut.text, "FRAME_ERROR - cannot decode <<1,2>>");
+    assert_eq!((cut.code, cut.about), (501, QUEUE_DECLARE));
+    let long = method_malformed(Malformed::Trailing, &[0; 100]);
+    assert!(long.text.ends_with(",0,...>>"), "{}", long.text);
+    let unknown = method_malformed(Malformed::Method(50, 99), &[0, 50, 0, 99]);
+    assert_eq!(unknown.text, "NOT_IMPLEMENTED - unknown method {50,99}");
+}
+
+#[test]
+fn texts_are_cut_between_characters() {
+    let exception = Exception::new(404, (0, 0), "봉".repeat(200));
+    assert!(exception.text.len() <= 255);
+    assert!(exception.text.ends_with('봉'));
+}
