@@ -66,8 +66,9 @@ pub struct Recovery {
     sealed: Vec<Box<dyn SealedLane>>,
     floor: Lsn,
     follow: BTreeMap<LogId, Follow>,
-    /// Up to here, what frames refer to was synced with them.
+    /// Up to here, what frames of the lane in replay refer to was synced.
     references_synced: Lsn,
+    proven: Lsn,
     replayed: bool,
     report: Report,
     started: Instant,
@@ -89,10 +90,11 @@ struct Follow {
 
 #[derive(Default)]
 struct Extended {
-    /// Where its units were known to end before.
+    /// Where its units, and the records in them, were known to end before.
     from: u64,
-    /// LSN and end of units of each reference, ascending.
-    references: Vec<(Lsn, u64)>,
+    from_end: Offset,
+    /// Ascending.
+    references: Vec<Reference>,
 }
 
 /// What recovery did.
@@ -118,6 +120,17 @@ pub struct Report {
     pub duration: Duration,
 }
 
+/// What the lane says of a segment.
+#[derive(Clone, Copy)]
+struct Reference {
+    lsn: Lsn,
+    /// Where its units end, then.
+    units_end: u64,
+    /// Whether a sync of the same lane covers it. Another lane's does not: the recovery
+    /// between them may have found it lost, and gone on without.
+    vouched: bool,
+}
+
 impl Recovery {
     pub(crate) fn open(
         seams: Seams,
@@ -133,6 +146,7 @@ impl Recovery {
             end,
             clean,
             torn_bytes,
+            proven,
         } = seal_lanes(&seams, &manifest)?;
 
         let at_least = manifest.lanes.iter().map(|lane| lane.id.0 + 1).max();
@@ -170,7 +184,8 @@ impl Recovery {
             sealed,
             floor,
             follow: BTreeMap::new(),
-            references_synced: floor,
+            references_synced: Lsn(0),
+            proven,
             replayed: false,
             started,
         };
@@ -242,6 +257,7 @@ impl Recovery {
         for lane in std::mem::take(&mut self.sealed) {
             let before = self.report.frame_count;
             let place = lane.end_place();
+            self.references_synced = lane.references_synced();
             lane.replay(self.floor, &mut |frame| {
                 self.replay_frame(&frame, &place.0, visit)
             })?;
@@ -260,9 +276,6 @@ impl Recovery {
         let wrong = |what: String| Error::corrupt(lane, 0, format!("LSN {}: {what}", frame.lsn));
         let entries = decode_frame(&frame.bytes)
             .ok_or_else(|| wrong("a frame's entries do not add up".to_owned()))?;
-        if frame.references_synced {
-            self.references_synced = frame.lsn;
-        }
         self.report.frame_count += 1;
         self.report.replayed_bytes += frame.bytes.len() as u64;
         for entry in &entries {
@@ -304,8 +317,13 @@ impl Recovery {
                 bytes,
             } => {
                 self.report.record_count += u64::from(*count);
+                let reference = Reference {
+                    lsn,
+                    units_end: position + u64::from(*bytes),
+                    vouched: lsn <= self.references_synced,
+                };
+                let units_end = reference.units_end;
                 let (log, follow) = self.follow(*log, *base);
-                let units_end = position + u64::from(*bytes);
                 let end = base.plus(u64::from(*count));
                 let mut inner = log.inner.lock();
                 if *count > 0 && *base > inner.end {
@@ -316,14 +334,14 @@ impl Recovery {
                     // The checkpoint has it.
                     Some(known) if known.bytes >= units_end => return Ok(()),
                     Some(known) => {
-                        follow.extend(*segment, known.bytes, lsn, units_end);
+                        follow.extend(*segment, (known.bytes, known.end), reference);
                         known.bytes = units_end;
                         known.end = end;
                     }
                     // Dropped before the checkpoint.
                     None if segment.0 < follow.next_segment => return Ok(()),
                     None => {
-                        follow.extend(*segment, 0, lsn, units_end);
+                        follow.extend(*segment, (0, Offset(0)), reference);
                         inner.segments.push_back(Segment {
                             id: *segment,
                             base: *base,
@@ -367,12 +385,13 @@ impl Recovery {
 }
 
 impl Follow {
-    fn extend(&mut self, segment: SegmentId, from: u64, lsn: Lsn, units_end: u64) {
+    fn extend(&mut self, segment: SegmentId, from: (u64, Offset), reference: Reference) {
         let extended = self.extended.entry(segment).or_insert(Extended {
-            from,
+            from: from.0,
+            from_end: from.1,
             references: Vec::new(),
         });
-        extended.references.push((lsn, units_end));
+        extended.references.push(reference);
     }
 }
 
@@ -437,6 +456,8 @@ struct Takeover {
     end: Lsn,
     clean: bool,
     torn_bytes: u64,
+    /// Commits up to here are known to have succeeded.
+    proven: Lsn,
 }
 
 /// Seals what the register lists.
@@ -471,6 +492,7 @@ fn seal_lanes(seams: &Seams, manifest: &Manifest) -> Result<Takeover, Error> {
             ));
         }
         all.end = range.end;
+        all.proven = all.proven.max(found.proven());
         all.clean = found.is_clean();
         all.torn_bytes += found.torn_bytes();
         // A lane of a start that came no further than this says nothing.

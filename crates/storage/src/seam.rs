@@ -68,15 +68,25 @@ pub trait LaneStore: Send + Sync {
     fn keep(&self, lanes: &[LaneId]) -> Result<(), Error>;
 }
 
-/// What a frame asks of its commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
-    /// Can wait a little for company: settles and marks.
-    Lazy,
-    /// At once, but a write is enough.
-    Written,
-    /// At once, and synced.
-    Synced,
+/// What frames ask of their commit. Nobody waits for the settles of a queue, yet they
+/// are synced with the next commit if the queue is of fsync durability.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Somebody waits: no time to gather company.
+    pub hurry: bool,
+    /// A write is not enough.
+    pub sync: bool,
+}
+
+impl Needs {
+    /// What both together ask.
+    #[must_use]
+    pub fn and(self, other: Needs) -> Needs {
+        Needs {
+            hurry: self.hurry || other.hurry,
+            sync: self.sync || other.sync,
+        }
+    }
 }
 
 /// One frame to append: `head` with each payload of `payloads` put in before the byte of
@@ -87,8 +97,8 @@ pub struct Frame<'a> {
     pub head: &'a [u8],
     /// The large ones, shared and not copied until the commit.
     pub payloads: &'a [(usize, Bytes)],
-    /// When it must be safe.
-    pub urgency: Urgency,
+    /// When and how it must be safe.
+    pub needs: Needs,
 }
 
 impl Frame<'_> {
@@ -109,8 +119,8 @@ impl Frame<'_> {
 pub struct Waiting {
     /// Bytes of frames.
     pub bytes: u64,
-    /// The most urgent of them.
-    pub urgency: Urgency,
+    /// What they ask together.
+    pub needs: Needs,
 }
 
 /// A lane that takes frames.
@@ -148,10 +158,11 @@ pub trait Lane: Send + Sync {
 
     /// To be called when nothing has been appended for a while: leaves a mark that
     /// proves how far the lane is durable, so that damage there is told from a torn tail.
+    /// Syncs what was only written, unless the lane is never synced.
     ///
     /// # Errors
     /// As [`Lane::commit`].
-    fn idle(&self) -> Result<(), Error>;
+    fn idle(&self, before_sync: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error>;
 
     /// Whether file space for what comes next could not be had.
     fn is_full(&self) -> bool;
@@ -180,8 +191,6 @@ pub struct Replayed {
     pub lsn: Lsn,
     /// Its bytes.
     pub bytes: Bytes,
-    /// Whether the commit that wrote it had synced what frames up to here refer to.
-    pub references_synced: bool,
 }
 
 /// A lane that is over.
@@ -191,6 +200,12 @@ pub trait SealedLane: Send {
 
     /// File and byte of its end, for messages.
     fn end_place(&self) -> (PathBuf, u64);
+
+    /// What frames up to here refer to was synced before they were written, or later.
+    fn references_synced(&self) -> Lsn;
+
+    /// Up to here, commits are known to have succeeded with all that they refer to.
+    fn proven(&self) -> Lsn;
 
     /// Bytes at its end that were cut.
     fn torn_bytes(&self) -> u64;

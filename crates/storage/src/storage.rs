@@ -25,7 +25,7 @@ use crate::lane::{DiskLaneStore, LaneOptions};
 use crate::log::budget::Payload;
 use crate::log::shelf::Shelf;
 use crate::manifest::Manifest;
-use crate::seam::{Frame, Lane, Seams, Urgency};
+use crate::seam::{Frame, Lane, Needs, Seams};
 use crate::threads::Wake;
 use crate::{Durability, EntryRef, Error, Log, Options, Recovery, Threads};
 
@@ -374,16 +374,14 @@ impl Shared {
         publishes: &[Publish<'_>],
         more: &[EntryRef<'_>],
     ) -> Result<Appended, Error> {
-        let mut urgency = urgency_of(more);
+        let mut needs = self.needs_of(more);
         let mut durable = !more.is_empty();
         let in_lane = |target: &&(&Arc<Log>, Offset)| target.0.durability() != Durability::Memory;
         for publish in publishes {
             for target in publish.targets.iter().filter(in_lane) {
                 durable = true;
-                urgency = urgency.max(match target.0.durability() {
-                    Durability::Fsync => Urgency::Synced,
-                    Durability::Os | Durability::Memory => Urgency::Written,
-                });
+                needs.hurry = true;
+                needs.sync |= target.0.durability() == Durability::Fsync;
             }
         }
         if self.lane.is_full()
@@ -409,7 +407,7 @@ impl Shared {
                     }
                 }
                 more.iter().for_each(|entry| entry.put(head));
-                self.lane_append(head, payloads, urgency)
+                self.lane_append(head, payloads, needs)
             })?;
         }
         for publish in publishes {
@@ -424,6 +422,25 @@ impl Shared {
         Ok(Appended { lsn })
     }
 
+    fn needs_of(&self, entries: &[EntryRef<'_>]) -> Needs {
+        let of_log = |log: &LogId| {
+            let logs = self.logs.read();
+            let durability = logs.get(log).map(|log| log.durability());
+            Needs {
+                hurry: false,
+                sync: durability.is_none_or(|durability| durability == Durability::Fsync),
+            }
+        };
+        let needs = entries.iter().map(|entry| match entry {
+            EntryRef::Settle { log, .. } | EntryRef::Mark { log, .. } => of_log(log),
+            EntryRef::Note { .. } => Needs {
+                hurry: true,
+                sync: true,
+            },
+        });
+        needs.fold(Needs::default(), Needs::and)
+    }
+
     fn append_direct(
         &self,
         log: &Arc<Log>,
@@ -431,10 +448,10 @@ impl Shared {
         batch: &Batch,
         more: &[EntryRef<'_>],
     ) -> Result<Appended, Error> {
-        let urgency = match log.durability() {
-            Durability::Fsync => Urgency::Synced.max(urgency_of(more)),
-            Durability::Os | Durability::Memory => Urgency::Written.max(urgency_of(more)),
-        };
+        let needs = self.needs_of(more).and(Needs {
+            hurry: true,
+            sync: log.durability() == Durability::Fsync,
+        });
         let mut writer = log.writer.lock();
         let direct = log.append_direct(&mut writer, base, batch)?;
         let appended = with_scratch(|head, payloads| {
@@ -442,7 +459,7 @@ impl Shared {
                 put_stored(placed, head);
             }
             more.iter().for_each(|entry| entry.put(head));
-            self.lane_append(head, payloads, urgency)
+            self.lane_append(head, payloads, needs)
         });
         let lsn = match appended {
             Ok(lsn) => lsn,
@@ -461,16 +478,16 @@ impl Shared {
         &self,
         head: &mut [u8],
         payloads: &[(usize, Bytes)],
-        urgency: Urgency,
+        needs: Needs,
     ) -> Result<Lsn, Error> {
         let payload_bytes = payloads.iter().map(|(_, bytes)| bytes.len()).sum();
         end_frame(head, payload_bytes);
         let lsn = self.lane.append(Frame {
             head,
             payloads,
-            urgency,
+            needs,
         })?;
-        self.wake.pending(urgency);
+        self.wake.pending(needs);
         Ok(lsn)
     }
 
@@ -486,7 +503,8 @@ impl Shared {
 
     pub fn idle(&self) -> Result<(), Error> {
         self.check()?;
-        self.lane.idle().map_err(|error| match error.is_full() {
+        let idle = self.lane.idle(&mut || self.shelf.sync());
+        idle.map_err(|error| match error.is_full() {
             true => error,
             false => self.fail(error),
         })
@@ -529,14 +547,6 @@ impl Shared {
         if filled.is_err() {
             let _ = blobs.delete(RESERVE);
         }
-    }
-}
-
-fn urgency_of(entries: &[EntryRef<'_>]) -> Urgency {
-    let lazy = |entry: &EntryRef<'_>| !matches!(entry, EntryRef::Note { .. });
-    match entries.iter().all(lazy) {
-        true => Urgency::Lazy,
-        false => Urgency::Synced,
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::checkpoint::CheckpointSource;
-use crate::seam::Urgency;
+use crate::seam::Needs;
 use crate::storage::Shared;
 
 /// Wakes the committer; costs an appender one atomic swap while it is awake.
@@ -26,12 +26,12 @@ pub(crate) struct Wake {
 }
 
 impl Wake {
-    /// A frame of `urgency` was appended.
-    pub fn pending(&self, urgency: Urgency) {
+    /// A frame was appended.
+    pub fn pending(&self, needs: Needs) {
         let state = self.state.load(Ordering::SeqCst);
-        let wakes = match urgency {
-            Urgency::Lazy => state == ASLEEP,
-            Urgency::Written | Urgency::Synced => state != AWAKE,
+        let wakes = match needs.hurry {
+            true => state != AWAKE,
+            false => state == ASLEEP,
         };
         if wakes {
             self.notify();
@@ -137,8 +137,8 @@ fn commit_loop(shared: &Shared, stop: &Stop) {
         let stopping = stop.is_set();
         let hurried = shared.wake.hurried.swap(false, Ordering::SeqCst) || stopping;
         let waiting = shared.lane.waiting();
-        let rest = match waiting.map(|waiting| waiting.urgency) {
-            Some(Urgency::Lazy) if !hurried => {
+        let rest = match waiting.map(|waiting| waiting.needs.hurry) {
+            Some(false) if !hurried => {
                 let since = *lazy_since.get_or_insert_with(Instant::now);
                 LAZY_WAIT.checked_sub(since.elapsed())
             }
@@ -156,8 +156,7 @@ fn commit_loop(shared: &Shared, stop: &Stop) {
                 }
             }
             (Some(_), Some(rest)) => {
-                let urgent =
-                    || matches!(shared.lane.waiting(), Some(w) if w.urgency > Urgency::Lazy);
+                let urgent = || matches!(shared.lane.waiting(), Some(w) if w.needs.hurry);
                 shared.wake.sleep(NAPPING, rest, urgent);
             }
             (None, _) if stopping => {

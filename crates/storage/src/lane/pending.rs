@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 
-use crate::seam::{Frame, Urgency};
+use crate::seam::{Frame, Needs};
 
 /// Frames in order. Reused: the writer swaps it for the empty one it emptied before.
+#[derive(Default)]
 pub struct Pending {
     heads: Vec<u8>,
     /// Payload and the byte of `heads` it goes in front of.
     payloads: Vec<(usize, Bytes)>,
     frames: Vec<Ends>,
     bytes: u64,
-    urgency: Urgency,
+    needs: Needs,
     /// How far the writer has come.
     done: Ends,
     done_frames: usize,
@@ -26,20 +27,6 @@ struct Ends {
     bytes: u64,
 }
 
-impl Default for Pending {
-    fn default() -> Pending {
-        Pending {
-            heads: Vec::new(),
-            payloads: Vec::new(),
-            frames: Vec::new(),
-            bytes: 0,
-            urgency: Urgency::Lazy,
-            done: Ends::default(),
-            done_frames: 0,
-        }
-    }
-}
-
 impl Pending {
     pub fn push(&mut self, frame: Frame<'_>, bytes: u64) {
         let start = self.heads.len();
@@ -48,7 +35,7 @@ impl Pending {
         self.payloads
             .extend(shared.map(|(at, payload)| (start + at, payload.clone())));
         self.bytes += bytes;
-        self.urgency = self.urgency.max(frame.urgency);
+        self.needs = self.needs.and(frame.needs);
         self.frames.push(Ends {
             head: self.heads.len(),
             payload: self.payloads.len(),
@@ -61,8 +48,8 @@ impl Pending {
         self.bytes - self.done.bytes
     }
 
-    pub fn urgency(&self) -> Urgency {
-        self.urgency
+    pub fn needs(&self) -> Needs {
+        self.needs
     }
 
     pub fn is_empty(&self) -> bool {
@@ -124,7 +111,7 @@ impl Pending {
         self.payloads.shrink_to(HEADS_KEPT_BYTES / 64);
         self.frames.shrink_to(HEADS_KEPT_BYTES / 64);
         self.bytes = 0;
-        self.urgency = Urgency::Lazy;
+        self.needs = Needs::default();
         self.done = Ends::default();
         self.done_frames = 0;
     }

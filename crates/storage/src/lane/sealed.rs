@@ -22,6 +22,9 @@ pub struct DiskSealedLane {
     chain: Vec<FileHeader>,
     end: Lsn,
     end_place: (PathBuf, u64),
+    /// The most that a block says was synced; seals apart.
+    proven: Lsn,
+    references_synced: Lsn,
     torn_bytes: u64,
     clean: bool,
 }
@@ -44,11 +47,20 @@ impl DiskSealedLane {
         let found = Found::look(&files, lane)?;
         let mut at = found.start(floor)?;
         let mut chain = Vec::new();
+        // From blocks only: a lane without one was never used.
+        let mut proven = Lsn(0);
+        let mut references_synced = Lsn(0);
         let (stop, bytes) = loop {
             let header = at;
             let bytes = read_file(&files, &header)?;
             chain.push(header);
-            let stop = walk(&bytes, &header, &mut |_, _| Ok(()))?;
+            let stop = walk(&bytes, &header, &mut |_, block| {
+                proven = proven.max(block.synced);
+                if block.flags & flag::REFERENCES_SYNCED != 0 {
+                    references_synced = block.end();
+                }
+                Ok(())
+            })?;
             if !matches!(stop.why, Why::Continues) {
                 break (stop, bytes);
             }
@@ -60,6 +72,8 @@ impl DiskSealedLane {
         let mut sealed = DiskSealedLane {
             end: stop.lsn,
             end_place: (path, stop.position as u64),
+            proven,
+            references_synced,
             torn_bytes: 0,
             clean: false,
             files,
@@ -67,11 +81,9 @@ impl DiskSealedLane {
         };
         match stop.why {
             Why::Seal { clean } => sealed.clean = clean,
-            Why::Continues | Why::Bad => {
-                sealed.check_torn(&found, &bytes, &last, &stop)?;
-                sealed.write_seal(&last, &stop)?;
-            }
+            Why::Continues | Why::Bad => sealed.check_torn(&found, &bytes, &last, &stop)?,
         }
+        sealed.write_seal(&last, &stop)?;
         for (index, _) in &found.files {
             let end = match *index < sealed.chain[0].index {
                 true => floor.min(sealed.end),
@@ -135,18 +147,58 @@ impl DiskSealedLane {
         Error::corrupt(&self.end_place.0, self.end_place.1, what)
     }
 
-    /// Makes durable what the walk found, then writes the mark where it stopped.
+    /// Makes durable what the walk found, with the mark where it stopped.
+    ///
+    /// What no block proves is written again and not only synced: after a sync that
+    /// failed, the page cache may show blocks that no later sync will write. That goes
+    /// for a seal that is there already, too: who wrote it may have failed to sync it.
     fn write_seal(&self, last: &FileHeader, stop: &Stop) -> Result<(), Error> {
-        for header in &self.chain {
+        for (place, header) in self.chain.iter().enumerate() {
+            let next = self.chain.get(place + 1);
+            if next.is_some_and(|next| next.first < self.proven) {
+                continue;
+            }
             let path = self.files.path(&file_name(header.lane, header.index));
             let error = |operation, cause: std::io::Error| Error::io(operation, &path, 0, &cause);
+            let bytes = read_file(&self.files, header)?;
+            let mut unproven = None;
+            let here = walk(&bytes, header, &mut |at, block| {
+                // A mark without frames ends where it begins, and is proven by nothing.
+                if block.first >= self.proven {
+                    unproven.get_or_insert(at);
+                }
+                Ok(())
+            })?;
             let file = self
                 .files
                 .disk
                 .open(&path, Mode::Write, self.files.options.direct)
                 .map_err(|c| error("open", c))?;
-            file.sync_data().map_err(|c| error("sync", c))?;
-            if header.index == last.index {
+            let put = |position: usize, bytes: &[u8]| {
+                for (part, block) in bytes.chunks(WRITE_BYTES).enumerate() {
+                    let at = (position + part * WRITE_BYTES) as u64;
+                    file.write_at(at, block).map_err(|c| error("seal", c))?;
+                }
+                file.sync_data().map_err(|c| error("sync", c))
+            };
+            let is_last = header.index == last.index;
+            let from = unproven.unwrap_or(here.position);
+            let to = match is_last {
+                true => here.position,
+                false => here.position + BLOCK_BYTES,
+            };
+            let mut buffer = AlignedBuffer::default();
+            if from < to {
+                let region = buffer.get(to - from);
+                region.copy_from_slice(&bytes[from..to]);
+                put(from, region)?;
+            }
+            if is_last {
+                // Only now: the seal says that all before it is durable.
+                let clean = match self.clean {
+                    true => flag::CLEAN,
+                    false => 0,
+                };
                 let seal = BlockHeader {
                     lane: last.lane,
                     first: stop.lsn,
@@ -154,15 +206,12 @@ impl DiskSealedLane {
                     body_bytes: 0,
                     frame_count: 0,
                     file_index: last.index,
-                    flags: flag::SEAL,
+                    flags: flag::SEAL | clean,
                 };
-                let mut buffer = AlignedBuffer::default();
                 let block = buffer.get(BLOCK_BYTES);
                 block.fill(0);
                 seal.encode(last.salt, block);
-                file.write_at(stop.position as u64, block)
-                    .map_err(|c| error("seal", c))?;
-                file.sync_data().map_err(|c| error("sync", c))?;
+                put(here.position, block)?;
             }
         }
         Ok(())
@@ -176,6 +225,14 @@ impl SealedLane for DiskSealedLane {
 
     fn end_place(&self) -> (PathBuf, u64) {
         self.end_place.clone()
+    }
+
+    fn references_synced(&self) -> Lsn {
+        self.references_synced
+    }
+
+    fn proven(&self) -> Lsn {
+        self.proven
     }
 
     fn torn_bytes(&self) -> u64 {
@@ -232,7 +289,6 @@ fn frames(
             let visited = visit(Replayed {
                 lsn: Lsn(block.first.0 + end as u64),
                 bytes: body.slice(at..end),
-                references_synced: block.flags & flag::REFERENCES_SYNCED != 0,
             });
             if visited.is_err() {
                 return Some(visited);
@@ -291,6 +347,8 @@ fn read_file(files: &LaneFiles, header: &FileHeader) -> Result<Bytes, Error> {
     file.read_at(0, &mut bytes).map_err(error)?;
     Ok(bytes.into())
 }
+
+const WRITE_BYTES: usize = 1 << 20;
 
 /// The files that carry a lane's name.
 struct Found {

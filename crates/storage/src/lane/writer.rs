@@ -14,7 +14,7 @@ use super::block::{BLOCK_HEADER_BYTES, BlockHeader, FILE_HEADER_BYTES, FileHeade
 use super::files::{LaneFile, LaneFiles};
 use super::pending::Pending;
 use crate::disk::aligned::{AlignedBuffer, BLOCK_BYTES, round_up};
-use crate::seam::{Frame, Lane, LaneId, Urgency, Waiting};
+use crate::seam::{Frame, Lane, LaneId, Needs, Waiting};
 use crate::{Durability, Error};
 
 pub struct DiskLane {
@@ -32,7 +32,7 @@ struct Incoming {
     position: u64,
     /// Taken by the writer and not yet written.
     taken_bytes: u64,
-    taken_urgency: Option<Urgency>,
+    taken_needs: Option<Needs>,
     stopped: Option<Error>,
 }
 
@@ -60,7 +60,7 @@ impl DiskLane {
                 frames: Pending::default(),
                 position: start.0,
                 taken_bytes: 0,
-                taken_urgency: None,
+                taken_needs: None,
                 stopped: None,
             }),
             writer: Mutex::new(Writer {
@@ -90,7 +90,7 @@ impl DiskLane {
             std::mem::swap(&mut pending.frames, &mut writer.taken);
         }
         pending.taken_bytes = writer.taken.bytes();
-        pending.taken_urgency = (!writer.taken.is_empty()).then(|| writer.taken.urgency());
+        pending.taken_needs = (!writer.taken.is_empty()).then(|| writer.taken.needs());
     }
 
     /// Writes taken frames, block by block. On an error the rest stays taken.
@@ -193,7 +193,7 @@ impl DiskLane {
         self.durable.store(writer.written.0, Ordering::Release);
         let mut pending = self.pending.lock();
         pending.taken_bytes = writer.taken.bytes();
-        pending.taken_urgency = (!writer.taken.is_empty()).then(|| writer.taken.urgency());
+        pending.taken_needs = (!writer.taken.is_empty()).then(|| writer.taken.needs());
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -250,11 +250,12 @@ impl Lane for DiskLane {
 
     fn waiting(&self) -> Option<Waiting> {
         let pending = self.pending.lock();
-        let fresh = (!pending.frames.is_empty()).then(|| pending.frames.urgency());
-        let urgency = fresh.max(pending.taken_urgency)?;
+        let fresh = (!pending.frames.is_empty()).then(|| pending.frames.needs());
+        let needs = fresh.into_iter().chain(pending.taken_needs);
+        let needs = needs.reduce(Needs::and)?;
         Some(Waiting {
             bytes: pending.frames.bytes() + pending.taken_bytes,
-            urgency,
+            needs,
         })
     }
 
@@ -271,11 +272,8 @@ impl Lane for DiskLane {
         if nothing && !(force_sync && writer.synced < writer.written) {
             return Ok(false);
         }
-        let asked = self.files.options.durability == Durability::Fsync
-            && writer.taken.urgency() >= Urgency::Synced;
-        let lazy_too = self.files.options.durability == Durability::Fsync
-            && writer.taken.urgency() == Urgency::Lazy;
-        let sync = force_sync || asked || lazy_too;
+        let syncs = self.files.options.durability == Durability::Fsync;
+        let sync = force_sync || (syncs && writer.taken.needs().sync);
         if sync {
             before_sync().map_err(|error| match error {
                 Error::SyncFailed { .. } => self.stop(error),
@@ -298,18 +296,21 @@ impl Lane for DiskLane {
         written.map(|()| true)
     }
 
-    fn idle(&self) -> Result<(), Error> {
+    fn idle(&self, before_sync: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error> {
         let mut writer = self.writer.lock();
         let writer = &mut *writer;
         self.check()?;
-        if self.files.options.durability == Durability::Fsync && writer.synced < writer.written {
+        let syncs = self.files.options.durability == Durability::Fsync;
+        if !writer.taken.is_empty() || !syncs || writer.proven == writer.written {
+            return Ok(());
+        }
+        before_sync().map_err(|error| self.stop(error))?;
+        if writer.synced < writer.written {
             self.sync_file(writer)?;
         }
-        if writer.proven < writer.synced && writer.taken.is_empty() {
-            self.make_room(writer, 0)?;
-            if writer.proven < writer.synced {
-                self.write_block(writer, 0, 0, 0)?;
-            }
+        self.make_room(writer, 0)?;
+        if writer.proven < writer.synced {
+            self.write_block(writer, 0, 0, flag::REFERENCES_SYNCED)?;
         }
         Ok(())
     }

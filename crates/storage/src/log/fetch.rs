@@ -129,7 +129,7 @@ impl Log {
                 sample.position
             }
         };
-        let mut wanted = self.shelf.options.read_ahead_bytes;
+        let mut wanted = self.shelf.options.read_ahead_bytes.max(READ_BYTES_MIN);
         loop {
             let length = (units_end.saturating_sub(position)).min(wanted as u64) as usize;
             let mut buffer = vec![0; length];
@@ -227,4 +227,6 @@ impl Log {
 }
 
 const CHUNKS_MAX: usize = 4;
+/// Enough for the front of a unit.
+const READ_BYTES_MIN: usize = 128;
 const INDEX_BYTES_MAX: usize = 16 << 20;

@@ -5,11 +5,11 @@
 //! segment is cut behind the last unit that anything refers to: the rest was flushed for
 //! a checkpoint that never came, and the lane still has it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bongsu_record::Offset;
+use bongsu_record::{Batch, Offset};
 use bytes::Bytes;
 
 use super::{Extended, Follow, Recovery};
@@ -23,6 +23,19 @@ use crate::{Durability, Error, Log};
 impl Recovery {
     pub(super) fn verify(&mut self) -> Result<(), Error> {
         self.drop_unclaimed()?;
+        // No name is used again: not one that is there, not one that only the lane knows.
+        for name in self.storage.shared.seams.blobs.list()? {
+            if let Some(identity) = Identity::parse(&name) {
+                let above = identity.segment.0.saturating_add(1);
+                self.storage.shared.shelf.raise_next_segment(above);
+            }
+        }
+        for follow in self.follow.values() {
+            if let Some((last, _)) = follow.extended.last_key_value() {
+                let above = last.0.saturating_add(1);
+                self.storage.shared.shelf.raise_next_segment(above);
+            }
+        }
         let mut used = BTreeSet::new();
         let mut synced = false;
         for log in self.storage.logs() {
@@ -48,10 +61,6 @@ impl Recovery {
         used.insert(blob::name(number));
         used.insert(RESERVE.to_owned());
         for name in shared.seams.blobs.list()? {
-            if let Some(identity) = Identity::parse(&name) {
-                let above = identity.segment.0.saturating_add(1);
-                shared.shelf.raise_next_segment(above);
-            }
             let ours = Identity::parse(&name).is_some() || blob::is_checkpoint(&name);
             if ours && !used.contains(&name) {
                 self.report.orphan_count += 1;
@@ -87,17 +96,23 @@ impl Recovery {
     fn verify_log(&mut self, log: &Arc<Log>, follow: &Follow) -> Result<(), Error> {
         let mut segments: Vec<Segment> = log.inner.lock().segments.iter().copied().collect();
         let count = segments.len();
+        let lost_before = self.report.lost_record_count;
         let mut open = None;
         for (place, segment) in segments.iter_mut().enumerate() {
             let identity = log.identity(segment.id);
-            self.storage
-                .shared
-                .shelf
-                .raise_next_segment(segment.id.0.saturating_add(1));
-            let blob = self.storage.shared.shelf.blob(&identity)?;
-            let length = blob.len()?;
             let extended = follow.extended.get(&segment.id);
             let last = place + 1 == count;
+            let blob = match self.storage.shared.shelf.blob(&identity) {
+                Err(Error::Missing { .. })
+                    if extended.is_some_and(|e| e.from == 0 && vouched(e) == 0) =>
+                {
+                    self.report.lost_record_count += segment.end.0 - segment.base.0;
+                    segment.bytes = 0;
+                    continue;
+                }
+                opened => opened?,
+            };
+            let length = blob.len()?;
             match extended {
                 Some(extended) => self.verify_extended(&identity, &blob, segment, extended)?,
                 None if length < segment.bytes => {
@@ -120,12 +135,14 @@ impl Recovery {
             } else {
                 segment.sealed = true;
             }
-            if extended.is_some() {
-                // Whatever the lane said of it is said again by the seal of that lane.
-                blob.sync()?;
+            if let Some(extended) = extended {
+                self.make_durable(&blob, segment, extended)?;
             }
         }
         segments.retain(|segment| segment.bytes > 0);
+        if self.report.lost_record_count > lost_before {
+            rescue(log, &mut segments)?;
+        }
         let mut writer = log.writer.lock();
         if let Some((identity, segment)) = open {
             writer.resume(identity, &segment);
@@ -153,6 +170,30 @@ impl Recovery {
         }
     }
 
+    /// Writes again what no lane proves to be durable, for after a sync that failed the
+    /// page cache may show what no later sync will write; then syncs.
+    fn make_durable(
+        &self,
+        blob: &Arc<dyn Blob>,
+        segment: &Segment,
+        extended: &Extended,
+    ) -> Result<(), Error> {
+        let mut proven = extended.from;
+        for reference in &extended.references {
+            if reference.lsn <= self.proven {
+                proven = proven.max(reference.units_end);
+            }
+        }
+        let mut buffer = Vec::new();
+        while proven < segment.bytes {
+            buffer.resize((segment.bytes - proven).min(CHUNK_BYTES) as usize, 0);
+            blob.read_at(proven, &mut buffer)?;
+            blob.write_at(proven, &buffer)?;
+            proven += buffer.len() as u64;
+        }
+        blob.sync()
+    }
+
     /// Reads through what replay says was added. Sets the segment to what is there.
     fn verify_extended(
         &mut self,
@@ -161,13 +202,7 @@ impl Recovery {
         segment: &mut Segment,
         extended: &Extended,
     ) -> Result<(), Error> {
-        // References of commits that did not sync can be lost to a power cut.
-        let vouched = extended.references.iter().rev();
-        let vouched = vouched
-            .filter(|(lsn, _)| *lsn <= self.references_synced)
-            .map(|(_, units_end)| *units_end)
-            .next()
-            .unwrap_or(0);
+        let vouched = vouched(extended);
         let length = blob.len()?.min(segment.bytes);
         let path = self.storage.shared.seams.blobs.path(&identity.name());
         match self.verify_header(identity, blob) {
@@ -191,12 +226,63 @@ impl Recovery {
             });
             return Err(Error::corrupt(&path, sound, what));
         }
-        let kept = end.unwrap_or(segment.base);
+        let kept = end.unwrap_or(extended.from_end.max(segment.base));
         self.report.lost_record_count += segment.end.0.saturating_sub(kept.0);
         segment.bytes = sound;
         segment.end = kept;
-        Ok(())
+        // Nothing is written behind the cut: what the lane still says of these places
+        // must never be true of other batches.
+        segment.sealed = true;
+        blob.cut(sound)
     }
+}
+
+/// What a lost part of one segment leaves behind: batches that the checkpoint or the
+/// lane has, below a later segment that is whole. They get a segment of their own, in
+/// their place; without one, the tail would end before the segments do.
+fn rescue(log: &Arc<Log>, segments: &mut Vec<Segment>) -> Result<(), Error> {
+    let Some(last_end) = segments.last().map(|last| last.end) else {
+        return Ok(());
+    };
+    let mut rescued: BTreeMap<usize, Vec<(Offset, Batch)>> = BTreeMap::new();
+    for item in log.inner.lock().tail.pinned() {
+        let after = segments.partition_point(|segment| segment.base <= item.base);
+        let before = after.checked_sub(1).map(|at| segments[at]);
+        let covered = before.is_some_and(|segment| item.base < segment.end);
+        if item.base < last_end && !covered {
+            let batches = rescued.entry(after).or_default();
+            batches.push((item.base, item.payload.batch.clone()));
+        }
+    }
+    // From the back, so that places further on stay what they are.
+    for (place, batches) in rescued.into_iter().rev() {
+        let (identity, blob) = log.shelf.create(|segment| log.identity(segment))?;
+        let mut bytes = Vec::new();
+        identity.put_header(batches[0].0, &mut bytes);
+        let mut end = batches[0].0;
+        for (base, batch) in &batches {
+            identity.put_unit(*base, batch, &mut bytes);
+            end = base.plus(u64::from(batch.record_count()));
+        }
+        blob.write_at(0, &bytes)?;
+        blob.sync()?;
+        let segment = Segment {
+            id: identity.segment,
+            base: batches[0].0,
+            end,
+            bytes: bytes.len() as u64,
+            sealed: true,
+        };
+        segments.insert(place, segment);
+    }
+    Ok(())
+}
+
+/// Up to where a sync says that the segment goes. What commits without one refer to can
+/// be lost to a power cut.
+fn vouched(extended: &Extended) -> u64 {
+    let vouched = extended.references.iter().rfind(|r| r.vouched);
+    vouched.map_or(0, |reference| reference.units_end)
 }
 
 /// Reads units from `from` to `to`: how far they are sound, the end of the last one's

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{
-    Blob, Blobs, Frame, Lane, LaneId, LaneStore, Register, Replayed, SealedLane, Seams, Urgency,
+    Blob, Blobs, Frame, Lane, LaneId, LaneStore, Needs, Register, Replayed, SealedLane, Seams,
     Waiting,
 };
 use crate::Error;
@@ -44,6 +44,7 @@ impl MemorySeam {
 #[derive(Default)]
 struct Track {
     start: Lsn,
+    references_synced: Lsn,
     /// Behind the last committed frame, whether it is still kept or not.
     durable: Lsn,
     committed: Vec<Kept>,
@@ -57,8 +58,7 @@ struct Track {
 struct Kept {
     first: Lsn,
     bytes: Bytes,
-    urgency: Urgency,
-    references_synced: bool,
+    needs: Needs,
 }
 
 impl Kept {
@@ -151,8 +151,7 @@ impl Lane for MemoryLane {
         let kept = Kept {
             first: track.position(),
             bytes: bytes.into(),
-            urgency: frame.urgency,
-            references_synced: false,
+            needs: frame.needs,
         };
         let end = kept.end();
         track.pending.push(kept);
@@ -169,10 +168,11 @@ impl Lane for MemoryLane {
 
     fn waiting(&self) -> Option<Waiting> {
         let track = self.track.lock();
-        let urgency = track.pending.iter().map(|kept| kept.urgency).max()?;
+        let needs = track.pending.iter().map(|kept| kept.needs);
+        let needs = needs.reduce(Needs::and)?;
         Some(Waiting {
             bytes: track.position().0 - track.durable.0,
-            urgency,
+            needs,
         })
     }
 
@@ -188,18 +188,20 @@ impl Lane for MemoryLane {
         if track.pending.is_empty() {
             return Ok(false);
         }
-        let sync = force_sync || track.pending.iter().any(|k| k.urgency == Urgency::Synced);
+        let sync = force_sync || track.pending.iter().any(|k| k.needs.sync);
         if sync {
             before_sync()?;
         }
         let mut taken = std::mem::take(&mut track.pending);
-        taken.iter_mut().for_each(|k| k.references_synced = sync);
+        if sync {
+            track.references_synced = taken.last().map_or(Lsn(0), Kept::end);
+        }
         track.durable = taken.last().map_or(track.durable, Kept::end);
         track.committed.append(&mut taken);
         Ok(true)
     }
 
-    fn idle(&self) -> Result<(), Error> {
+    fn idle(&self, _before_sync: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error> {
         Ok(())
     }
 
@@ -240,6 +242,14 @@ impl SealedLane for MemorySealed {
         (PathBuf::from("memory/lane"), self.0.lock().durable.0)
     }
 
+    fn references_synced(&self) -> Lsn {
+        self.0.lock().references_synced
+    }
+
+    fn proven(&self) -> Lsn {
+        self.0.lock().durable
+    }
+
     fn torn_bytes(&self) -> u64 {
         self.0.lock().torn_bytes
     }
@@ -257,7 +267,6 @@ impl SealedLane for MemorySealed {
         for kept in frames.into_iter().filter(|kept| kept.first >= from) {
             visit(Replayed {
                 lsn: kept.end(),
-                references_synced: kept.references_synced,
                 bytes: kept.bytes,
             })?;
         }
