@@ -179,10 +179,15 @@ impl Broker {
         self.inner.alarm.subscribe()
     }
 
-    /// Whether publishers must wait: an alarm, or too much waits for a commit.
+    /// Whether publishers must wait: an alarm, or for a moment, because too much waits for
+    /// a commit or to be moved to segments. Half the memory is for that moment, so that an
+    /// alarm, which clients are told of, means that the disk does not keep up.
     pub fn holds_publishers(&self) -> bool {
+        let pressure = self.storage().pressure();
+        let limits = &self.inner.limits;
         self.inner.alarmed.load(Ordering::Relaxed)
-            || self.storage().pressure().lane_pending_bytes > self.inner.limits.pending_bytes
+            || pressure.lane_pending_bytes > limits.pending_bytes
+            || pressure.pinned_bytes > limits.memory_bytes / 2
     }
 
     /// Looks at memory and disk; to be called a few times a second.

@@ -116,11 +116,16 @@ impl<S: Session> Connection<S> {
                 .wait(&broker, &mut durable, &mut stop, &mut alarm)
                 .await?;
             match event {
-                Event::Readable => {
-                    if !self.read()? {
-                        return Ok(Ended::ByClient);
+                Event::Readable => match self.read()? {
+                    None => return Ok(Ended::ByClient),
+                    Some(bytes) if bytes >= LARGE_READ_BYTES => {
+                        // Whoever was woken by what was just published waits behind this task
+                        // on its thread, where no other thread may take it.
+                        self.write()?;
+                        tokio::task::yield_now().await;
                     }
-                }
+                    Some(_) => {}
+                },
                 Event::Writable => {}
                 Event::Woken => self.deliver().await,
                 Event::Durable => self.on_durable(*durable.borrow_and_update()),
@@ -201,13 +206,13 @@ impl<S: Session> Connection<S> {
         }
     }
 
-    /// One read and all it leads to; `false` at the end of the stream.
-    fn read(&mut self) -> io::Result<bool> {
+    /// One read and all it leads to: how many bytes; `None` at the end of the stream.
+    fn read(&mut self) -> io::Result<Option<usize>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let count = match self.stream.try_read(buffer) {
-                Ok(0) => return Ok(false),
+                Ok(0) => return Ok(None),
                 Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Some(0)),
                 Err(error) => return Err(error),
             };
             if self.carry.is_empty() {
@@ -217,7 +222,7 @@ impl<S: Session> Connection<S> {
                 self.carry.extend_from_slice(&buffer[..count]);
                 self.carried();
             }
-            Ok(true)
+            Ok(Some(count))
         })
     }
 
@@ -379,5 +384,7 @@ fn now() -> Now {
     }
 }
 
+/// After a read of at least so much, others get their turn.
+const LARGE_READ_BYTES: usize = 32 * 1024;
 /// How soon a slowed publisher looks whether it may go on.
 const SLOWED_TICK: Duration = Duration::from_millis(5);
