@@ -36,6 +36,37 @@ pub(crate) struct State {
     /// Deleted: whoever still holds the cell finds nothing in it.
     pub(crate) gone: bool,
     effects: Vec<Effect>,
+    mark: Mark,
+}
+
+/// How far the WAL knows that records may have been handed out.
+#[derive(Debug, Default)]
+struct Mark {
+    /// Durable up to here.
+    known: Offset,
+    /// Recorded up to here, durable with this position.
+    next: Offset,
+    lsn: Lsn,
+}
+
+impl Mark {
+    fn record(&mut self, next: Offset, lsn: Lsn, durable: Lsn) {
+        self.note(durable);
+        self.next = next;
+        self.lsn = lsn;
+    }
+
+    fn note(&mut self, durable: Lsn) {
+        if durable >= self.lsn {
+            self.known = self.next;
+        }
+    }
+
+    /// What must be durable before records up to `end` are handed out.
+    fn before(&mut self, end: Offset, durable: Lsn) -> Option<Lsn> {
+        self.note(durable);
+        (end > self.known).then_some(self.lsn)
+    }
 }
 
 impl std::fmt::Debug for QueueCell {
@@ -51,6 +82,12 @@ impl QueueCell {
         auto_delete: bool,
         machine: Queue,
     ) -> Arc<QueueCell> {
+        let marked = machine.cursor().marked();
+        let mark = Mark {
+            known: marked,
+            next: marked,
+            lsn: Lsn(0),
+        };
         Arc::new(QueueCell {
             id,
             log,
@@ -60,6 +97,7 @@ impl QueueCell {
                 targets: BTreeMap::new(),
                 gone: false,
                 effects: Vec::new(),
+                mark,
             }),
         })
     }
@@ -91,9 +129,12 @@ impl QueueCell {
             targets: &state.targets,
         };
         state.machine.handle(input, &gates, &mut state.effects);
-        let mut settled: Vec<Range<Offset>> = Vec::new();
-        let mut mark = None;
-        for effect in state.effects.drain(..) {
+        let recorded = self.record(state, storage);
+        let durable = storage.durable();
+        let mut wait = false;
+        let mut trimmed = false;
+        let mut effects = std::mem::take(&mut state.effects);
+        for effect in effects.drain(..) {
             match effect {
                 Effect::Lease {
                     key,
@@ -103,24 +144,37 @@ impl QueueCell {
                     let Some(target) = state.targets.get(&key) else {
                         continue;
                     };
+                    let after = self.after(&mut state.mark, records.end, durable);
+                    wait |= after.is_some();
                     let covered = at_hand.filter(|(base, _)| *base <= records.start);
                     target.outbox.push(Item::Lease(Lease {
                         link: target.link,
                         cell: self.clone(),
                         records,
                         redelivered: attempt > 1,
+                        after,
                         at_hand: covered.map(|(base, batch)| (base, batch.clone())),
                     }));
                 }
-                Effect::Settled { records } => settled.push(records),
-                Effect::Mark { next } => mark = Some(next),
+                Effect::Settled { .. } => trimmed = true,
+                Effect::Mark { .. } => {}
             }
         }
-        let recorded = self.record(&settled, mark, storage);
-        if !settled.is_empty() {
+        state.effects = effects;
+        if wait {
+            storage.hurry();
+        }
+        if trimmed {
             self.log.trim(state.machine.cursor().floor());
         }
         recorded
+    }
+
+    fn after(&self, mark: &mut Mark, end: Offset, durable: Lsn) -> Option<Lsn> {
+        match self.is_recorded() {
+            true => mark.before(end, durable),
+            false => None,
+        }
     }
 
     /// Leases one record to a link that only gets.
@@ -129,50 +183,60 @@ impl QueueCell {
         state: &mut State,
         key: LinkKey,
         storage: &Storage,
-    ) -> Option<(Range<Offset>, u32)> {
+    ) -> Option<(Range<Offset>, u32, Option<Lsn>)> {
         let gates = Gates {
             cell: self,
             targets: &state.targets,
         };
         let input = Input::Get { key };
         state.machine.handle(input, &gates, &mut state.effects);
-        let mut leased = None;
-        let mut mark = None;
-        for effect in state.effects.drain(..) {
-            match effect {
-                Effect::Lease {
-                    records, attempt, ..
-                } => leased = Some((records, attempt)),
-                Effect::Mark { next } => mark = Some(next),
-                Effect::Settled { .. } => {}
-            }
+        // A mark that cannot be recorded is never durable; the lane's failure itself is
+        // reported where it happens.
+        let _ = self.record(state, storage);
+        let leased = state.effects.drain(..).find_map(|effect| match effect {
+            Effect::Lease {
+                records, attempt, ..
+            } => Some((records, attempt)),
+            _ => None,
+        });
+        let (records, attempt) = leased?;
+        let after = self.after(&mut state.mark, records.end, storage.durable());
+        if after.is_some() {
+            storage.hurry();
         }
-        // A mark that cannot be recorded flags fewer records after a crash; the lane's
-        // failure itself is reported where it happens.
-        let _ = self.record(&[], mark, storage);
-        leased
+        Some((records, attempt, after))
     }
 
-    fn record(
-        &self,
-        settled: &[Range<Offset>],
-        mark: Option<Offset>,
-        storage: &Storage,
-    ) -> Result<Option<Lsn>, Error> {
+    /// Records what the effects settled and how far they handed out, as one group.
+    fn record(&self, state: &mut State, storage: &Storage) -> Result<Option<Lsn>, Error> {
         if !self.is_recorded() {
             return Ok(None);
         }
         let log = self.log.id();
+        let mut settled: Vec<Range<Offset>> = Vec::new();
+        let mut mark = None;
+        for effect in &state.effects {
+            match effect {
+                Effect::Settled { records } => settled.push(records.clone()),
+                Effect::Mark { next } => mark = Some(*next),
+                Effect::Lease { .. } => {}
+            }
+        }
         let settle = EntryRef::Settle {
             log,
-            ranges: settled,
+            ranges: &settled,
         };
-        let entries = match (settled.is_empty(), mark) {
+        let recorded = match (settled.is_empty(), mark) {
             (true, None) => return Ok(None),
             (false, None) => storage.record(&[settle]),
             (true, Some(next)) => storage.record(&[EntryRef::Mark { log, next }]),
             (false, Some(next)) => storage.record(&[settle, EntryRef::Mark { log, next }]),
         };
-        entries.map(Some)
+        if let Some(next) = mark {
+            // Not recorded: nothing above the last mark is handed out before a later one is.
+            let lsn = *recorded.as_ref().unwrap_or(&Lsn(u64::MAX));
+            state.mark.record(next, lsn, storage.durable());
+        }
+        recorded.map(Some)
     }
 }

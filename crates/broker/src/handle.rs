@@ -70,6 +70,8 @@ pub enum Prepared {
     Deliver,
     /// A link was closed by the broker.
     Closed(LinkId),
+    /// Nothing before this is durable: the mark of what is handed out next.
+    Wait(Lsn),
     /// Records are on the disk: run the job where blocking is allowed, then
     /// [`SessionHandle::have_read`].
     Read(ReadJob),
@@ -379,7 +381,7 @@ impl SessionHandle {
             let leased = cell.get(&mut locked, key, self.broker.storage());
             (leased, locked.machine.cursor().ready())
         };
-        let Some((records, attempt)) = leased else {
+        let Some((records, attempt, after)) = leased else {
             return Ok(Executed::Now(Reply::Got(None)));
         };
         let mut stored = Vec::new();
@@ -407,7 +409,11 @@ impl SessionHandle {
         if auto_settle {
             self.settle(link, &[records], Outcome::Accept);
         }
-        Ok(Executed::Now(Reply::Got(Some((delivery, left)))))
+        let got = Reply::Got(Some((delivery, left)));
+        Ok(match after {
+            Some(lsn) => Executed::Durable(lsn, got),
+            None => Executed::Now(got),
+        })
     }
 
     fn readable(&self, queue: &str) -> Result<Arc<QueueCell>, Refused> {
@@ -430,6 +436,17 @@ impl SessionHandle {
                 Item::Closed(link) if deliveries.is_empty() => {
                     self.links.remove(&link);
                     return Prepared::Closed(link);
+                }
+                Item::Lease(mut lease) if lease.after.is_some() => {
+                    let durable = self.broker.durable_lsn();
+                    let missing = lease.after.filter(|lsn| *lsn > durable);
+                    lease.after = missing;
+                    self.pending.push_front(Item::Lease(lease));
+                    match missing {
+                        None => {}
+                        Some(_) if !deliveries.is_empty() => break,
+                        Some(lsn) => return Prepared::Wait(lsn),
+                    }
                 }
                 Item::Lease(lease) if lease.at_hand.is_some() => {
                     self.deliver_at_hand(lease, deliveries, &mut room);
@@ -463,6 +480,7 @@ impl SessionHandle {
                 cell: lease.cell,
                 records: rest,
                 redelivered: lease.redelivered,
+                after: None,
                 at_hand: Some((base, batch.clone())),
             }));
         }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bongsu_engine::queue::{Gate, LinkKey};
 use bongsu_engine::session::LinkId;
-use bongsu_record::{Batch, Offset};
+use bongsu_record::{Batch, Lsn, Offset};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -44,6 +44,8 @@ pub struct Lease {
     pub records: Range<Offset>,
     /// Handed out before.
     pub redelivered: bool,
+    /// The mark that covers them, if it may not be durable: to be waited for.
+    pub after: Option<Lsn>,
     /// The batch they are in, with its base, if it was at hand.
     pub at_hand: Option<(Offset, Batch)>,
 }

@@ -59,6 +59,8 @@ struct Connection<S> {
     deliveries: Vec<Delivery>,
     /// A reply that waits until its position is durable; nothing is read before.
     held_reply: Option<(Lsn, Reply)>,
+    /// Deliveries wait until this is durable.
+    held_delivery: Option<Lsn>,
     /// The last position the session waits for, and the last it was told.
     awaited: Lsn,
     told: Lsn,
@@ -87,6 +89,7 @@ pub async fn drive<S: Session>(stream: TcpStream, session: S, handle: SessionHan
         carry: Vec::new(),
         deliveries: Vec::new(),
         held_reply: None,
+        held_delivery: None,
         awaited: Lsn(0),
         told: Lsn(0),
         stopping: None,
@@ -128,7 +131,14 @@ impl<S: Session> Connection<S> {
                 },
                 Event::Writable => {}
                 Event::Woken => self.deliver().await,
-                Event::Durable => self.on_durable(*durable.borrow_and_update()),
+                Event::Durable => {
+                    let lsn = *durable.borrow_and_update();
+                    self.on_durable(lsn);
+                    if self.held_delivery.is_some_and(|held| held <= lsn) {
+                        self.held_delivery = None;
+                        self.deliver().await;
+                    }
+                }
                 Event::Deadline => {
                     if self.stopping.is_some_and(|until| until <= Instant::now()) {
                         return Ok(Ended::Stopped);
@@ -178,7 +188,7 @@ impl<S: Session> Connection<S> {
     ) -> io::Result<Event> {
         let room = self.unwritten() < OUT_BYTES_MAX && self.effects.close.is_none();
         let unwritten = self.unwritten() > 0;
-        let more = room && self.handle.has_pending();
+        let more = room && self.held_delivery.is_none() && self.handle.has_pending();
         if more && !unwritten {
             // Not waiting at all would let one busy client keep its thread.
             tokio::task::yield_now().await;
@@ -187,7 +197,7 @@ impl<S: Session> Connection<S> {
         let held = self.held_reply.is_some();
         let slowed = self.handle.publishes() && broker.holds_publishers();
         let readable = room && !held && (!slowed || self.stopping.is_some());
-        let awaits = held || self.awaited > self.told;
+        let awaits = held || self.held_delivery.is_some() || self.awaited > self.told;
         let deadline = match (self.session.deadline(), self.stopping) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -198,7 +208,7 @@ impl<S: Session> Connection<S> {
             () = stopped(stop), if self.stopping.is_none() => Ok(Event::Stop),
             _ = durable.changed(), if awaits => Ok(Event::Durable),
             ready = self.stream.writable(), if unwritten => ready.map(|()| Event::Writable),
-            () = self.handle.woken(), if room => Ok(Event::Woken),
+            () = self.handle.woken(), if room && self.held_delivery.is_none() => Ok(Event::Woken),
             ready = self.stream.readable(), if readable => ready.map(|()| Event::Readable),
             _ = alarm.changed(), if self.handle.publishes() => Ok(Event::Alarm),
             () = at(tick) => Ok(Event::Writable),
@@ -317,6 +327,10 @@ impl<S: Session> Connection<S> {
             self.deliveries.clear();
             match self.handle.prepare(&mut self.deliveries, OUT_BYTES_FULL) {
                 Prepared::Nothing => return,
+                Prepared::Wait(lsn) => {
+                    self.held_delivery = Some(lsn);
+                    return;
+                }
                 Prepared::Closed(link) => self.input(Input::LinkClosed(link)),
                 Prepared::Deliver => {
                     let deliveries = std::mem::take(&mut self.deliveries);

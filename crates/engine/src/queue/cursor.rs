@@ -94,6 +94,11 @@ impl AckCursor {
         self.next
     }
 
+    /// Everything below may have been handed out, as the WAL was told.
+    pub fn marked(&self) -> Offset {
+        Offset(self.marked)
+    }
+
     pub(super) fn append(&mut self, count: u64) {
         self.end += count;
     }
@@ -131,9 +136,10 @@ impl AckCursor {
         Some((Offset(range.start)..Offset(range.end), attempt))
     }
 
-    /// A new mark, if `next` has reached the last one.
+    /// A new mark, if `next` has come near the last one: near, not past, so that the mark
+    /// is mostly durable by the time the leases it covers are made.
     pub(super) fn mark(&mut self) -> Option<Offset> {
-        if self.next <= self.marked {
+        if self.next + MARK_AHEAD / 2 <= self.marked {
             return None;
         }
         self.marked = self.next + MARK_AHEAD;
@@ -444,5 +450,5 @@ fn put_run(run: &Range<u64>, out: &mut Vec<u8>) {
 /// Records marked as handed out ahead of the last lease. After a crash up to so many
 /// records that nobody was given may be flagged as redelivered; a larger step would flag
 /// more, a smaller one writes more entries.
-const MARK_AHEAD: u64 = 1024;
+const MARK_AHEAD: u64 = 4096;
 const STATE_FORMAT: u8 = 1;

@@ -8,8 +8,9 @@
 //!
 //! What must be durable before what: an [`Effect::Lease`] needs nothing durable (a lost
 //! lease is a record delivered again). An [`Effect::Settled`] is recorded, and nobody
-//! waits for it: losing it is a redelivery, too. An [`Effect::Mark`] is recorded ahead of
-//! the leases it covers, so that after a crash those come back flagged as redelivered.
+//! waits for it: losing it is a redelivery, too. An [`Effect::Mark`] is durable before a
+//! lease it covers reaches a client, so that after a crash what was handed out comes back
+//! flagged as redelivered; it is recorded well ahead, so that this wait is rare.
 
 pub mod runs;
 
