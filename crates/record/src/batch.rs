@@ -5,6 +5,8 @@
 //! WAL and the tail cache all share one encoding. Its base offset lies outside the CRC
 //! and differs from log to log; whoever holds a batch knows its base from elsewhere.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::header::{CRC_START, HEADER_BYTES, Header, LENGTH_END, MAGIC, NATIVE};
@@ -155,7 +157,7 @@ impl Batch {
 
     /// Whether the payload is laid out as [`native`] says.
     pub fn is_native(&self) -> bool {
-        self.header().attributes & NATIVE != 0
+        i16::from_be_bytes([self.bytes[21], self.bytes[22]]) & NATIVE != 0
     }
 
     /// Everything after the header.
@@ -169,6 +171,16 @@ impl Batch {
             return None;
         }
         native::record_at(self.payload(), self.record_count(), index)
+    }
+
+    /// Records of a native batch by index, at the cost of one; none of a Kafka payload.
+    pub fn native_records(&self, records: Range<u32>) -> native::NativeRecords<'_> {
+        let count = if self.is_native() {
+            self.record_count()
+        } else {
+            0
+        };
+        native::NativeRecords::new(self.payload(), count, records)
     }
 
     /// Writes the encoding with `base` as base offset.

@@ -16,6 +16,8 @@
 //! in one pass and any record is found in one step: two consumers taking turns on a
 //! thousand records must not scan a million.
 
+use std::ops::Range;
+
 use bytes::{BufMut, BytesMut};
 
 use crate::batch::Batch;
@@ -284,7 +286,10 @@ pub(crate) fn record_at(payload: &[u8], count: u32, index: u32) -> Option<Record
         0 => 0,
         _ => end_at(payload, table, index - 1),
     };
-    let bytes = payload.get(start..end_at(payload, table, index))?;
+    record_of(payload.get(start..end_at(payload, table, index))?)
+}
+
+fn record_of(bytes: &[u8]) -> Option<Record<'_>> {
     if !record_is_sound(bytes) {
         return None;
     }
@@ -298,6 +303,64 @@ pub(crate) fn record_at(payload: &[u8], count: u32, index: u32) -> Option<Record
         header: &bytes[header_start..header_start + header],
         body: &bytes[header_start + header..],
     })
+}
+
+/// Consecutive records of a sound payload, each found where the last one ended.
+#[derive(Clone, Debug)]
+pub struct NativeRecords<'a> {
+    payload: &'a [u8],
+    table: usize,
+    start: usize,
+    next: u32,
+    end: u32,
+}
+
+impl<'a> NativeRecords<'a> {
+    /// Over `records` of a native payload with `count` of them; what lies past the end is
+    /// left out.
+    pub(crate) fn new(payload: &'a [u8], count: u32, records: Range<u32>) -> NativeRecords<'a> {
+        let table = table_start(payload, count);
+        let next = records.start;
+        let end = match table {
+            Some(_) => records.end.min(count),
+            None => 0,
+        };
+        let table = table.unwrap_or_default();
+        let start = match next {
+            next if next == 0 || next >= end => 0,
+            next => end_at(payload, table, next - 1),
+        };
+        NativeRecords {
+            payload,
+            table,
+            start,
+            next,
+            end,
+        }
+    }
+}
+
+impl<'a> Iterator for NativeRecords<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        if self.next >= self.end {
+            return None;
+        }
+        let end = end_at(self.payload, self.table, self.next);
+        let record = self.payload.get(self.start..end).and_then(record_of);
+        self.start = end;
+        self.next += 1;
+        if record.is_none() {
+            // Only bytes that nobody checked come here; what is left cannot be trusted.
+            self.end = self.next;
+        }
+        record
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.end.saturating_sub(self.next) as usize))
+    }
 }
 
 fn lengths(bytes: &[u8]) -> (usize, usize) {

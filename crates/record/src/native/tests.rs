@@ -97,3 +97,18 @@ fn golden_bytes() {
         .collect();
     assert_eq!(hex, include_str!("golden.hex").trim());
 }
+
+#[test]
+fn records_in_a_row_are_those_found_one_by_one() {
+    let batch = sample();
+    let count = batch.record_count();
+    for start in 0..=count + 1 {
+        for end in 0..=count + 2 {
+            let one_by_one: Vec<_> = (start..end)
+                .filter_map(|index| batch.native_record(index))
+                .collect();
+            let in_a_row: Vec<_> = batch.native_records(start..end).collect();
+            assert_eq!(in_a_row, one_by_one, "{start}..{end}");
+        }
+    }
+}
