@@ -41,17 +41,17 @@ pub(super) struct Open {
     pub(super) unconfirmed: Vec<u16>,
     pub(super) durable: Lsn,
     told_blocked: bool,
-    end: End,
+    taking: Taking,
 }
 
-/// Whether the connection goes on.
+/// Whether frames are taken.
 #[derive(Debug)]
-enum End {
-    No,
-    /// Not once what came before this has been done.
-    Failing(Exception),
-    /// The client said goodbye, and what is in the way out is the last of it.
-    Left,
+enum Taking {
+    Frames,
+    /// An exception comes first, and before it what was sent before it.
+    Exception(u16, Exception),
+    /// Nothing any more: the client said goodbye, and what is in the way out is the last.
+    Nothing,
 }
 
 impl Open {
@@ -70,13 +70,13 @@ impl Open {
             unconfirmed: Vec::new(),
             durable: Lsn(0),
             told_blocked: false,
-            end: End::No,
+            taking: Taking::Frames,
         }
     }
 
     /// Whether the client said goodbye.
     pub fn has_left(&self) -> bool {
-        matches!(self.end, End::Left)
+        matches!(self.taking, Taking::Nothing)
     }
 
     /// Its links, when nothing else of it matters any more.
@@ -92,7 +92,7 @@ impl Open {
     ) -> Result<usize, Exception> {
         self.heart.has_received(now);
         let mut used = 0;
-        while self.calls.is_idle() && matches!(self.end, End::No) {
+        while self.calls.is_idle() && matches!(self.taking, Taking::Frames) {
             let frame = match frame::scan(&bytes[used..], self.agreed.frame_bytes_max) {
                 Ok(Some((frame, length))) => {
                     if !self.goes_on_gathering(&frame) && self.flush(now) {
@@ -106,31 +106,47 @@ impl Open {
                     break;
                 }
                 Err(malformed) => {
-                    self.fail(frame_malformed(malformed), now)?;
+                    self.except(0, frame_malformed(malformed), now, effects)?;
                     break;
                 }
             };
             if let Err(exception) = self.frame(frame, now, effects) {
-                match exception.scope {
-                    Scope::Channel => {
-                        self.flush(now);
-                        self.close_channel(frame.channel, &exception, effects);
-                    }
-                    Scope::Connection => self.fail(exception, now)?,
-                }
+                self.except(frame.channel, exception, now, effects)?;
             }
         }
         self.calls.pump(effects);
         Ok(used)
     }
 
-    /// Ends the connection: at once, or when what was gathered before has been done.
-    fn fail(&mut self, exception: Exception, now: Now) -> Result<(), Exception> {
+    /// Closes channel or connection: at once, or when what was sent before has been done.
+    fn except(
+        &mut self,
+        number: u16,
+        exception: Exception,
+        now: Now,
+        effects: &mut Effects,
+    ) -> Result<(), Exception> {
         self.flush(now);
-        if self.calls.is_idle() {
-            return Err(exception);
+        self.taking = Taking::Exception(number, exception);
+        self.take_exception(effects)
+    }
+
+    fn take_exception(&mut self, effects: &mut Effects) -> Result<(), Exception> {
+        if !self.calls.is_idle() {
+            return Ok(());
         }
-        self.end = End::Failing(exception);
+        match std::mem::replace(&mut self.taking, Taking::Frames) {
+            Taking::Exception(_, exception) if exception.scope == Scope::Connection => {
+                return Err(exception);
+            }
+            Taking::Exception(number, exception) => {
+                // A refusal of what came before may have closed it already.
+                if self.channel(number).is_some() {
+                    self.close_channel(number, &exception, effects);
+                }
+            }
+            taking => self.taking = taking,
+        }
         Ok(())
     }
 
@@ -198,7 +214,7 @@ impl Open {
         match method {
             Method::ConnectionClose { .. } => {
                 Method::ConnectionCloseOk {}.write(0, &mut effects.out);
-                self.end = End::Left;
+                self.taking = Taking::Nothing;
                 Ok(())
             }
             Method::ConnectionUpdateSecret { .. } => {
@@ -317,12 +333,8 @@ impl Open {
             // other occasion.
             self.flush(now);
         }
+        self.take_exception(effects)?;
         self.calls.pump(effects);
-        if self.calls.is_idle()
-            && let End::Failing(exception) = &self.end
-        {
-            return Err(exception.clone());
-        }
         Ok(())
     }
 

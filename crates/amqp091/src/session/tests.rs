@@ -1,1 +1,15 @@
-//! Histories and models of whole conversations.
+//! Whole conversations: as texts that can be read, split anywhere, and broken.
+
+mod client;
+
+mod world;
+
+mod histories;
+
+mod splits;
+
+mod noise;
+
+mod golden;
+
+mod deliveries;
