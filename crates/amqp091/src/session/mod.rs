@@ -5,7 +5,7 @@
 //! [`closing::Closing`], which waits for the client's close-ok.
 //!
 //! Reading order: [`handshake`], [`greeting`]; [`open`] (frames in, one call at a time
-//! out), [`calls`] (what waits to be asked, and what the answers mean), [`channel`]; then a
+//! out), [`calls`] (what waits to be asked), [`answers`] (what they mean), [`channel`]; then a
 //! file per conversation: [`publish`] and [`confirm`], [`consume`], [`deliver`], [`get`],
 //! [`settle`] and [`unsettled`], [`declare`]; [`heart`], [`closing`].
 
@@ -16,6 +16,8 @@ mod greeting;
 mod open;
 
 mod calls;
+
+mod answers;
 
 mod channel;
 

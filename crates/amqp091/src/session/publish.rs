@@ -69,8 +69,8 @@ impl Open {
             return Ok(());
         };
         let publishing = &channel.publishing;
-        // A message that may come back stands alone in its batch: a headers exchange can
-        // route one of a run and not the next, and the answer is about the batch.
+        // A message that may come back stands alone in its batch: behind a headers exchange
+        // one of a run may have a queue and the next none, and the answer is about the batch.
         let goes_on = !mandatory
             && !publishing.mandatory
             && publishing.routing_key == routing_key

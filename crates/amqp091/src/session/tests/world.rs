@@ -3,7 +3,7 @@
 //!     queue or exchange `missing`      is not there
 //!     queue `locked`                   is another's
 //!     queue `empty`                    has nothing to get; others have `body-OFFSET`
-//!     exchange `nowhere`               leads to no queue
+//!     exchange `nowhere`, key `nobody` lead to no queue
 //!     exchange `full`                  storage takes nothing
 //!     routing key `durable…`           waits for the next position, 1 and up
 //!     user other than guest, vhost `nowhere`: refused
@@ -189,7 +189,7 @@ impl World {
                 self.lsn += u64::from(waits);
                 Reply::Published {
                     wait: waits.then_some(Lsn(self.lsn)),
-                    routed: publish.exchange != "nowhere",
+                    routed: publish.exchange != "nowhere" && publish.routing_key != "nobody",
                 }
             }
             Call::Get { queue, .. } if queue == "empty" => Reply::Got(None),
