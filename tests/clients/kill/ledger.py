@@ -203,12 +203,17 @@ class Consumer(Worker):
         channel = connection.channel()
         channel.call("basic.qos", prefetch_count=300)
         channel.call("basic.consume", queue=self.queue)
-        unsettled, batch = 0, self.random.randint(1, 100)
+        unsettled, batch, last = 0, self.random.randint(1, 100), 0
+
+        def settle():
+            # By tag, not 0: that would also settle what is on its way here.
+            if unsettled:
+                channel.send("basic.ack", delivery_tag=last, multiple=True)
+
         while not self.stopping:
             if not readable(connection, 0.1):
-                if unsettled:
-                    channel.send("basic.ack", delivery_tag=0, multiple=True)
-                    unsettled = 0
+                settle()
+                unsettled = 0
                 continue
             connection.pump()
             while channel.inbox:
@@ -218,11 +223,11 @@ class Consumer(Worker):
                 if self.random.random() < 0.01:
                     channel.send("basic.nack", delivery_tag=message.delivery_tag, requeue=True)
                     continue
-                unsettled += 1
+                unsettled, last = unsettled + 1, message.delivery_tag
                 if unsettled >= batch:
-                    channel.send("basic.ack", delivery_tag=message.delivery_tag, multiple=True)
+                    settle()
                     unsettled, batch = 0, self.random.randint(1, 100)
-        channel.send("basic.ack", delivery_tag=0, multiple=True)
+        settle()
 
 
 def wait(ledger, holds, what, on_tick=lambda: None):
