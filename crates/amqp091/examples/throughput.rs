@@ -14,17 +14,19 @@ use bongsu_amqp091::codec::method::Method;
 use bongsu_amqp091::codec::wire::{Field, Long, Table};
 use bongsu_amqp091::{Session, Settings};
 use bongsu_engine::session::{Call, Delivery, Effects, Input, LinkId, Now, Reply, Session as _};
+use bongsu_record::native::{Builder, Origin};
 use bongsu_record::{Batch, Lsn, Offset};
 
 const READ_BYTES: usize = 256 * 1024;
 const DELIVERED_AT_ONCE: u64 = 1000;
+/// Content type and delivery mode.
+const PROPERTIES: &[u8] = b"\x90\x00\x0atext/plain\x02";
 const NO_TABLE: Table<'static> = Table(&[0; 4]);
 
 struct Client {
     session: Session,
     effects: Effects,
     calls: u64,
-    batch: Option<Batch>,
     link: Option<LinkId>,
 }
 
@@ -56,8 +58,7 @@ fn main() {
         },
     );
 
-    let batch = client.batch.clone().expect("something was published");
-    let batch = batch_of(&mut client, &published("key", body_bytes)).unwrap_or(batch);
+    let batch = batch_of(body_bytes);
     let bytes = body_bytes * DELIVERED_AT_ONCE as usize;
     for (name, no_ack) in [
         ("deliver, auto-ack", true),
@@ -92,9 +93,17 @@ fn main() {
 }
 
 /// A batch of as many records as are delivered at once.
-fn batch_of(client: &mut Client, publish: &[u8]) -> Option<Batch> {
-    client.bytes(&publish.repeat(DELIVERED_AT_ONCE as usize));
-    client.batch.clone()
+fn batch_of(body_bytes: usize) -> Batch {
+    let body = vec![b'x'; body_bytes];
+    let mut builder = Builder::new();
+    for _ in 0..DELIVERED_AT_ONCE {
+        let (origin, flags) = (Origin::Amqp091, 0);
+        let length = body_bytes as u64;
+        builder.begin(origin, flags, b"amq.topic", b"key", PROPERTIES, length);
+        builder.body(&body);
+        builder.end();
+    }
+    builder.finish(0).expect("records")
 }
 
 fn measure(
@@ -137,8 +146,7 @@ fn published(routing_key: &str, body_bytes: usize) -> Vec<u8> {
     frame::write(frame::HEADER, 1, &mut out, |out| {
         out.extend_from_slice(&[0, 60, 0, 0]);
         (body_bytes as u64).write(out);
-        // Content type and delivery mode.
-        out.extend_from_slice(b"\x90\x00\x0atext/plain\x02");
+        out.extend_from_slice(PROPERTIES);
     });
     frame::write(frame::BODY, 1, &mut out, |out| {
         out.resize(out.len() + body_bytes, b'x')
@@ -152,7 +160,6 @@ impl Client {
             session: Session::new(Settings::default(), 1, Instant::now()),
             effects: Effects::default(),
             calls: 0,
-            batch: None,
             link: None,
         };
         client.bytes(b"AMQP\x00\x00\x09\x01");
@@ -229,8 +236,7 @@ impl Client {
         while let Some(call) = self.effects.call.take() {
             self.calls += 1;
             let reply = match call {
-                Call::Publish(publish) => {
-                    self.batch = Some(publish.batch);
+                Call::Publish(_) => {
                     let wait = Some(Lsn(self.calls));
                     Reply::Published { wait, routed: true }
                 }
