@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -13,6 +14,7 @@ use bongsu_engine::access::Users;
 use bongsu_engine::catalog::{Catalog, Owner, QueueId, SpaceId};
 use bongsu_engine::queue::{Input, LinkKey};
 use bongsu_record::Lsn;
+use bongsu_storage::disk::Disk;
 use bongsu_storage::{Error, Storage, Threads};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
@@ -60,6 +62,9 @@ pub struct Broker {
 
 struct Inner {
     storage: Storage,
+    /// Asked how much room is left.
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
     /// The running threads, and what they ask for the broker's state.
     threads: Mutex<Option<(Threads, Arc<Source>)>>,
     limits: Limits,
@@ -88,6 +93,7 @@ impl std::fmt::Debug for Broker {
 impl Broker {
     pub(crate) fn assemble(
         storage: Storage,
+        (disk, dir): (Arc<dyn Disk>, PathBuf),
         limits: Limits,
         catalog: Catalog,
         cells: HashMap<QueueId, Arc<QueueCell>>,
@@ -99,6 +105,8 @@ impl Broker {
         }));
         let broker = Broker {
             inner: Arc::new(Inner {
+                disk,
+                dir,
                 threads: Mutex::new(None),
                 limits,
                 users: Users::default(),
@@ -194,6 +202,9 @@ impl Broker {
     pub fn watch_limits(&self) {
         let pressure = self.storage().pressure();
         let limits = &self.inner.limits;
+        // A disk that cannot say is judged by whether it takes writes.
+        let free = self.inner.disk.free_bytes(&self.inner.dir);
+        let disk_free_bytes = free.unwrap_or(u64::MAX);
         let reason = if let Some(error) = self.storage().failed() {
             Some(format!("storage failed: {error}"))
         } else if pressure.pinned_bytes > limits.memory_bytes {
@@ -201,10 +212,10 @@ impl Broker {
                 "low on memory: {} bytes of records wait to be written, the limit is {}",
                 pressure.pinned_bytes, limits.memory_bytes
             ))
-        } else if pressure.full || pressure.disk_free_bytes < limits.disk_free_bytes_min {
+        } else if pressure.full || disk_free_bytes < limits.disk_free_bytes_min {
             Some(format!(
                 "low on disk: {} bytes are free, the limit is {}",
-                pressure.disk_free_bytes, limits.disk_free_bytes_min
+                disk_free_bytes, limits.disk_free_bytes_min
             ))
         } else {
             None

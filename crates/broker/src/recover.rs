@@ -54,6 +54,7 @@ impl Broker {
             },
             hash_seed: RandomState::new().build_hasher().finish(),
         };
+        let place = (disk.clone(), options.dir.clone());
         let (storage, mut recovery) = Storage::open(disk, options)?;
         let (mut catalog, catalog_applied) = restored_catalog(&recovery, settings)?;
         let mut queues = restored_queues(&recovery)?;
@@ -104,7 +105,7 @@ impl Broker {
             queue_count: cells.len(),
             record_count,
         };
-        let broker = Broker::assemble(storage, limits, catalog, cells);
+        let broker = Broker::assemble(storage, place, limits, catalog, cells);
         Ok((broker, recovered))
     }
 }
