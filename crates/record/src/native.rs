@@ -69,6 +69,7 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// The value of property `tag`, if the record has it.
+    #[inline]
     pub fn property(&self, tag: u8) -> Option<&'a [u8]> {
         let mut rest = self.properties;
         while let [found, high, low, after @ ..] = rest {
@@ -83,11 +84,13 @@ impl<'a> Record<'a> {
     }
 
     /// The exchange it was published to; empty if none.
+    #[inline]
     pub fn exchange(&self) -> &'a [u8] {
         self.property(tag::EXCHANGE).unwrap_or_default()
     }
 
     /// The routing key it was published with; empty if none.
+    #[inline]
     pub fn routing_key(&self) -> &'a [u8] {
         self.property(tag::ROUTING_KEY).unwrap_or_default()
     }
@@ -266,6 +269,7 @@ pub(crate) fn table_is_sound(payload: &[u8], count: u32) -> bool {
     start == table
 }
 
+#[inline]
 fn record_is_sound(bytes: &[u8]) -> bool {
     bytes.len() >= FIXED_BYTES && {
         let (properties, header) = lengths(bytes);
@@ -289,6 +293,7 @@ pub(crate) fn record_at(payload: &[u8], count: u32, index: u32) -> Option<Record
     record_of(payload.get(start..end_at(payload, table, index))?)
 }
 
+#[inline]
 fn record_of(bytes: &[u8]) -> Option<Record<'_>> {
     if !record_is_sound(bytes) {
         return None;
@@ -343,6 +348,7 @@ impl<'a> NativeRecords<'a> {
 impl<'a> Iterator for NativeRecords<'a> {
     type Item = Record<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Record<'a>> {
         if self.next >= self.end {
             return None;
@@ -363,16 +369,19 @@ impl<'a> Iterator for NativeRecords<'a> {
     }
 }
 
+#[inline]
 fn lengths(bytes: &[u8]) -> (usize, usize) {
     let properties = u16::from_be_bytes([bytes[2], bytes[3]]);
     let header = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
     (usize::from(properties), header as usize)
 }
 
+#[inline]
 fn table_start(payload: &[u8], count: u32) -> Option<usize> {
     payload.len().checked_sub((count as usize).checked_mul(4)?)
 }
 
+#[inline]
 fn end_at(payload: &[u8], table: usize, index: u32) -> usize {
     let at = table + index as usize * 4;
     let field = [

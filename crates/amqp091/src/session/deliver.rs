@@ -85,14 +85,9 @@ impl Writer<'_> {
         if !self.consumer.no_ack {
             self.channel.unsettled.reserve((end - start) as usize);
         }
-        for offset in start..end {
-            let index = offset - delivery.base.0;
-            let record = u32::try_from(index)
-                .ok()
-                .and_then(|index| delivery.batch.native_record(index));
-            let Some(record) = record else {
-                continue;
-            };
+        let index = |offset: u64| u32::try_from(offset - delivery.base.0).unwrap_or(u32::MAX);
+        let records = delivery.batch.native_records(index(start)..index(end));
+        for (offset, record) in (start..end).zip(records) {
             let (exchange, key) = (record.exchange(), record.routing_key());
             if record.origin == AMQP091 {
                 self.message(Offset(offset), exchange, key, record.header, record.body);
