@@ -2,6 +2,7 @@
 
 mod bench;
 mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -10,8 +11,9 @@ fn main() -> ExitCode {
     match arguments.split_first() {
         Some((task, rest)) if task == "bench" => bench::run(rest),
         Some((task, rest)) if task == "test" => test::run(rest),
+        Some((task, _)) if task == "tidy" => tidy::run(),
         _ => {
-            eprintln!("usage: cargo xtask bench|test [--help]");
+            eprintln!("usage: cargo xtask bench|test|tidy [--help]");
             ExitCode::from(2)
         }
     }

@@ -40,6 +40,7 @@ pub struct SessionHandle {
     stored_of: Option<LogId>,
     pub(crate) routes: RouteCache,
     publishes: bool,
+    ended: bool,
 }
 
 #[derive(Debug)]
@@ -120,6 +121,7 @@ impl SessionHandle {
             stored_of: None,
             routes: RouteCache::default(),
             publishes: false,
+            ended: false,
         }
     }
 
@@ -604,13 +606,23 @@ impl SessionHandle {
     }
 }
 
-impl Drop for SessionHandle {
-    fn drop(&mut self) {
+impl SessionHandle {
+    /// Gives everything back: leases, links, exclusive queues. Whoever is told goodbye after
+    /// this finds it so.
+    pub fn end(&mut self) {
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in links {
             self.close_link(link, true);
         }
-        self.broker.session_closed(self.owner);
+        if !std::mem::replace(&mut self.ended, true) {
+            self.broker.session_closed(self.owner);
+        }
+    }
+}
+
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -25,8 +25,8 @@ const READ_BYTES: usize = 256 * 1024;
 const OUT_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes encoded before they are written: one socket write, many deliveries.
 const OUT_BYTES_FULL: usize = 256 * 1024;
-/// How long a client has to take leave once the broker stops.
-const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a client has to take leave, whoever ends the connection.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Capacity an idle connection may keep.
 const IDLE_CAPACITY_BYTES: usize = 1024;
 
@@ -43,8 +43,8 @@ pub enum Ended {
     ByClient,
     /// The socket failed.
     Failed(io::Error),
-    /// The broker stopped.
-    Stopped,
+    /// The client did not take leave in time.
+    Late,
 }
 
 struct Connection<S> {
@@ -64,7 +64,7 @@ struct Connection<S> {
     /// The last position the session waits for, and the last it was told.
     awaited: Lsn,
     told: Lsn,
-    stopping: Option<Instant>,
+    leave_by: Option<Instant>,
     told_alarm: bool,
 }
 
@@ -92,7 +92,7 @@ pub async fn drive<S: Session>(stream: TcpStream, session: S, handle: SessionHan
         held_delivery: None,
         awaited: Lsn(0),
         told: Lsn(0),
-        stopping: None,
+        leave_by: None,
         told_alarm: false,
     };
     match connection.run().await {
@@ -108,10 +108,15 @@ impl<S: Session> Connection<S> {
         let mut stop = broker.stopping();
         let mut alarm = broker.alarm();
         loop {
+            if self.effects.close.is_some() {
+                self.handle.end();
+                // A client that does not read its goodbye is not waited for.
+                self.leave_by.get_or_insert(Instant::now() + LEAVE_TIMEOUT);
+            }
             self.write()?;
             match self.effects.close {
-                Some(Close::Now) => return Ok(self.ended()),
-                Some(Close::Flushed) if self.unwritten() == 0 => return Ok(self.ended()),
+                Some(Close::Now) => return Ok(Ended::BySession),
+                Some(Close::Flushed) if self.unwritten() == 0 => return Ok(Ended::BySession),
                 _ => {}
             }
             self.tell_alarm(&mut alarm);
@@ -140,15 +145,15 @@ impl<S: Session> Connection<S> {
                     }
                 }
                 Event::Deadline => {
-                    if self.stopping.is_some_and(|until| until <= Instant::now()) {
-                        return Ok(Ended::Stopped);
+                    if self.leave_by.is_some_and(|until| until <= Instant::now()) {
+                        return Ok(Ended::Late);
                     }
                     self.input(Input::Timeout);
                     self.shrink();
                 }
                 Event::Alarm => {}
                 Event::Stop => {
-                    self.stopping = Some(Instant::now() + STOP_TIMEOUT);
+                    self.leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
                     self.input(Input::Stop);
                 }
             }
@@ -165,13 +170,6 @@ impl<S: Session> Connection<S> {
         if reason.is_some() != self.told_alarm {
             self.told_alarm = reason.is_some();
             self.input(Input::Blocked(reason.as_deref()));
-        }
-    }
-
-    fn ended(&self) -> Ended {
-        match self.stopping {
-            Some(_) => Ended::Stopped,
-            None => Ended::BySession,
         }
     }
 
@@ -196,16 +194,16 @@ impl<S: Session> Connection<S> {
         }
         let held = self.held_reply.is_some();
         let slowed = self.handle.publishes() && broker.holds_publishers();
-        let readable = room && !held && (!slowed || self.stopping.is_some());
+        let readable = room && !held && (!slowed || self.leave_by.is_some());
         let awaits = held || self.held_delivery.is_some() || self.awaited > self.told;
-        let deadline = match (self.session.deadline(), self.stopping) {
+        let deadline = match (self.session.deadline(), self.leave_by) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
         let tick = slowed.then(|| Instant::now() + SLOWED_TICK);
         tokio::select! {
             biased;
-            () = stopped(stop), if self.stopping.is_none() => Ok(Event::Stop),
+            () = stopped(stop), if self.leave_by.is_none() => Ok(Event::Stop),
             _ = durable.changed(), if awaits => Ok(Event::Durable),
             ready = self.stream.writable(), if unwritten => ready.map(|()| Event::Writable),
             () = self.handle.woken(), if room && self.held_delivery.is_none() => Ok(Event::Woken),
