@@ -32,6 +32,7 @@ pub struct SimDisk {
     state: Arc<Mutex<State>>,
 }
 
+#[derive(Clone)]
 struct State {
     random: Random,
     inodes: BTreeMap<u64, Inode>,
@@ -51,7 +52,7 @@ struct State {
     read_only: bool,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inode {
     current: Vec<u8>,
     durable: Vec<u8>,
@@ -59,6 +60,7 @@ struct Inode {
 }
 
 /// One change of names in a folder: each name and what it means then.
+#[derive(Clone)]
 struct NameChange {
     dir: PathBuf,
     inode: u64,
@@ -85,6 +87,16 @@ impl SimDisk {
             capacity: u64::MAX,
             read_only: false,
         };
+        SimDisk {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// Another disk with the same files, of a process that is gone.
+    #[must_use]
+    pub fn fork(&self) -> SimDisk {
+        let mut state = self.state.lock().clone();
+        state.locks.clear();
         SimDisk {
             state: Arc::new(Mutex::new(state)),
         }

@@ -694,8 +694,7 @@ impl History {
     fn idle(&mut self) {
         let idle = self.broker().storage.idle_step();
         self.say(|| format!("idle {idle:?}"));
-        let synced = idle.is_ok() && self.options.durability == Durability::Fsync;
-        self.confirmed(synced);
+        self.confirmed(matches!(idle, Ok(true)));
     }
 
     fn checkpoint(&mut self) {
@@ -732,6 +731,28 @@ impl History {
         self.end(cut);
     }
 
+    /// Whether the lane is synced at commits.
+    pub fn is_synced(&self) -> bool {
+        self.options.durability == Durability::Fsync
+    }
+
+    /// The numbers that what happens to this history follow from.
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
+    /// Recovers from `disk` instead, and checks that all that was confirmed is there.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub fn verify_on(&mut self, disk: SimDisk) -> Result<(), Error> {
+        let own = std::mem::replace(&mut self.disk, disk);
+        let verified = self.try_recover();
+        self.broker = None;
+        self.disk = own;
+        verified
+    }
+
     /// Makes everything so far durable, provably, and ends the process.
     pub fn settle_down(&mut self) {
         self.disk.clear_fault();
@@ -746,7 +767,12 @@ impl History {
             .expect("nothing is injected")
         {}
         self.idle();
-        self.confirmed(false);
+        let broker = self.broker();
+        if broker.storage.checkpoint_due() {
+            let taken = broker.storage.checkpoint(broker);
+            assert!(taken.is_ok(), "nothing is injected: {taken:?}");
+            self.idle();
+        }
         self.end(false);
     }
 
@@ -758,6 +784,9 @@ impl History {
     pub fn try_recover(&mut self) -> Result<(), Error> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let (broker, _) = Broker::open(disk, self.options.clone())?;
+        for (id, queue) in &broker.state.lock().queues {
+            self.memory.insert(*id, (queue.log.end().0, Vec::new()));
+        }
         self.broker = Some(broker);
         let position = self.broker().storage.position().0;
         assert!(

@@ -106,6 +106,8 @@ impl SectionWriter<'_> {
 pub(crate) struct Last {
     pub position: Lsn,
     pub bytes: u64,
+    /// Of those, all but inline batches: what the next one needs at least.
+    pub state_bytes: u64,
     pub pinned: u64,
 }
 
@@ -117,6 +119,9 @@ impl Shared {
         let pinned = self.shelf.budget.pinned();
         grown >= threshold
             || pinned >= last.pinned + self.options.checkpoint_bytes
+            || self.unvouched.load(Ordering::Relaxed)
+            || self.shelf.direct_bytes.load(Ordering::Relaxed)
+                >= DIRECT_FACTOR * self.options.checkpoint_bytes
             || self.shelf.droppable() >= self.options.droppable_bytes
             || (self.lane.is_full() && (grown > 0 || self.shelf.droppable() > 0))
     }
@@ -125,7 +130,7 @@ impl Shared {
         let mut manifest = self.manifest.lock();
         let taken = self.try_checkpoint(source, &mut manifest);
         let taken = match taken {
-            Err(error) if error.is_full() && self.give_up_reserve() => {
+            Err(Error::Full { needed_bytes, .. }) if self.give_up_reserve(needed_bytes) => {
                 self.try_checkpoint(source, &mut manifest)
             }
             other => other,
@@ -143,6 +148,7 @@ impl Shared {
     ) -> Result<bool, Error> {
         self.check()?;
         let floor = self.lane.position();
+        let direct_bytes = self.shelf.direct_bytes.load(Ordering::Relaxed);
         let begun = self.shelf.checkpoints_begun.fetch_add(1, Ordering::AcqRel) + 1;
         let logs: Vec<Arc<Log>> = self.logs.read().values().cloned().collect();
         for log in &logs {
@@ -156,12 +162,16 @@ impl Shared {
         let buried = self.shelf.buried();
         let taken = self.take_checkpoint(source, manifest, floor, &logs);
         match taken {
-            Ok(bytes) => {
+            Ok((bytes, inline_bytes)) => {
                 self.shelf.checkpoint_done.store(begun, Ordering::Release);
+                self.unvouched.store(false, Ordering::Relaxed);
+                let direct = &self.shelf.direct_bytes;
+                direct.fetch_sub(direct_bytes, Ordering::Relaxed);
                 self.shelf.delete(buried);
                 *self.last_checkpoint.lock() = Last {
                     position: floor,
                     bytes,
+                    state_bytes: bytes - inline_bytes,
                     pinned: self.shelf.budget.pinned(),
                 };
                 Ok(true)
@@ -179,7 +189,7 @@ impl Shared {
         manifest: &mut (u64, Manifest),
         floor: Lsn,
         logs: &[Arc<Log>],
-    ) -> Result<u64, Error> {
+    ) -> Result<(u64, u64), Error> {
         let surveys = self.flush_old(source, floor, logs)?;
         self.relieve_memory(logs, source)?;
 
@@ -205,6 +215,7 @@ impl Shared {
         // pinned: only a restart, from the lane, can tell.
         self.shelf.sync().map_err(|error| self.fail(error))?;
 
+        let inline_bytes = out.inline_bytes();
         let bytes = out.finish(self.shelf.next_segment());
         let blobs = &self.seams.blobs;
         let name = blob::name(number);
@@ -236,7 +247,7 @@ impl Shared {
         self.set_floor(floor);
         self.lane.set_floor(floor);
         let _ = self.seams.blobs.delete(&blob::name(old.1.checkpoint));
-        Ok(bytes.len() as u64)
+        Ok((bytes.len() as u64, inline_bytes))
     }
 
     /// Flushes what is older than the floor and too much to go inline.
@@ -246,36 +257,54 @@ impl Shared {
         floor: Lsn,
         logs: &[Arc<Log>],
     ) -> Result<BTreeMap<LogId, Survey>, Error> {
-        let mut surveys = BTreeMap::new();
+        let durable = logs
+            .iter()
+            .filter(|log| log.durability() != Durability::Memory);
+        let surveyed = durable.filter_map(|log| {
+            let survey = log.survey(&|records| source.alive(log.id(), records))?;
+            Some((log, survey))
+        });
+        let surveyed: Vec<_> = surveyed.collect();
+        let old = || surveyed.iter().filter(|(_, survey)| survey.oldest <= floor);
+        self.check_space(old().map(|(_, survey)| survey.alive_bytes).sum())?;
+
         let mut inline = Vec::new();
         let mut inline_bytes = 0;
-        for log in logs {
-            if log.durability() == Durability::Memory {
-                continue;
+        for (log, survey) in old() {
+            if survey.alive_bytes >= self.options.inline_bytes_max {
+                log.flush(survey)?;
+            } else {
+                inline_bytes += survey.alive_bytes;
+                inline.push((log, survey));
             }
-            let Some(survey) = log.survey(&|records| source.alive(log.id(), records)) else {
-                continue;
-            };
-            if survey.oldest <= floor {
-                if survey.alive_bytes >= self.options.inline_bytes_max {
-                    log.flush(&survey)?;
-                } else {
-                    inline_bytes += survey.alive_bytes;
-                    inline.push((survey.alive_bytes, Arc::clone(log)));
-                }
-            }
-            surveys.insert(log.id(), survey);
         }
-        inline.sort_by_key(|(bytes, log)| (std::cmp::Reverse(*bytes), log.id()));
-        for (bytes, log) in inline {
+        inline.sort_by_key(|(log, survey)| (std::cmp::Reverse(survey.alive_bytes), log.id()));
+        for (log, survey) in inline {
             // A file for a handful of bytes costs more than carrying them along.
-            if inline_bytes <= self.options.inline_total_bytes_max || bytes < FILE_BYTES_MIN {
+            if inline_bytes <= self.options.inline_total_bytes_max
+                || survey.alive_bytes < FILE_BYTES_MIN
+            {
                 break;
             }
-            log.flush(&surveys[&log.id()])?;
-            inline_bytes -= bytes;
+            log.flush(survey)?;
+            inline_bytes -= survey.alive_bytes;
         }
-        Ok(surveys)
+        let by_id = surveyed.into_iter().map(|(log, survey)| (log.id(), survey));
+        Ok(by_id.collect())
+    }
+
+    /// Refuses a checkpoint that would fill the disk before it is complete: the last room
+    /// is for the one, later, that has little to carry and much to give back.
+    fn check_space(&self, alive_bytes: u64) -> Result<(), Error> {
+        let needed_bytes = alive_bytes + self.last_checkpoint.lock().state_bytes + SPACE_BYTES_MIN;
+        let free = self.seams.blobs.free_bytes();
+        match free < needed_bytes {
+            true => Err(Error::Full {
+                what: format!("a checkpoint, with {free} bytes free"),
+                needed_bytes,
+            }),
+            false => Ok(()),
+        }
     }
 
     /// Moves batches of logs of memory durability to the disk, the largest logs first, if
@@ -324,9 +353,11 @@ impl Shared {
     }
 }
 
+/// Direct appends count less than lane growth: recovery reads them, but replays only
+/// their references.
+const DIRECT_FACTOR: u64 = 8;
+/// Room for segment headers, indexes and the register.
+const SPACE_BYTES_MIN: u64 = 16 << 10;
 const WRITE_BYTES: usize = 1 << 20;
 /// A log with fewer alive bytes gets no segment of its own.
 const FILE_BYTES_MIN: u64 = 4 << 10;
-
-#[cfg(test)]
-mod tests;

@@ -41,6 +41,3 @@ pub use store::{DiskLaneStore, LaneOptions};
 
 /// Most bytes of one block, unless a single frame is larger.
 pub const BLOCK_BYTES_MAX: usize = 4 << 20;
-
-#[cfg(test)]
-mod tests;

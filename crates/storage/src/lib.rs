@@ -36,3 +36,6 @@ pub use options::{Durability, Options};
 pub use recovery::{LogSection, Recovery, Report, Section};
 pub use storage::{Appended, Pressure, Publish, Storage};
 pub use threads::Threads;
+
+#[cfg(test)]
+mod golden;

@@ -352,6 +352,3 @@ impl Taken<'_> {
 
 /// An open segment of less is not dropped before a checkpoint.
 const OPEN_DROP_BYTES: u64 = 1 << 20;
-
-#[cfg(test)]
-mod tests;

@@ -68,7 +68,6 @@ pub struct Recovery {
     follow: BTreeMap<LogId, Follow>,
     /// Up to here, what frames of the lane in replay refer to was synced.
     references_synced: Lsn,
-    proven: Lsn,
     replayed: bool,
     report: Report,
     started: Instant,
@@ -123,7 +122,6 @@ pub struct Report {
 /// What the lane says of a segment.
 #[derive(Clone, Copy)]
 struct Reference {
-    lsn: Lsn,
     /// Where its units end, then.
     units_end: u64,
     /// Whether a sync of the same lane covers it. Another lane's does not: the recovery
@@ -146,7 +144,6 @@ impl Recovery {
             end,
             clean,
             torn_bytes,
-            proven,
         } = seal_lanes(&seams, &manifest)?;
 
         let at_least = manifest.lanes.iter().map(|lane| lane.id.0 + 1).max();
@@ -185,7 +182,6 @@ impl Recovery {
             floor,
             follow: BTreeMap::new(),
             references_synced: Lsn(0),
-            proven,
             replayed: false,
             started,
         };
@@ -318,7 +314,6 @@ impl Recovery {
             } => {
                 self.report.record_count += u64::from(*count);
                 let reference = Reference {
-                    lsn,
                     units_end: position + u64::from(*bytes),
                     vouched: lsn <= self.references_synced,
                 };
@@ -456,8 +451,6 @@ struct Takeover {
     end: Lsn,
     clean: bool,
     torn_bytes: u64,
-    /// Commits up to here are known to have succeeded.
-    proven: Lsn,
 }
 
 /// Seals what the register lists.
@@ -492,7 +485,6 @@ fn seal_lanes(seams: &Seams, manifest: &Manifest) -> Result<Takeover, Error> {
             ));
         }
         all.end = range.end;
-        all.proven = all.proven.max(found.proven());
         all.clean = found.is_clean();
         all.torn_bytes += found.torn_bytes();
         // A lane of a start that came no further than this says nothing.

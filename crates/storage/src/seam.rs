@@ -158,11 +158,12 @@ pub trait Lane: Send + Sync {
 
     /// To be called when nothing has been appended for a while: leaves a mark that
     /// proves how far the lane is durable, so that damage there is told from a torn tail.
-    /// Syncs what was only written, unless the lane is never synced.
+    /// Syncs what was only written. False, and nothing done: something is pending after
+    /// all, or the lane is never synced.
     ///
     /// # Errors
     /// As [`Lane::commit`].
-    fn idle(&self, before_sync: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error>;
+    fn idle(&self, before_sync: &mut dyn FnMut() -> Result<(), Error>) -> Result<bool, Error>;
 
     /// Whether file space for what comes next could not be had.
     fn is_full(&self) -> bool;
@@ -203,9 +204,6 @@ pub trait SealedLane: Send {
 
     /// What frames up to here refer to was synced before they were written, or later.
     fn references_synced(&self) -> Lsn;
-
-    /// Up to here, commits are known to have succeeded with all that they refer to.
-    fn proven(&self) -> Lsn;
 
     /// Bytes at its end that were cut.
     fn torn_bytes(&self) -> u64;

@@ -234,6 +234,3 @@ pub(crate) fn decode_index(bytes: &[u8], units_end: u64) -> Option<Vec<Sample>> 
 
 const SEGMENT_PREFIX: &str = "segment-";
 const MEMORY_PREFIX: &str = "memory-";
-
-#[cfg(test)]
-mod tests;

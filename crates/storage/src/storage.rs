@@ -9,7 +9,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use bongsu_record::{Batch, LogId, Lsn, Offset};
@@ -45,6 +45,9 @@ pub(crate) struct Shared {
     pub manifest: Mutex<(u64, Manifest)>,
     pub last_checkpoint: Mutex<Last>,
     pub wake: Wake,
+    /// Recovery took references that no lane vouches for: until a checkpoint lists what
+    /// they refer to, damage to it would pass for what a power cut may take.
+    pub unvouched: AtomicBool,
     floor: AtomicU64,
     free_bytes: AtomicU64,
     failed: OnceLock<Arc<Error>>,
@@ -116,7 +119,7 @@ impl Storage {
             durability: options.durability,
             file_bytes: options.lane_file_bytes,
             pending_bytes_max: options.lane_pending_bytes_max,
-            direct: options.direct_io && options.durability == Durability::Fsync,
+            direct: options.direct_io,
         };
         let seams = Seams {
             register: Arc::new(DiskRegister::new(Arc::clone(&disk), dir.clone())),
@@ -150,6 +153,7 @@ impl Storage {
             options: shelf.options.clone(),
             floor: AtomicU64::new(manifest.1.floor.0),
             free_bytes: AtomicU64::new(seams.blobs.free_bytes()),
+            unvouched: AtomicBool::new(false),
             told: Mutex::new((lane.durable(), Vec::new())),
             seams,
             shelf,
@@ -279,11 +283,11 @@ impl Storage {
 
     /// To be called when nothing was committed for a while: leaves a mark that proves
     /// the last commit durable, so that damage to it cannot pass for a torn tail. The
-    /// committer thread does it.
+    /// committer thread does it. False, and nothing done: something is pending.
     ///
     /// # Errors
     /// As [`Storage::commit_step`].
-    pub fn idle_step(&self) -> Result<(), Error> {
+    pub fn idle_step(&self) -> Result<bool, Error> {
         self.shared.idle()
     }
 
@@ -384,15 +388,11 @@ impl Shared {
                 needs.sync |= target.0.durability() == Durability::Fsync;
             }
         }
-        if self.lane.is_full()
-            && publishes
-                .iter()
-                .any(|p| p.targets.iter().any(|t| in_lane(&t)))
+        if publishes
+            .iter()
+            .any(|p| p.targets.iter().any(|t| in_lane(&t)))
         {
-            return Err(Error::Full {
-                what: "the disk has no room for another lane file".to_owned(),
-                needed_bytes: self.options.lane_file_bytes,
-            });
+            self.check_room()?;
         }
         let mut lsn = Lsn(0);
         if durable {
@@ -420,6 +420,17 @@ impl Shared {
             }
         }
         Ok(Appended { lsn })
+    }
+
+    /// What is left of the lane is kept for settles and checkpoints, which make room.
+    fn check_room(&self) -> Result<(), Error> {
+        match self.lane.is_full() {
+            true => Err(Error::Full {
+                what: "the disk has no room for another lane file".to_owned(),
+                needed_bytes: self.options.lane_file_bytes,
+            }),
+            false => Ok(()),
+        }
     }
 
     fn needs_of(&self, entries: &[EntryRef<'_>]) -> Needs {
@@ -452,6 +463,7 @@ impl Shared {
             hurry: true,
             sync: log.durability() == Durability::Fsync,
         });
+        self.check_room()?;
         let mut writer = log.writer.lock();
         let direct = log.append_direct(&mut writer, base, batch)?;
         let appended = with_scratch(|head, payloads| {
@@ -469,7 +481,7 @@ impl Shared {
             }
         };
         let end = base.plus(u64::from(batch.record_count()));
-        log.settle_direct(&mut writer, end);
+        log.settle_direct(&mut writer, end, batch.len() as u64);
         log.push_stored(base, lsn, &Payload::new(batch, &self.shelf.budget));
         Ok(Appended { lsn })
     }
@@ -501,7 +513,7 @@ impl Shared {
         })
     }
 
-    pub fn idle(&self) -> Result<(), Error> {
+    pub fn idle(&self) -> Result<bool, Error> {
         self.check()?;
         let idle = self.lane.idle(&mut || self.shelf.sync());
         idle.map_err(|error| match error.is_full() {
@@ -519,19 +531,22 @@ impl Shared {
         }
     }
 
-    /// Deletes the reserve, so that a checkpoint that makes room can be written. False
-    /// if there is none.
-    pub fn give_up_reserve(&self) -> bool {
+    /// Deletes the reserve for a checkpoint of `needed_bytes`, if that is little of it:
+    /// room that backlog takes comes not back with the checkpoint.
+    pub fn give_up_reserve(&self, needed_bytes: u64) -> bool {
         let blobs = &self.seams.blobs;
-        let there = blobs.open(RESERVE).is_ok();
-        there && blobs.delete(RESERVE).is_ok()
+        let reserve = blobs.open(RESERVE).and_then(|blob| blob.len());
+        reserve.is_ok_and(|bytes| needed_bytes <= bytes / 2) && blobs.delete(RESERVE).is_ok()
     }
 
     /// Sets room aside again, if there is plenty.
     pub fn restore_reserve(&self) {
         let blobs = &self.seams.blobs;
-        let bytes = self.options.reserve_bytes;
-        if bytes == 0 || blobs.open(RESERVE).is_ok() || blobs.free_bytes() < 4 * bytes {
+        let state_bytes = self.last_checkpoint.lock().state_bytes;
+        let bytes = self.options.reserve_bytes.max(2 * state_bytes);
+        let kept = blobs.open(RESERVE).and_then(|blob| blob.len()).unwrap_or(0);
+        let off = self.options.reserve_bytes == 0;
+        if off || kept >= bytes / 2 || blobs.free_bytes() < 2 * bytes {
             return;
         }
         let filled = blobs.create(RESERVE).and_then(|blob| {

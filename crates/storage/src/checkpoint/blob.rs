@@ -61,6 +61,7 @@ pub(crate) struct Captured {
 pub(crate) struct Encoder {
     bytes: Vec<u8>,
     count: u64,
+    inline_bytes: u64,
 }
 
 impl Encoder {
@@ -73,14 +74,25 @@ impl Encoder {
         bytes.put_u64(number);
         bytes.put_u64(floor.0);
         bytes.resize(HEADER_BYTES, 0);
-        Encoder { bytes, count: 0 }
+        Encoder {
+            bytes,
+            count: 0,
+            inline_bytes: 0,
+        }
     }
 
     pub fn broker(&mut self, kind: u8, id: u64, bytes: &[u8]) {
         self.section(BROKER, kind, id, |out| out.put_bytes(bytes));
     }
 
+    /// Bytes of inline batches so far.
+    pub fn inline_bytes(&self) -> u64 {
+        self.inline_bytes
+    }
+
     pub fn log(&mut self, log: &Captured, state: &[u8]) {
+        let inline = log.inline.iter().map(|(_, batch)| batch.len() as u64);
+        self.inline_bytes += inline.sum::<u64>();
         self.section(LOG, 0, log.id.0, |out| {
             out.put_u64(log.applied.0);
             out.put_u64(log.start.0);

@@ -231,10 +231,6 @@ impl SealedLane for DiskSealedLane {
         self.references_synced
     }
 
-    fn proven(&self) -> Lsn {
-        self.proven
-    }
-
     fn torn_bytes(&self) -> u64 {
         self.torn_bytes
     }
@@ -402,6 +398,13 @@ impl Found {
         let first = headers().find(|header| header.index == 0);
         if let Some(start) = holding.or(first) {
             return Ok(start);
+        }
+        if self.files.is_empty() {
+            let name = format!("lane-{:08}-*", self.lane.0);
+            return Err(Error::Missing {
+                path: self.store.path(&name),
+                what: format!("replay begins in one of them, at LSN {floor}"),
+            });
         }
         let wanted = match headers().next() {
             Some(after) => after.index - 1,

@@ -296,13 +296,16 @@ impl Lane for DiskLane {
         written.map(|()| true)
     }
 
-    fn idle(&self, before_sync: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error> {
+    fn idle(&self, before_sync: &mut dyn FnMut() -> Result<(), Error>) -> Result<bool, Error> {
         let mut writer = self.writer.lock();
         let writer = &mut *writer;
         self.check()?;
         let syncs = self.files.options.durability == Durability::Fsync;
-        if !writer.taken.is_empty() || !syncs || writer.proven == writer.written {
-            return Ok(());
+        if !writer.taken.is_empty() || !syncs {
+            return Ok(false);
+        }
+        if writer.proven == writer.written {
+            return Ok(true);
         }
         before_sync().map_err(|error| self.stop(error))?;
         if writer.synced < writer.written {
@@ -312,7 +315,7 @@ impl Lane for DiskLane {
         if writer.proven < writer.synced {
             self.write_block(writer, 0, 0, flag::REFERENCES_SYNCED)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn is_full(&self) -> bool {

@@ -171,7 +171,11 @@ impl Log {
         let open = writer.open.as_ref().expect("made above");
         let before = open.position;
         let segment = open.identity.segment;
-        self.write(writer, std::iter::once((base, batch)))?;
+        let written = self.write(writer, std::iter::once((base, batch)));
+        if let Err(error) = written {
+            self.abandon(writer);
+            return Err(error);
+        }
         let done = self.shelf.checkpoint_done.load(Ordering::Acquire);
         writer.sealed.retain(|(begun, _)| *begun >= done);
         let mut entries: Vec<_> = writer.sealed.iter().map(|(_, placed)| *placed).collect();
@@ -208,18 +212,38 @@ impl Log {
     }
 
     /// The lane has the batch.
-    pub(crate) fn settle_direct(&self, writer: &mut Writer, end: Offset) {
+    pub(crate) fn settle_direct(&self, writer: &mut Writer, end: Offset, bytes: u64) {
         writer.sealed.clear();
         self.publish(writer, end);
+        let direct = &self.shelf.direct_bytes;
+        direct.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// The lane did not take the batch: what was written is overwritten by what comes.
+    /// The lane did not take the batch: the segment ends before it. Its place is not
+    /// written again, or a power cut might leave it there under another's offset.
     pub(crate) fn undo_direct(&self, writer: &mut Writer, direct: &Direct, base: Offset) {
         if let Some(open) = &mut writer.open {
             open.position = direct.before;
             open.end = open.end.min(base);
-            open.samples
-                .retain(|sample| sample.position < direct.before);
+        }
+        self.abandon(writer);
+    }
+
+    /// Ends the open segment where it is, without an index.
+    fn abandon(&self, writer: &mut Writer) {
+        let Some(open) = writer.open.take() else {
+            return;
+        };
+        if open.position == 0 {
+            self.shelf.bury(open.identity, 0);
+            return;
+        }
+        self.note_sealed(writer, &open);
+        let mut inner = self.inner.lock();
+        if let Some(last) = inner.segments.back_mut()
+            && last.id == open.identity.segment
+        {
+            last.sealed = true;
         }
     }
 
@@ -256,6 +280,23 @@ impl Log {
         let blob = self.shelf.blob(&open.identity)?;
         blob.write_at(open.position, &writer.buffer)?;
         self.shelf.set_dirty(&open.identity, &blob);
+        let Some(open) = writer.open.take() else {
+            return Ok(());
+        };
+        self.note_sealed(writer, &open);
+        let segment = open.identity.segment;
+        let mut inner = self.inner.lock();
+        if let Some(last) = inner.segments.back_mut()
+            && last.id == segment
+        {
+            last.sealed = true;
+        }
+        self.drop_sealed(&mut inner);
+        Ok(())
+    }
+
+    /// A later direct append vouches for this segment, too.
+    fn note_sealed(&self, writer: &mut Writer, open: &Open) {
         let begun = self.shelf.checkpoints_begun.load(Ordering::Acquire);
         let done = self.shelf.checkpoint_done.load(Ordering::Acquire);
         writer.sealed.retain(|(begun, _)| *begun >= done);
@@ -270,16 +311,6 @@ impl Log {
                 bytes: 0,
             },
         ));
-        let segment = open.identity.segment;
-        writer.open = None;
-        let mut inner = self.inner.lock();
-        if let Some(last) = inner.segments.back_mut()
-            && last.id == segment
-        {
-            last.sealed = true;
-        }
-        self.drop_sealed(&mut inner);
-        Ok(())
     }
 
     /// Appends units; the segment is not yet known to readers.

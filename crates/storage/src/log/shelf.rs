@@ -28,6 +28,8 @@ pub(crate) struct Shelf {
     droppable: AtomicU64,
     handles: Mutex<Handles>,
     cached: Mutex<VecDeque<Cached>>,
+    /// Bytes of direct appends since the last checkpoint: recovery reads them through.
+    pub direct_bytes: AtomicU64,
     /// Checkpoints begun, and the last of them that became durable.
     pub checkpoints_begun: AtomicU64,
     pub checkpoint_done: AtomicU64,
@@ -67,6 +69,7 @@ impl Shelf {
             droppable: AtomicU64::new(0),
             handles: Mutex::default(),
             cached: Mutex::default(),
+            direct_bytes: AtomicU64::new(0),
             checkpoints_begun: AtomicU64::new(1),
             checkpoint_done: AtomicU64::new(0),
         }

@@ -129,7 +129,10 @@ impl Recovery {
             }
             if last && !segment.sealed {
                 if blob.len()? > segment.bytes {
+                    // Durably, before anything is written there: batches that a crash
+                    // took back must not come to light under the offsets of others.
                     blob.cut(segment.bytes)?;
+                    blob.sync()?;
                 }
                 open = Some((identity, *segment));
             } else {
@@ -170,7 +173,7 @@ impl Recovery {
         }
     }
 
-    /// Writes again what no lane proves to be durable, for after a sync that failed the
+    /// Writes again what no lane vouches for, because after a sync that failed the
     /// page cache may show what no later sync will write; then syncs.
     fn make_durable(
         &self,
@@ -178,18 +181,21 @@ impl Recovery {
         segment: &Segment,
         extended: &Extended,
     ) -> Result<(), Error> {
-        let mut proven = extended.from;
-        for reference in &extended.references {
-            if reference.lsn <= self.proven {
-                proven = proven.max(reference.units_end);
-            }
-        }
+        let mut from = extended.from.max(vouched(extended));
         let mut buffer = Vec::new();
-        while proven < segment.bytes {
-            buffer.resize((segment.bytes - proven).min(CHUNK_BYTES) as usize, 0);
-            blob.read_at(proven, &mut buffer)?;
-            blob.write_at(proven, &buffer)?;
-            proven += buffer.len() as u64;
+        while from < segment.bytes {
+            buffer.resize((segment.bytes - from).min(CHUNK_BYTES) as usize, 0);
+            blob.read_at(from, &mut buffer)?;
+            blob.write_at(from, &buffer)?;
+            from += buffer.len() as u64;
+        }
+        if extended
+            .references
+            .iter()
+            .any(|reference| !reference.vouched)
+        {
+            let unvouched = &self.storage.shared.unvouched;
+            unvouched.store(true, Ordering::Relaxed);
         }
         blob.sync()
     }

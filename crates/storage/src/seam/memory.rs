@@ -201,8 +201,8 @@ impl Lane for MemoryLane {
         Ok(true)
     }
 
-    fn idle(&self, _before_sync: &mut dyn FnMut() -> Result<(), Error>) -> Result<(), Error> {
-        Ok(())
+    fn idle(&self, _before_sync: &mut dyn FnMut() -> Result<(), Error>) -> Result<bool, Error> {
+        Ok(self.track.lock().pending.is_empty())
     }
 
     fn is_full(&self) -> bool {
@@ -244,10 +244,6 @@ impl SealedLane for MemorySealed {
 
     fn references_synced(&self) -> Lsn {
         self.0.lock().references_synced
-    }
-
-    fn proven(&self) -> Lsn {
-        self.0.lock().durable
     }
 
     fn torn_bytes(&self) -> u64 {

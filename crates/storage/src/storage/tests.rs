@@ -322,3 +322,59 @@ fn threads_commit_and_checkpoint() {
     let found = contents(&storage.log(LogId(1)).unwrap());
     assert!(found.into_iter().eq((0..200).map(|i| (i, i as u8))));
 }
+
+#[test]
+fn a_backlog_costs_little_memory() {
+    let dir = Dir::new("backlog");
+    let (storage, recovery) = dir.open();
+    recovery.finish().unwrap();
+    let log = storage.create_log(LogId(1), Durability::Fsync);
+    let batch = batch(10, 100, 1);
+    for _ in 0..20_000 {
+        storage.append(&[(&log, log.end())], &batch, &[]).unwrap();
+        if storage.checkpoint_due() {
+            storage.checkpoint(&Plain(storage.clone())).unwrap();
+        }
+    }
+    storage.checkpoint(&Plain(storage.clone())).unwrap();
+    let pressure = storage.pressure();
+    assert!(
+        pressure.pinned_bytes + pressure.cached_bytes < 512 << 10,
+        "{pressure:?}"
+    );
+    assert!(log.stats().disk_bytes > 20_000_000);
+    assert_eq!(contents(&log).len(), 200_000);
+    // From the middle, by the index.
+    let mut out = Vec::new();
+    log.fetch(Offset(123_456), 1, &mut out).unwrap();
+    assert_eq!(out[0].base, Offset(123_450));
+}
+
+#[test]
+fn one_group_may_carry_several_batches() {
+    let dir = Dir::new("several");
+    let (storage, recovery) = dir.open();
+    recovery.finish().unwrap();
+    let a = storage.create_log(LogId(1), Durability::Fsync);
+    let b = storage.create_log(LogId(2), Durability::Fsync);
+    let (one, two) = (batch(1, 10, 1), batch(2, 10, 2));
+    let publishes = [
+        Publish {
+            targets: &[(&a, Offset(0)), (&b, Offset(0))],
+            batch: &one,
+        },
+        Publish {
+            targets: &[(&b, Offset(1))],
+            batch: &two,
+        },
+    ];
+    storage
+        .append_all(&publishes, &[created(1), created(2)])
+        .unwrap();
+    storage.commit_step().unwrap();
+    drop((a, b, storage));
+    let (storage, report) = reopen(&dir);
+    assert_eq!((report.frame_count, report.record_count), (1, 3));
+    let b = storage.log(LogId(2)).unwrap();
+    assert_eq!(contents(&b), [(0, 1), (1, 2), (2, 2)]);
+}
