@@ -586,4 +586,4 @@ pub(crate) const RESERVE: &str = "reserve";
 const SCRATCH_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -205,3 +205,6 @@ const FOREVER: Duration = Duration::from_secs(3600);
 const FULL_WAIT: Duration = Duration::from_millis(50);
 const CHECK_EVERY: Duration = Duration::from_millis(50);
 const RETRY_EVERY: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests;

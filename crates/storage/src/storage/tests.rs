@@ -68,7 +68,7 @@ impl Drop for Dir {
 }
 
 /// Every record of the log, as (offset, first byte of the body).
-fn contents(log: &Log) -> Vec<(u64, u8)> {
+pub(crate) fn contents(log: &Log) -> Vec<(u64, u8)> {
     let mut found = Vec::new();
     let mut from = log.start();
     loop {
