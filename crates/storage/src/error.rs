@@ -139,7 +139,7 @@ impl fmt::Display for Error {
             } => write!(
                 f,
                 "{} is corrupt at byte {position}: {what}; nothing was skipped or changed; \
-                 `bongsu repair` shows what can be kept",
+                 put an undamaged copy of it in its place to start",
                 path.display()
             ),
             Error::Missing { path, what } => {
