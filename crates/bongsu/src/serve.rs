@@ -31,6 +31,7 @@ const BACKLOG: u32 = 4096;
 /// The data directory cannot be taken over, or an address cannot be listened on.
 pub fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
     log_to_stderr(&settings.log_level);
+    allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -171,6 +172,20 @@ fn summary(
         out.push_str(&format!("  {protocol:<10} {address}\n"));
     }
     out
+}
+
+/// A socket is a file: the usual soft limit of 1024 is far below what we serve, and the
+/// hard limit is what the administrator means.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
 }
 
 fn log_to_stderr(level: &str) {
