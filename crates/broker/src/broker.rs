@@ -145,6 +145,27 @@ impl Broker {
         *self.inner.threads.lock() = Some((threads, source));
     }
 
+    /// Commits what is pending, where no thread does: for tests that decide when.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub fn step_commit(&self) -> Result<bool, Error> {
+        self.storage().commit_step()
+    }
+
+    /// Takes a checkpoint, where no thread does: for tests that decide when.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub fn step_checkpoint(&self) -> Result<bool, Error> {
+        self.storage().checkpoint(&Source::new(self.downgrade()))
+    }
+
+    /// End of everything recorded: what was done so far survives once this is durable.
+    pub fn position(&self) -> Lsn {
+        self.storage().position()
+    }
+
     /// A new session's hold on the broker.
     pub fn session(&self, from_loopback: bool) -> SessionHandle {
         let owner = self.inner.next_owner.fetch_add(1, Ordering::Relaxed);
