@@ -43,6 +43,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     // Signals are caught before anything is on the disk that wants an orderly end.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let is_new = !settings.data_dir.join("register").exists();
     let (broker, recovered) = Broker::open(
         Arc::new(LocalDisk),
         options(settings),
@@ -64,7 +65,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     let watching = tokio::spawn(watch_limits(broker.clone()));
     print!(
         "{}",
-        summary(settings, &recovered, &addresses, begun.elapsed())
+        summary(settings, is_new, &recovered, &addresses, begun.elapsed())
     );
     tokio::select! {
         _ = interrupt.recv() => {}
@@ -145,15 +146,16 @@ fn limits(settings: &Settings) -> Limits {
 
 fn summary(
     settings: &Settings,
+    is_new: bool,
     recovered: &Recovered,
     addresses: &[(&str, SocketAddr)],
     took: Duration,
 ) -> String {
     let report = &recovered.storage;
-    let how = match (report.clean, report.lane_count) {
-        (true, _) => "stopped cleanly".to_owned(),
-        (false, 0) => "new".to_owned(),
-        (false, _) => format!(
+    let how = match (is_new, report.clean) {
+        (true, _) => "new".to_owned(),
+        (false, true) => "stopped cleanly".to_owned(),
+        (false, false) => format!(
             "replayed {} after a crash, cut {} torn bytes",
             crate::settings::value_size(report.replayed_bytes),
             report.torn_bytes
