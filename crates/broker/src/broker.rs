@@ -153,6 +153,15 @@ impl Broker {
         self.storage().commit_step()
     }
 
+    /// As the committer does when nothing was committed for a while: leaves a mark that
+    /// proves the last commit durable.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub fn step_idle(&self) -> Result<bool, Error> {
+        self.storage().idle_step()
+    }
+
     /// Takes a checkpoint, where no thread does: for tests that decide when.
     ///
     /// # Errors

@@ -567,12 +567,13 @@ impl SessionHandle {
             }
             Err(error) => {
                 self.broker.report(&error);
-                let failed: Vec<LinkId> = self
+                let mut failed: Vec<LinkId> = self
                     .links
                     .iter()
                     .filter(|(_, state)| state.cell.id == read.cell.id)
                     .map(|(link, _)| *link)
                     .collect();
+                failed.sort_unstable();
                 for link in failed {
                     self.close_link(link, true);
                     self.pending.push_front(Item::Closed(link));
@@ -610,7 +611,9 @@ impl SessionHandle {
     /// Gives everything back: leases, links, exclusive queues. Whoever is told goodbye after
     /// this finds it so.
     pub fn end(&mut self) {
-        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        // In the order of their numbers: what goes back first is lent on first.
+        let mut links: Vec<LinkId> = self.links.keys().copied().collect();
+        links.sort_unstable();
         for link in links {
             self.close_link(link, true);
         }

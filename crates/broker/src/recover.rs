@@ -97,7 +97,9 @@ impl Broker {
             cells.insert(id, cell);
         }
         // Logs of queues that were deleted since the checkpoint.
-        for log in queues.into_keys() {
+        let mut deleted: Vec<LogId> = queues.into_keys().collect();
+        deleted.sort_unstable();
+        for log in deleted {
             storage.remove_log(log);
         }
         let recovered = Recovered {
