@@ -66,6 +66,12 @@ pub trait DiskFile: Send + Sync {
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<()>;
     /// Writes all of `bytes` at `position`, growing the file if needed.
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Writes all of `bytes` at `position` and makes just that durable. Other writes are not
+    /// covered.
+    fn write_synced_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(position, bytes)?;
+        self.sync_data()
+    }
     /// Makes what was written, and the length, durable.
     fn sync_data(&self) -> io::Result<()>;
     /// Cuts or grows the file.

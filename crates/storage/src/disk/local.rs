@@ -6,6 +6,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::io::{Errno, ReadWriteFlags};
+
 use super::aligned::AlignedBuffer;
 use super::{Disk, DiskFile, DiskLock, Mode};
 
@@ -103,6 +105,29 @@ impl DiskFile for LocalFile {
 
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all_at(bytes, position)
+    }
+
+    /// One call instead of two: the tail of its latency is half as long.
+    fn write_synced_at(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        let (mut position, mut rest) = (position, bytes);
+        while !rest.is_empty() {
+            let part = [io::IoSlice::new(rest)];
+            match rustix::io::pwritev2(&self.0, &part, position, ReadWriteFlags::DSYNC) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    position += count as u64;
+                    rest = &rest[count..];
+                }
+                Err(Errno::INTR) => {}
+                // A file system that does not know the flag.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+                    self.write_at(position, rest)?;
+                    return self.sync_data();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {

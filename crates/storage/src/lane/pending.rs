@@ -56,6 +56,11 @@ impl Pending {
         self.done_frames == self.frames.len()
     }
 
+    /// Frames that are left.
+    pub fn frame_count(&self) -> usize {
+        self.frames.len() - self.done_frames
+    }
+
     /// How many of the next frames fit in `bytes_max` together (at least one), and their
     /// bytes.
     pub fn run(&self, bytes_max: u64) -> (usize, u64) {

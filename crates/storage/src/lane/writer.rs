@@ -94,8 +94,8 @@ impl DiskLane {
     }
 
     /// Writes taken frames, block by block. On an error the rest stays taken.
-    fn write_taken(&self, writer: &mut Writer, references_synced: bool) -> Result<(), Error> {
-        let flags = match references_synced {
+    fn write_taken(&self, writer: &mut Writer, sync: bool) -> Result<(), Error> {
+        let flags = match sync {
             true => flag::REFERENCES_SYNCED,
             false => 0,
         };
@@ -103,7 +103,11 @@ impl DiskLane {
         while !writer.taken.is_empty() {
             let (count, bytes) = writer.taken.run(body_max);
             self.make_room(writer, bytes as usize)?;
-            self.write_block(writer, count, bytes as usize, flags)?;
+            // Mostly one block is all there is: it is written and synced in one call. Not if
+            // blocks before it are not synced, which that call need not cover.
+            let alone =
+                sync && count == writer.taken.frame_count() && writer.synced == writer.written;
+            self.write_block(writer, count, bytes as usize, flags, alone)?;
             writer.taken.advance(count);
         }
         Ok(())
@@ -126,7 +130,7 @@ impl DiskLane {
         let next = self
             .files
             .make(header, FILE_HEADER_BYTES as u64 + block + tail)?;
-        self.write_block(writer, 0, 0, flag::CONTINUES)?;
+        self.write_block(writer, 0, 0, flag::CONTINUES, false)?;
         self.sync_file(writer)?;
         self.files.ended(self.id, old.index, writer.written);
         writer.file = next;
@@ -140,6 +144,7 @@ impl DiskLane {
         frame_count: usize,
         body_bytes: usize,
         flags: u8,
+        sync: bool,
     ) -> Result<(), Error> {
         let header = BlockHeader {
             lane: self.id,
@@ -157,7 +162,10 @@ impl DiskLane {
             .copy(frame_count, &mut block[BLOCK_HEADER_BYTES..bytes]);
         block[bytes..].fill(0);
         header.encode(writer.file.header.salt, block);
-        let written = writer.file.file.write_at(writer.at, block);
+        let written = match sync {
+            true => writer.file.file.write_synced_at(writer.at, block),
+            false => writer.file.file.write_at(writer.at, block),
+        };
         if let Err(cause) = written {
             let error = Error::io("write", &writer.file.path, writer.at, &cause);
             if error.is_full() {
@@ -173,6 +181,9 @@ impl DiskLane {
         writer.at += block.len() as u64;
         writer.written = header.end();
         writer.proven = writer.synced;
+        if sync {
+            writer.synced = writer.written;
+        }
         writer.buffer.shrink(2 * BLOCK_BYTES_MAX);
         Ok(())
     }
@@ -287,7 +298,7 @@ impl Lane for DiskLane {
         {
             return Err(self.stop(error.clone()));
         }
-        if sync && (writer.written > before || nothing) {
+        if sync && writer.synced < writer.written && (writer.written > before || nothing) {
             self.sync_file(writer)?;
         }
         self.publish(writer);
@@ -313,7 +324,7 @@ impl Lane for DiskLane {
         }
         self.make_room(writer, 0)?;
         if writer.proven < writer.synced {
-            self.write_block(writer, 0, 0, flag::REFERENCES_SYNCED)?;
+            self.write_block(writer, 0, 0, flag::REFERENCES_SYNCED, false)?;
         }
         Ok(true)
     }
@@ -341,7 +352,7 @@ impl Lane for DiskLane {
         let mut writer = self.writer.lock();
         let writer = &mut *writer;
         self.check()?;
-        self.write_block(writer, 0, 0, flag::SEAL | flag::CLEAN)?;
+        self.write_block(writer, 0, 0, flag::SEAL | flag::CLEAN, false)?;
         self.sync_file(writer)?;
         self.stop(Error::Fenced {
             what: format!("lane {} is closed", self.id.0),
