@@ -8,7 +8,7 @@ use bongsu_broker::{Broker, Limits, SessionHandle};
 use bongsu_engine::session::{Call, Now};
 use bongsu_sim::disk::Fault;
 use bongsu_sim::{Random, SimDisk};
-use bongsu_storage::{Durability, Options};
+use bongsu_storage::{Durability, Error, Options};
 
 use crate::consume::Client;
 use crate::steps::answer;
@@ -340,14 +340,18 @@ impl History {
     }
 }
 
-pub fn open(disk: &SimDisk, options: &Options) -> Result<Broker, bongsu_storage::Error> {
-    let disk = Arc::new(disk.clone());
+pub fn open(disk: &SimDisk, options: &Options) -> Result<Broker, Error> {
     // Small, so that publishers are held back now and then.
     let limits = Limits {
         memory_bytes: 1 << 20,
         disk_free_bytes_min: 32 << 10,
         pending_bytes: 128 << 10,
     };
+    open_with(disk, options, limits)
+}
+
+pub fn open_with(disk: &SimDisk, options: &Options, limits: Limits) -> Result<Broker, Error> {
+    let disk = Arc::new(disk.clone());
     let (broker, _) = Broker::open(disk, options.clone(), Durability::Fsync, limits)?;
     Ok(broker)
 }

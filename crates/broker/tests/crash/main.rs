@@ -11,7 +11,8 @@
 //! says what happens.
 //!
 //! Reading order: [`world`] (what must be there), [`history`] (one life after the other),
-//! [`steps`] and [`consume`] (what clients do), [`verify`] (what a recovery must find).
+//! [`steps`] and [`consume`] (what clients do), [`verify`] (what a recovery must find);
+//! [`scenes`] (full disks, failed syncs and large fan-outs, on purpose).
 
 mod world;
 
@@ -22,6 +23,8 @@ mod steps;
 mod consume;
 
 mod verify;
+
+mod scenes;
 
 use history::{History, Tally};
 
