@@ -216,6 +216,8 @@ impl Client {
             base: Offset(0),
             records: Offset(0)..Offset(DELIVERED_AT_ONCE),
             redelivered: false,
+            tries: None,
+            tell_offsets: false,
         };
         self.input(Input::Deliver(&[delivery]));
     }
@@ -238,7 +240,11 @@ impl Client {
             let reply = match call {
                 Call::Publish(_) => {
                     let wait = Some(Lsn(self.calls));
-                    Reply::Published { wait, routed: true }
+                    Reply::Published {
+                        wait,
+                        routed: true,
+                        refused: Vec::new(),
+                    }
                 }
                 Call::Consume(consume) => {
                     self.link = Some(consume.link);

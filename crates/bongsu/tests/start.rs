@@ -120,6 +120,7 @@ fn fill(folder: &Folder, count: u64) {
         calls.push(Call::Publish(Publish {
             exchange: String::new(),
             routing_key: "orders".to_owned(),
+            more_keys: Vec::new(),
             batch: builder.finish(0).expect("one record"),
         }));
     }

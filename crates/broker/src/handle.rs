@@ -152,12 +152,8 @@ impl SessionHandle {
                 self.publishes = true;
                 self.publish(&publish, now)
             }
-            Call::Settle {
-                link,
-                ranges,
-                outcome,
-            } => {
-                self.settle(link, &ranges, outcome);
+            Call::Settle(settle) => {
+                self.settle(settle.link, &settle.ranges, settle.outcome);
                 Ok(Executed::Now(Reply::Done))
             }
             Call::Login { user, password } => self.login(&user, &password),
@@ -178,6 +174,12 @@ impl SessionHandle {
                 auto_settle,
             } => self.get(link, &queue, auto_settle),
             Call::PurgeQueue { name } => self.purge(&name),
+            Call::Commit { .. } => Err(Refused::Unsupported {
+                what: "tx.commit".to_owned(),
+            }),
+            Call::OpenReplyQueue => Err(Refused::Unsupported {
+                what: "amq.rabbitmq.reply-to".to_owned(),
+            }),
             change => self.change(change),
         };
         result.unwrap_or_else(|refused| Executed::Now(Reply::Refused(refused)))
@@ -407,6 +409,8 @@ impl SessionHandle {
             base: found.base,
             records: records.clone(),
             redelivered: attempt > 1,
+            tries: None,
+            tell_offsets: false,
         };
         if auto_settle {
             self.settle(link, &[records], Outcome::Accept);
@@ -492,6 +496,8 @@ impl SessionHandle {
             base,
             records: part,
             redelivered: lease.redelivered,
+            tries: None,
+            tell_offsets: false,
         });
     }
 
@@ -553,6 +559,8 @@ impl SessionHandle {
                 base: stored.base,
                 records: part,
                 redelivered: lease.redelivered,
+                tries: None,
+                tell_offsets: false,
             });
         }
     }

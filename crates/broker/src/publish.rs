@@ -56,6 +56,7 @@ impl SessionHandle {
         Ok(Executed::Now(Reply::Published {
             wait: waits,
             routed: all_routed,
+            refused: Vec::new(),
         }))
     }
 
@@ -166,7 +167,9 @@ impl Run {
         else {
             return Ok(());
         };
-        if let Executed::Now(Reply::Published { wait, routed }) = broker.append(&cells, &batch)? {
+        if let Executed::Now(Reply::Published { wait, routed, .. }) =
+            broker.append(&cells, &batch)?
+        {
             *waits = (*waits).max(wait);
             *all_routed &= routed;
         }
@@ -194,6 +197,7 @@ impl Broker {
             return Ok(Executed::Now(Reply::Published {
                 wait: None,
                 routed: false,
+                refused: Vec::new(),
             }));
         }
         let targets: Vec<_> = locked
@@ -216,6 +220,7 @@ impl Broker {
         Ok(Executed::Now(Reply::Published {
             wait: (appended.lsn > Lsn(0)).then_some(appended.lsn),
             routed: true,
+            refused: Vec::new(),
         }))
     }
 }

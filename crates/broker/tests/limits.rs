@@ -65,6 +65,7 @@ fn publish(session: &mut SessionHandle, queue: &str, bytes: usize) -> Reply {
         Call::Publish(Publish {
             exchange: String::new(),
             routing_key: queue.to_owned(),
+            more_keys: Vec::new(),
             batch: builder.finish(0).expect("one"),
         }),
     )
@@ -140,7 +141,9 @@ fn each_queue_keeps_what_its_durability_promises() {
     }
     broker.step_commit().expect("committed");
     let waits = |reply: Reply| match reply {
-        Reply::Published { wait, routed: true } => wait.is_some(),
+        Reply::Published {
+            wait, routed: true, ..
+        } => wait.is_some(),
         other => panic!("{other:?}"),
     };
     for (queue, waited) in [("fsync", true), ("os", true), ("memory", false)] {

@@ -100,6 +100,20 @@ pub struct Delivery {
     pub records: Range<Offset>,
     /// These records were handed to somebody before.
     pub redelivered: bool,
+    /// How often before, where the queue's consumers are to be told.
+    pub tries: Option<Tries>,
+    /// The reader of a stream is to be told each record's offset.
+    pub tell_offsets: bool,
+}
+
+/// How often a record was tried, this time not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tries {
+    /// Times it was handed out.
+    pub acquired: u32,
+    /// Times that failed: rejected, or its holder vanished. What a delivery limit counts;
+    /// giving a record back or running out of time is no failure.
+    pub failed: u32,
 }
 
 /// A request to the broker. Names are in the session's space.
@@ -146,8 +160,19 @@ pub enum Call {
         /// Name.
         name: String,
     },
+    /// Makes a queue for answers to this session: exclusive, in memory, with a name nobody
+    /// guesses, to which any session of the space may publish. Answer: [`Reply::Queue`].
+    OpenReplyQueue,
     /// Answer: [`Reply::Published`].
     Publish(Publish),
+    /// Publishes and settles that happen together or not at all. Answer:
+    /// [`Reply::Committed`].
+    Commit {
+        /// In order.
+        publishes: Vec<Publish>,
+        /// In order, after the publishes.
+        settles: Vec<Settle>,
+    },
     /// Opens a link. Answer: [`Reply::Done`]; deliveries follow it.
     Consume(Consume),
     /// Answer: [`Reply::Done`], also if there was none. Leases stay with the session
@@ -177,14 +202,18 @@ pub enum Call {
         auto_settle: bool,
     },
     /// Ends leases of one link. Answer: [`Reply::Done`].
-    Settle {
-        /// Who holds them.
-        link: LinkId,
-        /// Which records; need not be sorted.
-        ranges: Vec<Range<Offset>>,
-        /// What became of them.
-        outcome: Outcome,
-    },
+    Settle(Settle),
+}
+
+/// See [`Call::Settle`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settle {
+    /// Who holds them.
+    pub link: LinkId,
+    /// Which records; need not be sorted.
+    pub ranges: Vec<Range<Offset>>,
+    /// What became of them.
+    pub outcome: Outcome,
 }
 
 /// See [`Call::DeclareExchange`].
@@ -252,6 +281,9 @@ pub struct Publish {
     pub exchange: String,
     /// The routing key.
     pub routing_key: String,
+    /// More routing keys of the same exchange (AMQP: CC and BCC); a queue that several
+    /// lead to gets the records once.
+    pub more_keys: Vec<String>,
     /// The records.
     pub batch: Batch,
 }
@@ -282,6 +314,8 @@ pub enum Outcome {
     Accept,
     /// Back to its place in the queue, to be delivered again.
     Release,
+    /// As [`Outcome::Release`], and counted as a failed try.
+    Fail,
     /// Unwanted: dead-lettered, or dropped where there is no such policy.
     Reject,
 }
@@ -310,6 +344,16 @@ pub enum Reply {
         wait: Option<Lsn>,
         /// `false`: no queue took it, and it is gone.
         routed: bool,
+        /// Records, by index in the batch, that a full queue refused: not to be confirmed
+        /// but returned to their publisher as such. In order; mostly none.
+        refused: Vec<Range<u32>>,
+    },
+    /// All of it has happened.
+    Committed {
+        /// Answer once this is durable; `None`: at once.
+        wait: Option<Lsn>,
+        /// Publishes, by index, that no queue took.
+        unrouted: Vec<usize>,
     },
     /// A record, with how many are still ready; or none.
     Got(Option<(Delivery, u64)>),

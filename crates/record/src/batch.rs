@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::header::{CRC_START, HEADER_BYTES, Header, LENGTH_END, MAGIC, NATIVE};
+use crate::header::{CRC_START, HAS_TERMS, HEADER_BYTES, Header, LENGTH_END, MAGIC, NATIVE};
 use crate::id::Offset;
 use crate::native;
 
@@ -158,6 +158,12 @@ impl Batch {
     /// Whether the payload is laid out as [`native`] says.
     pub fn is_native(&self) -> bool {
         i16::from_be_bytes([self.bytes[21], self.bytes[22]]) & NATIVE != 0
+    }
+
+    /// Whether some record of a native payload has terms of delivery.
+    pub fn has_terms(&self) -> bool {
+        let wanted = NATIVE | HAS_TERMS;
+        i16::from_be_bytes([self.bytes[21], self.bytes[22]]) & wanted == wanted
     }
 
     /// Everything after the header.

@@ -18,7 +18,9 @@
 //! ```
 //! All big-endian. Attributes: bits 0-2 compression, 3 timestamp type, 4 transactional,
 //! 5 control, 6 delete horizon (all Kafka's), bit 8 [`NATIVE`], which Kafka leaves
-//! unused: the payload is ours (see `native`) instead of Kafka's records.
+//! unused: the payload is ours (see `native`) instead of Kafka's records; and then bit 9
+//! [`HAS_TERMS`]: some record has terms of delivery, so that batches without are not
+//! looked through.
 
 /// Bytes of a batch header.
 pub const HEADER_BYTES: usize = 61;
@@ -28,6 +30,8 @@ pub const LENGTH_END: usize = 12;
 pub const CRC_START: usize = 21;
 /// Attribute bit: the payload is laid out as `native` says.
 pub const NATIVE: i16 = 1 << 8;
+/// Attribute bit of a native payload: some record has `native::Terms`.
+pub const HAS_TERMS: i16 = 1 << 9;
 /// Attribute bits that hold the compression codec of a Kafka payload.
 pub const COMPRESSION: i16 = 0b111;
 /// Attribute bit of a Kafka payload: all records carry the batch's max timestamp, the

@@ -21,7 +21,7 @@ use std::ops::Range;
 use bytes::{BufMut, BytesMut};
 
 use crate::batch::Batch;
-use crate::header::{HEADER_BYTES, Header, MAGIC, NATIVE};
+use crate::header::{HAS_TERMS, HEADER_BYTES, Header, MAGIC, NATIVE};
 
 /// Whose header block a record carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum Origin {
 
 /// Flag: the publisher asked for the record to survive a restart.
 pub const PERSISTENT: u8 = 1;
+/// Flag: the record has [`Terms`].
+pub const TERMS: u8 = 2;
 
 /// Property tags. A tag is never reused.
 pub mod tag {
@@ -45,6 +47,31 @@ pub mod tag {
     pub const EXCHANGE: u8 = 1;
     /// Routing key it was published with; the key to protocols that have keys.
     pub const ROUTING_KEY: u8 = 2;
+    /// See [`Terms::ttl_ms`](super::Terms::ttl_ms): u64.
+    pub const TTL_MS: u8 = 3;
+    /// See [`Terms::deliver_at_ms`](super::Terms::deliver_at_ms): u64.
+    pub const DELIVER_AT_MS: u8 = 4;
+    /// See [`Terms::priority`](super::Terms::priority): u8.
+    pub const PRIORITY: u8 = 5;
+}
+
+/// What a publisher asked of its record's delivery, whatever the protocol. Beside the
+/// header block, so that a queue needs no protocol's codec to obey it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Milliseconds after which it need not be delivered any more.
+    pub ttl_ms: Option<u64>,
+    /// Unix milliseconds before which it must not be delivered.
+    pub deliver_at_ms: Option<u64>,
+    /// Higher goes first, where the queue has priorities.
+    pub priority: Option<u8>,
+}
+
+impl Terms {
+    /// Whether nothing was asked.
+    pub fn is_empty(&self) -> bool {
+        *self == Terms::default()
+    }
 }
 
 /// Bytes of a record before its properties.
@@ -94,6 +121,22 @@ impl<'a> Record<'a> {
     pub fn routing_key(&self) -> &'a [u8] {
         self.property(tag::ROUTING_KEY).unwrap_or_default()
     }
+
+    /// What its publisher asked of its delivery.
+    #[inline]
+    pub fn terms(&self) -> Terms {
+        if self.flags & TERMS == 0 {
+            return Terms::default();
+        }
+        let number = |tag| Some(u64::from_be_bytes(self.property(tag)?.try_into().ok()?));
+        Terms {
+            ttl_ms: number(tag::TTL_MS),
+            deliver_at_ms: number(tag::DELIVER_AT_MS),
+            priority: self
+                .property(tag::PRIORITY)
+                .and_then(|p| p.first().copied()),
+        }
+    }
 }
 
 /// Builds one native batch in one pass. The last record may be *open*: its body still
@@ -105,6 +148,9 @@ pub struct Builder {
     open_start: Option<usize>,
     /// Bytes of the last batch: the next one is likely as large.
     last_bytes: usize,
+    /// Complete or open records with [`Terms`].
+    terms_count: u32,
+    open_has_terms: bool,
 }
 
 impl Builder {
@@ -145,6 +191,59 @@ impl Builder {
         header: &[u8],
         body_bytes: u64,
     ) {
+        let properties = property_bytes(exchange) + property_bytes(routing_key);
+        self.begin_fixed(origin as u8, flags & !TERMS, properties, header, body_bytes);
+        self.put_property(tag::EXCHANGE, exchange);
+        self.put_property(tag::ROUTING_KEY, routing_key);
+        self.buffer.put_slice(header);
+    }
+
+    /// As [`Builder::begin`], with what the publisher asked of the delivery.
+    #[allow(clippy::too_many_arguments)]
+    pub fn begin_with(
+        &mut self,
+        origin: Origin,
+        flags: u8,
+        exchange: &[u8],
+        routing_key: &[u8],
+        terms: &Terms,
+        header: &[u8],
+        body_bytes: u64,
+    ) {
+        let properties =
+            property_bytes(exchange) + property_bytes(routing_key) + terms_bytes(terms);
+        let flags = flags_with(flags, terms);
+        self.begin_fixed(origin as u8, flags, properties, header, body_bytes);
+        self.put_property(tag::EXCHANGE, exchange);
+        self.put_property(tag::ROUTING_KEY, routing_key);
+        self.put_terms(terms);
+        self.buffer.put_slice(header);
+    }
+
+    /// Appends a whole record as it is, but for its terms.
+    pub fn copy(&mut self, record: &Record<'_>, terms: &Terms) {
+        let (exchange, routing_key) = (record.exchange(), record.routing_key());
+        let properties =
+            property_bytes(exchange) + property_bytes(routing_key) + terms_bytes(terms);
+        let flags = flags_with(record.flags, terms);
+        let body_bytes = record.body.len() as u64;
+        self.begin_fixed(record.origin, flags, properties, record.header, body_bytes);
+        self.put_property(tag::EXCHANGE, exchange);
+        self.put_property(tag::ROUTING_KEY, routing_key);
+        self.put_terms(terms);
+        self.buffer.put_slice(record.header);
+        self.body(record.body);
+        self.end();
+    }
+
+    fn begin_fixed(
+        &mut self,
+        origin: u8,
+        flags: u8,
+        properties: usize,
+        header: &[u8],
+        body_bytes: u64,
+    ) {
         assert!(self.open_start.is_none(), "one record is open at a time");
         if self.buffer.is_empty() {
             let likely = self
@@ -154,22 +253,19 @@ impl Builder {
             self.buffer.put_bytes(0, HEADER_BYTES);
         }
         self.open_start = Some(self.buffer.len());
-        let properties = property_bytes(exchange) + property_bytes(routing_key);
+        self.open_has_terms = flags & TERMS != 0;
         let body_room = usize::try_from(body_bytes)
             .unwrap_or(usize::MAX)
             .min(RESERVE_BYTES_MAX);
         self.buffer
             .reserve(FIXED_BYTES + properties + header.len() + body_room);
-        self.buffer.put_u8(origin as u8);
+        self.buffer.put_u8(origin);
         self.buffer.put_u8(flags);
         self.buffer
-            .put_u16(u16::try_from(properties).expect("two short strings fit"));
+            .put_u16(u16::try_from(properties).expect("short properties fit"));
         self.buffer
             .put_u32(u32::try_from(header.len()).expect("a header block is below 4 GiB"));
         self.buffer.put_i32(0);
-        self.put_property(tag::EXCHANGE, exchange);
-        self.put_property(tag::ROUTING_KEY, routing_key);
-        self.buffer.put_slice(header);
     }
 
     /// Appends to the body of the open record.
@@ -181,6 +277,7 @@ impl Builder {
     /// Completes the open record.
     pub fn end(&mut self) {
         assert!(self.open_start.take().is_some(), "a record is open");
+        self.terms_count += u32::from(self.open_has_terms);
         let end = self.buffer.len() - HEADER_BYTES;
         self.ends
             .push(u32::try_from(end).expect("a batch is bounded below 4 GiB"));
@@ -209,6 +306,10 @@ impl Builder {
             self.open_start = Some(HEADER_BYTES);
         }
         let count = i32::try_from(self.ends.len()).expect("fewer records than bytes");
+        let attributes = match std::mem::take(&mut self.terms_count) {
+            0 => NATIVE,
+            _ => NATIVE | HAS_TERMS,
+        };
         buffer.reserve(self.ends.len() * 4);
         for end in self.ends.drain(..) {
             buffer.put_u32(end);
@@ -226,7 +327,7 @@ impl Builder {
                 partition_leader_epoch: 0,
                 magic: MAGIC,
                 crc: 0,
-                attributes: NATIVE,
+                attributes,
                 last_offset_delta: count - 1,
                 base_timestamp: unix_ms,
                 max_timestamp: unix_ms,
@@ -247,6 +348,32 @@ impl Builder {
             .put_u16(u16::try_from(value.len()).expect("a short string fits"));
         self.buffer.put_slice(value);
     }
+
+    fn put_terms(&mut self, terms: &Terms) {
+        if let Some(ms) = terms.ttl_ms {
+            self.put_property(tag::TTL_MS, &ms.to_be_bytes());
+        }
+        if let Some(ms) = terms.deliver_at_ms {
+            self.put_property(tag::DELIVER_AT_MS, &ms.to_be_bytes());
+        }
+        if let Some(priority) = terms.priority {
+            self.put_property(tag::PRIORITY, &[priority]);
+        }
+    }
+}
+
+fn flags_with(flags: u8, terms: &Terms) -> u8 {
+    match terms.is_empty() {
+        true => flags & !TERMS,
+        false => flags | TERMS,
+    }
+}
+
+fn terms_bytes(terms: &Terms) -> usize {
+    let number = 3 + 8;
+    usize::from(terms.ttl_ms.is_some()) * number
+        + usize::from(terms.deliver_at_ms.is_some()) * number
+        + usize::from(terms.priority.is_some()) * 4
 }
 
 fn property_bytes(value: &[u8]) -> usize {

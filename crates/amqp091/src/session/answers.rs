@@ -84,7 +84,7 @@ impl Open {
                     count,
                     returnable,
                 },
-                Reply::Published { wait, routed },
+                Reply::Published { wait, routed, .. },
             ) => {
                 if !routed
                     && let Some(batch) = &returnable

@@ -9,7 +9,7 @@
 //! ```
 //! What stands between two variable parts is made in one piece.
 
-use bongsu_engine::session::{Call, Delivery, Effects, LinkId, Outcome};
+use bongsu_engine::session::{Call, Delivery, Effects, LinkId, Outcome, Settle};
 use bongsu_record::blocks::amqp091::block_of;
 use bongsu_record::native::{Origin, Record};
 use bongsu_record::{Messages, Offset};
@@ -60,11 +60,11 @@ impl Open {
 
     /// Records that cannot be read are nobody's: kept, they would hold the consumer up.
     fn reject(&mut self, delivery: &Delivery) {
-        let call = Call::Settle {
+        let call = Call::Settle(Settle {
             link: delivery.link,
             ranges: vec![delivery.records.clone()],
             outcome: Outcome::Reject,
-        };
+        });
         self.calls.push(call, Then::Nothing);
     }
 }

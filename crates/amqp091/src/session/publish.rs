@@ -252,6 +252,7 @@ impl Open {
         let call = Call::Publish(Publish {
             exchange: publishing.exchange.clone(),
             routing_key: publishing.routing_key.clone(),
+            more_keys: Vec::new(),
             batch,
         });
         self.calls.push(call, then);

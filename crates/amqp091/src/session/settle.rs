@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use bongsu_engine::session::{Call, Effects, LinkId, Outcome};
+use bongsu_engine::session::{Call, Effects, LinkId, Outcome, Settle};
 use bongsu_record::Offset;
 
 use super::calls::{Answer, Then};
@@ -133,11 +133,11 @@ impl Open {
             let counts = run.ranges.iter().map(|range| range.end.0 - range.start.0);
             link.unsettled = link.unsettled.saturating_sub(counts.sum());
             let is_last = link.unsettled == 0 && matches!(link.used, Use::Cancelled);
-            let call = Call::Settle {
+            let call = Call::Settle(Settle {
                 link: run.link,
                 ranges: run.ranges,
                 outcome: run.outcome,
-            };
+            });
             self.calls.push(call, Then::Nothing);
             if is_last {
                 self.links.remove(&run.link);

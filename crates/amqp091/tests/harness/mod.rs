@@ -178,13 +178,14 @@ impl World {
                 Reply::Published {
                     wait: routed.then_some(Lsn(self.lsn)),
                     routed,
+                    refused: Vec::new(),
                 }
             }
-            Call::Settle {
+            Call::Settle(bongsu_engine::session::Settle {
                 link,
                 ranges,
                 outcome,
-            } => {
+            }) => {
                 for range in ranges {
                     for offset in range.start.0..range.end.0 {
                         self.settles.push(settled(link, offset, outcome));
@@ -251,6 +252,8 @@ impl World {
                 base: Offset(offset - u64::from(index)),
                 records: Offset(offset)..Offset(offset + 1),
                 redelivered: false,
+                tries: None,
+                tell_offsets: false,
             };
             self.session
                 .handle(Input::Deliver(&[delivery]), self.now, &mut self.effects);

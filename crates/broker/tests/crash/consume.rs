@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bongsu_broker::{Prepared, SessionHandle};
 use bongsu_engine::Refused;
-use bongsu_engine::session::{Call, Consume, Delivery, LinkId, Outcome, PoolId, Reply};
+use bongsu_engine::session::{Call, Consume, Delivery, LinkId, Outcome, PoolId, Reply, Settle};
 use bongsu_record::{Arguments, Offset};
 
 use crate::history::{History, login};
@@ -252,11 +252,11 @@ impl History {
             Outcome::Reject,
             Outcome::Release,
         ]);
-        let call = Call::Settle {
+        let call = Call::Settle(Settle {
             link: LinkId(number),
             ranges: ranges(&offsets),
             outcome,
-        };
+        });
         let after = self.position();
         let now = self.now;
         let it = &mut self.clients[client];

@@ -69,6 +69,7 @@ fn publish(
     let publish = Publish {
         exchange: exchange.to_owned(),
         routing_key: key.to_owned(),
+        more_keys: Vec::new(),
         batch: batch(&[(record, Vec::new())], exchange, key, bytes),
     };
     match answer(session.execute(Call::Publish(publish), now())).0 {

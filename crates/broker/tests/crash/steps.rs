@@ -244,11 +244,14 @@ impl History {
         let call = Call::Publish(Publish {
             exchange,
             routing_key: key,
+            more_keys: Vec::new(),
             batch,
         });
         let (reply, _) = answer(self.clients[client].handle.execute(call, now));
         match reply {
-            Reply::Published { wait, routed: all } => {
+            Reply::Published {
+                wait, routed: all, ..
+            } => {
                 assert_eq!(all, reached_all, "{routed:?}");
                 let lsn = wait.map(|lsn| lsn.0);
                 self.told_client(lsn.unwrap_or(0));

@@ -193,6 +193,7 @@ impl History {
                 let publish = Publish {
                     exchange: exchange.clone(),
                     routing_key: (*key).to_owned(),
+                    more_keys: Vec::new(),
                     batch: batch(&[(record, headers.clone())], exchange, key, 10),
                 };
                 match answer(session.execute(Call::Publish(publish), self.now)).0 {

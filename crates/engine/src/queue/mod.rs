@@ -18,6 +18,8 @@ pub mod cursor;
 
 pub mod links;
 
+pub mod properties;
+
 use std::ops::Range;
 
 use bongsu_record::Offset;
@@ -136,7 +138,7 @@ impl Queue {
             } => {
                 for range in ranges {
                     let count = match outcome {
-                        Outcome::Release => self.cursor.release(key, range.clone()),
+                        Outcome::Release | Outcome::Fail => self.cursor.release(key, range.clone()),
                         Outcome::Accept | Outcome::Reject => {
                             self.cursor.settle(key, range.clone(), |records| {
                                 effects.push(Effect::Settled { records });

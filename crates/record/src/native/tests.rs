@@ -112,3 +112,43 @@ fn records_in_a_row_are_those_found_one_by_one() {
         }
     }
 }
+
+#[test]
+fn terms_are_beside_the_header_block_and_survive_a_copy() {
+    let terms = Terms {
+        ttl_ms: Some(60_000),
+        deliver_at_ms: Some(1_700_000_000_000),
+        priority: Some(0),
+    };
+    let mut builder = Builder::new();
+    builder.begin(Origin::Plain, TERMS, b"", b"k", b"", 0);
+    builder.end();
+    let plain = builder.finish(0).expect("one");
+    assert!(!plain.has_terms(), "the flag follows from the terms");
+    builder.begin_with(Origin::Plain, PERSISTENT, b"x", b"k", &terms, b"h", 1);
+    builder.body(b"b");
+    builder.end();
+    let batch = builder.finish(0).expect("one");
+    assert!(batch.has_terms());
+    let record = batch.native_record(0).expect("it");
+    assert_eq!((record.terms(), record.header), (terms, &b"h"[..]));
+    let rest = Terms {
+        priority: Some(7),
+        ..Terms::default()
+    };
+    builder.copy(&record, &rest);
+    builder.copy(&record, &Terms::default());
+    let copied = Batch::parse(builder.finish(0).expect("two").bytes()).expect("sound");
+    assert!(copied.has_terms());
+    let (first, second) = (copied.native_record(0), copied.native_record(1));
+    assert_eq!(first.expect("it").terms(), rest);
+    let second = second.expect("it");
+    assert_eq!(
+        (second.terms(), second.flags),
+        (Terms::default(), PERSISTENT)
+    );
+    assert_eq!(
+        (second.exchange(), second.routing_key(), second.body),
+        (&b"x"[..], &b"k"[..], &b"b"[..])
+    );
+}

@@ -34,6 +34,8 @@ fn deliver(world: &mut World, batch: Batch) -> Vec<u8> {
         base,
         records,
         redelivered,
+        tries: None,
+        tell_offsets: false,
     }]));
     match world.seen.pop() {
         Some(Seen::Out(out)) => out,

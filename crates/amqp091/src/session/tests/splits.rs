@@ -34,11 +34,11 @@ fn sum(seen: &[Seen]) -> Sum {
                         .push(format!("{} {record:?}", publish.exchange));
                 }
             }
-            Seen::Call(Call::Settle {
+            Seen::Call(Call::Settle(bongsu_engine::session::Settle {
                 link,
                 ranges,
                 outcome,
-            }) => {
+            })) => {
                 let offsets = sum
                     .settled
                     .entry(format!("{link:?} {outcome:?}"))

@@ -190,6 +190,7 @@ impl World {
                 Reply::Published {
                     wait: waits.then_some(Lsn(self.lsn)),
                     routed: publish.exchange != "nowhere" && publish.routing_key != "nobody",
+                    refused: Vec::new(),
                 }
             }
             Call::Get { queue, .. } if queue == "empty" => Reply::Got(None),
@@ -210,6 +211,8 @@ fn delivery(link: LinkId, start: u64, end: u64, redelivered: bool) -> Delivery {
         base: Offset(start),
         records: Offset(start)..Offset(end),
         redelivered,
+        tries: None,
+        tell_offsets: false,
     }
 }
 
