@@ -14,6 +14,8 @@
 
 pub mod runs;
 
+pub mod schedule;
+
 pub mod cursor;
 
 pub mod links;

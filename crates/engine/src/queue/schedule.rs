@@ -1,0 +1,340 @@
+//! When which records of a log are due: delays, schedules, expiry.
+//!
+//! A million records, due seconds to years ahead, must cost a few megabytes. So far times
+//! are *forgotten*: a record a week ahead is a bit in the bitmap of a slot three days
+//! wide. Its exact time is in the record itself, and when the slot comes near, the
+//! schedule wants to be told it again: into an exact entry if it is close enough by
+//! then, else into a narrower slot.
+//!
+//! ```text
+//! slot     width      recalled before its beginning
+//! level 0       1 s      2 s
+//!       1      64 s     10 s
+//!       2      68 min    1 min
+//!       3       3 days  10 min
+//!       4     194 days  10 min
+//!       5      34 years 10 min
+//! ```
+//! A slot on time is told into narrower ones, so that a record is read again at most once
+//! a level. What is due within a minute stays exact without having been forgotten while
+//! that takes little room.
+//!
+//! Always: an offset is in at most one place (an exact entry, a slot, or wanted), and it
+//! is in none before it was inserted and after it was due or removed. Slots are recalled
+//! later than the time last told, or they would be wanted already. [`Schedule::check`]
+//! asserts it. Times are Unix milliseconds and may jump: backwards, what is in the
+//! schedule only waits longer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use roaring::RoaringTreemap;
+
+use super::runs::RunMap;
+
+/// Whether the time of a record can be asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recall {
+    /// The time is in the record, and may be forgotten.
+    FromRecord,
+    /// The time is nowhere else: a retry's back-off. Stays in memory.
+    Keep,
+}
+
+/// See the module's comment. Offsets are plain numbers here.
+#[derive(Debug)]
+pub struct Schedule {
+    /// The time last told.
+    now_ms: u64,
+    /// Exact entries by offset: time, and whether it may be forgotten.
+    times: RunMap<(u64, Recall)>,
+    /// Time and start of each run of `times`.
+    by_time: BTreeSet<(u64, u64)>,
+    slots: BTreeMap<Slot, RoaringTreemap>,
+    /// What must be told again, by when its slot begins: what is due sooner is asked first.
+    wanted: BTreeMap<u64, RoaringTreemap>,
+}
+
+/// A span of time whose records are known, but not when in it they are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Slot {
+    /// When its records' times must be asked for.
+    recall_ms: u64,
+    level: usize,
+    start_ms: u64,
+}
+
+impl Schedule {
+    /// An empty schedule.
+    pub fn new(now_ms: u64) -> Schedule {
+        Schedule {
+            now_ms,
+            times: RunMap::default(),
+            by_time: BTreeSet::new(),
+            slots: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+        }
+    }
+
+    /// Schedules offsets, none of which is in the schedule, for `at_ms`, which may be past.
+    pub fn insert(&mut self, at_ms: u64, offsets: Range<u64>, recall: Recall) {
+        if offsets.is_empty() {
+            return;
+        }
+        debug_assert!(self.times.at(offsets.start).is_none(), "scheduled once");
+        let near = at_ms < self.now_ms.saturating_add(NEAR_MS);
+        let has_room = self.times.run_count() < EXACT_RUNS_MAX;
+        if recall == Recall::Keep || (near && has_room) {
+            return self.insert_exact(at_ms, offsets, recall);
+        }
+        match self.slot_of(at_ms) {
+            Some(slot) => {
+                let bitmap = self.slots.entry(slot).or_default();
+                match offsets.end - offsets.start {
+                    1 => _ = bitmap.insert(offsets.start),
+                    _ => _ = bitmap.insert_range(offsets),
+                }
+            }
+            None => self.insert_exact(at_ms, offsets, recall),
+        }
+    }
+
+    /// Forgets offsets: purged, cancelled, settled otherwise.
+    pub fn remove(&mut self, offsets: Range<u64>) {
+        if offsets.is_empty() {
+            return;
+        }
+        self.remove_exact(offsets.clone());
+        let cut = |bitmap: &mut RoaringTreemap| {
+            if touches(bitmap, &offsets) {
+                bitmap.remove_range(offsets.clone());
+            }
+            !bitmap.is_empty()
+        };
+        self.slots.retain(|_, bitmap| cut(bitmap));
+        self.wanted.retain(|_, bitmap| cut(bitmap));
+    }
+
+    /// Takes what is due out of the schedule and appends it to `due`: in order of time,
+    /// then offset; neighbours due at the same time as one range. Slots that came near
+    /// become wanted.
+    pub fn advance(&mut self, now_ms: u64, due: &mut Vec<Range<u64>>) {
+        self.now_ms = now_ms;
+        // The time and the end of the range appended last.
+        let mut last = None;
+        while let Some((at_ms, start)) = self.by_time.first().copied()
+            && at_ms <= now_ms
+        {
+            let (run, _) = self.times.from(start).expect("each run is in both");
+            self.remove_exact(run.clone());
+            match due.last_mut() {
+                Some(range) if last == Some((at_ms, run.start)) => range.end = run.end,
+                _ => due.push(run.clone()),
+            }
+            last = Some((at_ms, run.end));
+        }
+        while let Some(entry) = self.slots.first_entry()
+            && entry.key().recall_ms <= now_ms
+        {
+            let (slot, bitmap) = entry.remove_entry();
+            // After a jump of time hundreds of slots may have begun: one set for all.
+            let begins_ms = match slot.start_ms <= now_ms {
+                true => 0,
+                false => slot.start_ms,
+            };
+            *self.wanted.entry(begins_ms).or_default() |= bitmap;
+        }
+    }
+
+    /// When to call [`Schedule::advance`] next; `None` = nothing will come by waiting.
+    /// What is [wanted](Schedule::wanted) is not considered: it is asked for at once.
+    pub fn next_ms(&self) -> Option<u64> {
+        let exact_ms = self.by_time.first().map(|(at_ms, _)| *at_ms);
+        let slot_ms = self.slots.first_key_value().map(|(slot, _)| slot.recall_ms);
+        exact_ms.into_iter().chain(slot_ms).min()
+    }
+
+    /// Offsets whose times must be told, the most urgent first: the range begins and ends
+    /// with a wanted one and spans at most `length_max` (at least 1) offsets, of which some
+    /// may not be wanted. Stays the same until they are told or removed.
+    pub fn wanted(&self, length_max: u64) -> Option<Range<u64>> {
+        let (_, bitmap) = self.wanted.first_key_value()?;
+        let start = bitmap.min().expect("no set of wanted offsets is empty");
+        let last_possible = start.saturating_add(length_max.max(1) - 1);
+        let count = bitmap.rank(last_possible);
+        let last = bitmap.select(count - 1).expect("a rank's offset exists");
+        Some(start..last + 1)
+    }
+
+    /// Takes the time of offsets. Those that are not wanted are ignored.
+    pub fn told(&mut self, at_ms: u64, offsets: Range<u64>) {
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        self.wanted.retain(|_, bitmap| {
+            if touches(bitmap, &offsets) {
+                let before = runs.len();
+                runs_within(bitmap, &offsets, &mut runs);
+                for run in &runs[before..] {
+                    bitmap.remove_range(run.clone());
+                }
+            }
+            !bitmap.is_empty()
+        });
+        for run in runs {
+            self.insert(at_ms, run, Recall::FromRecord);
+        }
+    }
+
+    /// How many offsets are in the schedule.
+    pub fn len(&self) -> u64 {
+        self.times.total() + self.bitmaps().map(RoaringTreemap::len).sum::<u64>()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty() && self.slots.is_empty() && self.wanted.is_empty()
+    }
+
+    /// Whether an offset is in the schedule.
+    pub fn contains(&self, offset: u64) -> bool {
+        self.times.at(offset).is_some() || self.bitmaps().any(|bitmap| bitmap.contains(offset))
+    }
+
+    /// About how much memory it takes.
+    pub fn memory_bytes(&self) -> u64 {
+        let slot_bytes = |bitmap: &RoaringTreemap| bitmap.serialized_size() + SLOT_BYTES;
+        let bytes = self.bitmaps().map(slot_bytes).sum::<usize>();
+        (bytes + self.times.run_count() * EXACT_RUN_BYTES) as u64
+    }
+
+    fn bitmaps(&self) -> impl Iterator<Item = &RoaringTreemap> {
+        self.slots.values().chain(self.wanted.values())
+    }
+
+    /// The slot for a time; `None` if every slot around it would be wanted at once.
+    fn slot_of(&self, at_ms: u64) -> Option<Slot> {
+        let ahead_ms = at_ms.saturating_sub(self.now_ms);
+        let fitting = LEVELS
+            .iter()
+            .position(|level| ahead_ms / SLOTS_PER_LEVEL < level.width_ms)
+            .unwrap_or(LEVELS.len() - 1);
+        let levels = LEVELS[..=fitting].iter().enumerate().rev();
+        let mut slots = levels.map(|(level, span)| {
+            let start_ms = at_ms - at_ms % span.width_ms;
+            Slot {
+                recall_ms: start_ms.saturating_sub(span.lead_ms),
+                level,
+                start_ms,
+            }
+        });
+        slots.find(|slot| slot.recall_ms > self.now_ms)
+    }
+
+    fn insert_exact(&mut self, at_ms: u64, offsets: Range<u64>, recall: Recall) {
+        let value = (at_ms, recall);
+        // A neighbour above with the same value loses its start to the merged run.
+        if self.times.at(offsets.end) == Some(value) {
+            self.by_time.remove(&(at_ms, offsets.end));
+        }
+        self.times.insert(offsets.clone(), value);
+        let (run, _) = self.times.from(offsets.start).expect("just inserted");
+        self.by_time.insert((at_ms, run.start));
+    }
+
+    fn remove_exact(&mut self, offsets: Range<u64>) {
+        let by_time = &mut self.by_time;
+        let mut last = None;
+        self.times.remove(
+            offsets,
+            |_| true,
+            |cut, (at_ms, recall)| {
+                // Unless the run begins before the cut, and then keeps its start.
+                by_time.remove(&(at_ms, cut.start));
+                last = Some((cut.end, (at_ms, recall)));
+            },
+        );
+        // What is left of the last run begins later than it did.
+        if let Some((end, value)) = last
+            && self.times.at(end) == Some(value)
+        {
+            self.by_time.insert((value.0, end));
+        }
+    }
+
+    /// Panics if an invariant is broken.
+    pub fn check(&self) {
+        self.times.check();
+        assert_eq!(self.times.run_count(), self.by_time.len());
+        let mut all = RoaringTreemap::new();
+        for (run, (at_ms, _)) in self.times.iter() {
+            assert!(self.by_time.contains(&(at_ms, run.start)));
+            all.insert_range(run);
+        }
+        for bitmap in self.bitmaps() {
+            assert!(!bitmap.is_empty(), "an empty slot");
+            all |= bitmap;
+        }
+        assert_eq!(all.len(), self.len(), "an offset in two places");
+        for slot in self.slots.keys() {
+            let level = LEVELS[slot.level];
+            assert_eq!(slot.start_ms % level.width_ms, 0);
+            assert_eq!(slot.recall_ms, slot.start_ms.saturating_sub(level.lead_ms));
+        }
+    }
+}
+
+fn touches(bitmap: &RoaringTreemap, offsets: &Range<u64>) -> bool {
+    bitmap.min().is_some_and(|first| first < offsets.end)
+        && bitmap.max().is_some_and(|last| last >= offsets.start)
+}
+
+/// Appends the runs of `bitmap` within `offsets`.
+fn runs_within(bitmap: &RoaringTreemap, offsets: &Range<u64>, runs: &mut Vec<Range<u64>>) {
+    let before = runs.len();
+    let mut values = bitmap.iter();
+    values.advance_to(offsets.start);
+    for offset in values.take_while(|offset| *offset < offsets.end) {
+        match runs[before..].last_mut() {
+            Some(run) if run.end == offset => run.end += 1,
+            _ => runs.push(offset..offset + 1),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    width_ms: u64,
+    /// How long before its beginning a slot is recalled: the records must be read again,
+    /// and a wider slot likely has more.
+    lead_ms: u64,
+}
+
+const LEVELS: [Level; 6] = [
+    Level::new(0, 2_000),
+    Level::new(1, 10_000),
+    Level::new(2, 60_000),
+    Level::new(3, 600_000),
+    Level::new(4, 600_000),
+    Level::new(5, 600_000),
+];
+
+impl Level {
+    const fn new(level: u32, lead_ms: u64) -> Level {
+        Level {
+            width_ms: 1_000 * SLOTS_PER_LEVEL.pow(level),
+            lead_ms,
+        }
+    }
+}
+
+const SLOTS_PER_LEVEL: u64 = 64;
+/// What is due sooner stays exact as long as there is room.
+const NEAR_MS: u64 = 64_000;
+/// Half a megabyte.
+const EXACT_RUNS_MAX: usize = 8 * 1024;
+/// A run in two B-trees, two thirds full.
+const EXACT_RUN_BYTES: usize = (32 + 16) * 3 / 2;
+/// A slot's nodes beside its bitmap's containers.
+const SLOT_BYTES: usize = 600;
+
+#[cfg(test)]
+mod tests;
