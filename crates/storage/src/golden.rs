@@ -106,6 +106,7 @@ fn captured() -> Captured {
             end: Offset(11),
             bytes: 4096,
             sealed: true,
+            first_ms: None,
         }],
         inline: vec![(Offset(11), batch())],
     }

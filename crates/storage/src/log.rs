@@ -29,6 +29,8 @@ pub(crate) mod flush;
 
 mod fetch;
 
+mod seek;
+
 use budget::Payload;
 use fetch::Chunk;
 use flush::Writer;
@@ -74,6 +76,7 @@ pub(crate) struct Inner {
     pub segments: VecDeque<Segment>,
     pub tail: Tail,
     chunks: VecDeque<Arc<Chunk>>,
+    found: seek::Found,
     /// LSN of the first append since it was made or restored.
     pub first_append: Option<Lsn>,
     pub removed: bool,
@@ -88,6 +91,8 @@ pub(crate) struct Segment {
     /// Where its units end.
     pub bytes: u64,
     pub sealed: bool,
+    /// Timestamp of its first batch, once somebody looked.
+    pub first_ms: Option<i64>,
 }
 
 impl Log {

@@ -343,6 +343,7 @@ impl Recovery {
                             end,
                             bytes: units_end,
                             sealed: false,
+                            first_ms: None,
                         });
                     }
                 }

@@ -256,6 +256,7 @@ fn decode_log(id: LogId, body: &[u8]) -> Option<(Captured, Bytes)> {
             end: Offset(fields.u64()?),
             bytes: fields.u64()?,
             sealed: fields.u8()? != 0,
+            first_ms: None,
         });
     }
     for _ in 0..fields.u32()? {

@@ -214,15 +214,31 @@ impl Log {
             let writer = self.writer.lock();
             return Ok(nearest(writer.samples(segment.id)));
         }
+        Ok(nearest(&self.index(segment, identity)?))
+    }
+
+    /// The samples of a segment, as far as they are known; ascending.
+    pub(super) fn samples(
+        &self,
+        segment: &Segment,
+        identity: &Identity,
+    ) -> Result<Vec<Sample>, Error> {
+        match segment.sealed {
+            true => self.index(segment, identity),
+            false => Ok(self.writer.lock().samples(segment.id).to_vec()),
+        }
+    }
+
+    fn index(&self, segment: &Segment, identity: &Identity) -> Result<Vec<Sample>, Error> {
         let blob = self.shelf.blob(identity)?;
         let length = blob.len()?;
         let index_bytes = length.saturating_sub(segment.bytes) as usize;
         if !(TRAILER_BYTES..=INDEX_BYTES_MAX).contains(&index_bytes) {
-            return Ok(front);
+            return Ok(Vec::new());
         }
         let mut bytes = vec![0; index_bytes];
         blob.read_at(segment.bytes, &mut bytes)?;
-        Ok(decode_index(&bytes, segment.bytes).map_or(front, |samples| nearest(&samples)))
+        Ok(decode_index(&bytes, segment.bytes).unwrap_or_default())
     }
 }
 

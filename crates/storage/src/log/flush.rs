@@ -32,6 +32,7 @@ struct Open {
     /// End of the last unit's records.
     end: Offset,
     position: u64,
+    first_ms: Option<i64>,
     samples: Vec<Sample>,
 }
 
@@ -50,6 +51,7 @@ impl Writer {
             base: segment.base,
             end: segment.end,
             position: segment.bytes,
+            first_ms: segment.first_ms,
             samples: Vec::new(),
         });
     }
@@ -266,6 +268,7 @@ impl Log {
             base: lowest.min(base),
             end: lowest.min(base),
             position: 0,
+            first_ms: None,
             samples: Vec::new(),
         });
         Ok(())
@@ -322,13 +325,19 @@ impl Log {
         let Writer { open, buffer, .. } = writer;
         let open = open.as_mut().expect("make_open came before");
         buffer.clear();
-        if open.position == 0 {
+        let fresh = open.position == 0;
+        if fresh {
             open.identity.put_header(open.base, buffer);
+            open.first_ms = None;
         }
         let mut end = open.end;
         let sampled = open.samples.len();
         for (base, batch) in batches {
             let position = open.position + buffer.len() as u64;
+            if fresh {
+                let first_ms = || batch.header().base_timestamp;
+                open.first_ms.get_or_insert_with(first_ms);
+            }
             let last = open
                 .samples
                 .last()
@@ -373,9 +382,15 @@ impl Log {
                 end: open.end,
                 bytes: open.position,
                 sealed: false,
+                first_ms: open.first_ms,
             };
             match inner.segments.back_mut() {
-                Some(last) if last.id == segment.id => *last = segment,
+                Some(last) if last.id == segment.id => {
+                    *last = Segment {
+                        first_ms: open.first_ms.or(last.first_ms),
+                        ..segment
+                    };
+                }
                 _ => inner.segments.push_back(segment),
             }
         }

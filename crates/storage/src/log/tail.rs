@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bongsu_record::{Lsn, Offset};
 
 use super::budget::Payload;
+use crate::segment::unit_bytes;
 
 pub(crate) struct Item {
     pub base: Offset,
@@ -35,6 +36,10 @@ impl Item {
         self.base.plus(u64::from(self.count))
     }
 
+    fn unit_bytes(&self) -> u64 {
+        unit_bytes(self.payload.batch.len())
+    }
+
     fn unpin(&mut self) {
         if std::mem::take(&mut self.pinned) {
             self.payload.unpin();
@@ -53,6 +58,8 @@ pub(crate) struct Tail {
     items: VecDeque<Item>,
     /// Items at the front that are also in a segment.
     stored: usize,
+    /// What the others will take up in one.
+    pinned_bytes: u64,
 }
 
 impl Tail {
@@ -66,6 +73,8 @@ impl Tail {
         if !item.pinned {
             debug_assert_eq!(self.stored, self.items.len());
             self.stored += 1;
+        } else {
+            self.pinned_bytes += item.unit_bytes();
         }
         self.items.push_back(item);
     }
@@ -86,6 +95,7 @@ impl Tail {
             if item.base >= end {
                 break;
             }
+            self.pinned_bytes -= item.unit_bytes();
             item.unpin();
             self.stored += 1;
         }
@@ -94,8 +104,11 @@ impl Tail {
     /// Drops whole batches below `floor`.
     pub fn trim(&mut self, floor: Offset) {
         while self.items.front().is_some_and(|item| item.end() <= floor) {
-            self.items.pop_front();
-            self.stored = self.stored.saturating_sub(1);
+            let first = self.items.pop_front();
+            match self.stored.checked_sub(1) {
+                Some(stored) => self.stored = stored,
+                None => self.pinned_bytes -= first.map_or(0, |item| item.unit_bytes()),
+            }
         }
         self.shrink();
     }
@@ -107,6 +120,18 @@ impl Tail {
             self.stored -= 1;
         }
         self.shrink();
+    }
+
+    /// What the batches that are in no segment will take up in one.
+    pub fn pinned_bytes(&self) -> u64 {
+        self.pinned_bytes
+    }
+
+    /// The first from `from` on that is as asked for; none before it is.
+    pub fn first_from(&self, from: Offset, is: impl Fn(&Item) -> bool) -> Option<&Item> {
+        let first = self.items.partition_point(|item| item.end() <= from);
+        let found = self.items.partition_point(|item| !is(item));
+        self.items.get(first.max(found))
     }
 
     pub fn memory_bytes(&self) -> u64 {

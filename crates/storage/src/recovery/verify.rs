@@ -278,6 +278,7 @@ fn rescue(log: &Arc<Log>, segments: &mut Vec<Segment>) -> Result<(), Error> {
             end,
             bytes: bytes.len() as u64,
             sealed: true,
+            first_ms: None,
         };
         segments.insert(place, segment);
     }

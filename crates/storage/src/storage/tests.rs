@@ -25,25 +25,29 @@ impl CheckpointSource for Plain {
 }
 
 pub(crate) fn batch(records: u32, body_bytes: usize, fill: u8) -> Batch {
+    batch_at(1_700_000_000_000, records, body_bytes, fill)
+}
+
+pub(crate) fn batch_at(unix_ms: i64, records: u32, body_bytes: usize, fill: u8) -> Batch {
     let mut builder = Builder::new();
     for _ in 0..records {
         builder.begin(Origin::Plain, 0, b"", b"", b"", body_bytes as u64);
         builder.body(&vec![fill; body_bytes]);
         builder.end();
     }
-    builder.finish(1_700_000_000_000).unwrap()
+    builder.finish(unix_ms).unwrap()
 }
 
-struct Dir(PathBuf);
+pub(crate) struct Dir(PathBuf);
 
 impl Dir {
-    fn new(name: &str) -> Dir {
+    pub(crate) fn new(name: &str) -> Dir {
         let dir = std::env::temp_dir().join(format!("bongsu-store-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         Dir(dir)
     }
 
-    fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options {
             lane_file_bytes: 1 << 20,
             checkpoint_bytes: 1 << 20,
