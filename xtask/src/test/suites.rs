@@ -26,6 +26,13 @@ enum Kind {
         /// Whether `hello` ends by itself once it has printed its line.
         hello_ends: bool,
     },
+    /// A program that takes one of its own scenarios' names and prints `ok …` for each
+    /// behaviour it has checked.
+    Library {
+        ecosystem: Ecosystem,
+        program: &'static [&'static str],
+        scenarios: &'static [&'static str],
+    },
     /// pytest over `tests/clients/pika/conformance`.
     Conformance,
     /// The ledger over many kills; one test.
@@ -112,6 +119,16 @@ pub(super) const ALL: &[Suite] = &[
         },
     },
     Suite {
+        name: "amqp-connection-manager",
+        group: "clients",
+        about: "Node services: channels that come back, and NestJS",
+        kind: Kind::Library {
+            ecosystem: Ecosystem::Node,
+            program: &["node", "client.js"],
+            scenarios: &["channels", "reconnect"],
+        },
+    },
+    Suite {
         name: "conformance",
         group: "clients",
         about: "AMQP 0-9-1 as RabbitMQ has it, texts and all",
@@ -135,39 +152,18 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             program,
             hello_ends,
         } => {
-            let directory = clients.join(suite.name);
-            setup::prepare_broker(context)?;
-            setup::prepare(*ecosystem, &directory)?;
-            let mut broker = Broker::start(context, suite.name)?;
-            let mut tally = Tally::default();
-            for scenario in SCENARIOS {
-                if context
-                    .only
-                    .as_deref()
-                    .is_some_and(|only| only != *scenario)
-                {
-                    continue;
-                }
-                let done = match (*scenario, hello_ends) {
-                    ("hello", true) => Done::LineAndExit(GREETING),
-                    ("hello", false) => Done::Line(GREETING),
-                    _ => Done::Exit,
-                };
-                // A relative program is looked up in the client's folder.
-                let mut command = if program[0].contains('/') {
-                    Command::new(directory.join(program[0]))
-                } else {
-                    Command::new(program[0])
-                };
-                command
-                    .args(&program[1..])
-                    .arg(scenario)
-                    .current_dir(&directory);
-                let result = program::run(command, &mut broker, done, SCENARIO_TIMEOUT);
-                count(suite, scenario, result.map(drop), &broker, &mut tally);
-            }
-            finish(suite, broker, tally)
+            let done = |scenario| match (scenario, hello_ends) {
+                ("hello", true) => Done::LineAndExit(GREETING),
+                ("hello", false) => Done::Line(GREETING),
+                _ => Done::Exit,
+            };
+            scenarios(suite, context, *ecosystem, program, SCENARIOS, done)
         }
+        Kind::Library {
+            ecosystem,
+            program,
+            scenarios: names,
+        } => scenarios(suite, context, *ecosystem, program, names, |_| Done::Exit),
         Kind::Conformance => {
             let directory = clients.join("pika");
             setup::prepare_broker(context)?;
@@ -213,6 +209,45 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             finish(suite, broker, tally)
         }
     }
+}
+
+/// One program against one broker, once for each scenario.
+fn scenarios(
+    suite: &Suite,
+    context: &Context,
+    ecosystem: Ecosystem,
+    program: &[&str],
+    names: &[&'static str],
+    done: impl Fn(&'static str) -> Done<'static>,
+) -> Result<Tally, String> {
+    let directory = context.root.join("tests/clients").join(suite.name);
+    setup::prepare_broker(context)?;
+    setup::prepare(ecosystem, &directory)?;
+    let mut broker = Broker::start(context, suite.name)?;
+    let mut tally = Tally::default();
+    for &scenario in names {
+        if context.only.as_deref().is_some_and(|only| only != scenario) {
+            continue;
+        }
+        // A relative program is looked up in the client's folder.
+        let mut command = if program[0].contains('/') {
+            Command::new(directory.join(program[0]))
+        } else {
+            Command::new(program[0])
+        };
+        command
+            .args(&program[1..])
+            .arg(scenario)
+            .env("BONGSU_JUDGE", judge(context))
+            .current_dir(&directory);
+        let result = program::run(command, &mut broker, done(scenario), SCENARIO_TIMEOUT);
+        let checked = result.as_deref().unwrap_or_default().to_owned();
+        count(suite, scenario, result.map(drop), &broker, &mut tally);
+        for line in checked.lines().filter(|line| line.starts_with("ok ")) {
+            println!("          {}", &line["ok ".len()..]);
+        }
+    }
+    finish(suite, broker, tally)
 }
 
 fn workspace(context: &Context) -> Result<Tally, String> {
