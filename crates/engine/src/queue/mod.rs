@@ -16,6 +16,8 @@ pub mod runs;
 
 pub mod schedule;
 
+pub mod groups;
+
 pub mod cursor;
 
 pub mod links;
