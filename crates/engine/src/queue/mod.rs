@@ -18,6 +18,8 @@ pub mod schedule;
 
 pub mod groups;
 
+pub mod dedup;
+
 pub mod cursor;
 
 pub mod links;
