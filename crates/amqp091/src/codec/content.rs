@@ -31,9 +31,16 @@ pub struct ContentHeader<'a> {
     pub user_id: Option<&'a [u8]>,
     /// Where answers go.
     pub reply_to: Option<&'a [u8]>,
-    /// Whether there is a header CC or BCC, which asks for more routes.
-    pub copied: bool,
+    /// Higher goes first.
+    pub priority: Option<u8>,
+    /// The headers table, its length in front, if a header in it is one that publishing
+    /// has rules for: see [`RULED`].
+    pub ruled: Option<&'a [u8]>,
 }
+
+/// Headers that publishing has rules for: more routing keys, told to everybody or not, and
+/// the time of delivery.
+pub const RULED: [&str; 3] = ["CC", "BCC", "x-deliver-at"];
 
 impl ContentHeader<'_> {
     /// Whether the message should survive a restart.
@@ -90,16 +97,19 @@ fn properties<'a>(
             }
             Kind::Octet => {
                 let value = u8::read(reader)?;
-                if index == DELIVERY_MODE {
-                    header.delivery_mode = Some(value);
+                match index {
+                    DELIVERY_MODE => header.delivery_mode = Some(value),
+                    _ => header.priority = Some(value),
                 }
             }
             Kind::Time => {
                 reader.take(8)?;
             }
             Kind::Table => {
-                let length = u32::read(reader)?;
-                header.copied = names(reader.take(length as usize)?)?;
+                let whole = reader.rest();
+                let length = u32::read(reader)? as usize;
+                let is_ruled = names(reader.take(length)?)?;
+                header.ruled = is_ruled.then(|| &whole[..4 + length]);
             }
         }
     }
@@ -109,31 +119,37 @@ fn properties<'a>(
     }
 }
 
-/// Walks the names of a headers table; whether CC or BCC is among them.
+/// Walks the names of a headers table; whether one of [`RULED`] is among them.
 fn names(table: &[u8]) -> Result<bool, Malformed> {
     let mut reader = Reader::new(table);
-    let mut copied = false;
+    let mut is_ruled = false;
     while !reader.rest().is_empty() {
         let length = u8::read(&mut reader)?;
         let name = reader.take(usize::from(length))?;
-        copied |= matches!(name, b"CC" | b"BCC");
-        let bytes = match u8::read(&mut reader)? {
-            b'V' => 0,
-            b't' | b'b' | b'B' => 1,
-            b's' | b'u' => 2,
-            b'I' | b'i' | b'f' => 4,
-            b'D' => 5,
-            b'l' | b'L' | b'd' | b'T' => 8,
-            b'S' | b'x' | b'A' | b'F' => u32::read(&mut reader)? as usize,
-            _ => return Err(Malformed::Properties),
-        };
-        reader.take(bytes)?;
+        is_ruled |= matches!(name, b"CC" | b"BCC" | b"x-deliver-at");
+        let letter = u8::read(&mut reader)?;
+        value(letter, &mut reader)?;
     }
-    Ok(copied)
+    Ok(is_ruled)
+}
+
+/// Reads over the value behind a type letter: its bytes, without a length.
+pub(super) fn value<'a>(letter: u8, reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
+    let bytes = match letter {
+        b'V' => 0,
+        b't' | b'b' | b'B' => 1,
+        b's' | b'u' => 2,
+        b'I' | b'i' | b'f' => 4,
+        b'D' => 5,
+        b'l' | b'L' | b'd' | b'T' => 8,
+        b'S' | b'x' | b'A' | b'F' => u32::read(reader)? as usize,
+        _ => return Err(Malformed::Properties),
+    };
+    reader.take(bytes)
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Short,
     Octet,
     Time,
@@ -141,7 +157,7 @@ enum Kind {
 }
 
 /// Kinds of the class's properties, from the highest flag bit down.
-const PROPERTIES: [Kind; 14] = [
+pub(super) const PROPERTIES: [Kind; 14] = [
     Kind::Short, // content-type
     Kind::Short, // content-encoding
     Kind::Table, // headers
@@ -158,7 +174,7 @@ const PROPERTIES: [Kind; 14] = [
     Kind::Short, // cluster-id
 ];
 const DELIVERY_MODE: usize = 3;
-const REPLY_TO: usize = 6;
+pub(super) const REPLY_TO: usize = 6;
 const EXPIRATION: usize = 7;
 const USER_ID: usize = 11;
 

@@ -7,3 +7,5 @@ pub mod frame;
 pub mod method;
 
 pub mod content;
+
+pub mod block;

@@ -7,7 +7,7 @@ use bongsu_record::{Arguments, table};
 use super::calls::{Answer, Then};
 use super::name::made_tag;
 use super::open::Open;
-use super::publish::DIRECT_REPLY_TO;
+use super::rules::DIRECT_REPLY_TO;
 use crate::codec::method::{Method, bit};
 use crate::codec::wire::{Table, short};
 use crate::errors::{Exception, MethodId};

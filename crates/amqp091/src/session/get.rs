@@ -8,7 +8,7 @@ use super::calls::Then;
 use super::consume::Use;
 use super::deliver::{DECOMPRESSED_BYTES_MAX, redelivered_bit, write_content};
 use super::open::Open;
-use super::publish::DIRECT_REPLY_TO;
+use super::rules::DIRECT_REPLY_TO;
 use crate::codec::frame;
 use crate::codec::method::{Method, bit};
 use crate::codec::wire::{Field, short};

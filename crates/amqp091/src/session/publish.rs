@@ -25,6 +25,8 @@ pub(super) struct Publishing {
     /// Of the records in the builder, the open one included.
     exchange: String,
     routing_key: String,
+    /// See [`Publish::more_keys`].
+    more_keys: Vec<String>,
     mandatory: bool,
     pub content: Content,
 }
@@ -105,22 +107,31 @@ impl Open {
             Exception::new(code, PUBLISH, format_args!("content header: {malformed:?}"))
         })?;
         self.check_header(&header)?;
+        let asked = self.asked(&header)?;
+        let Some(channel) = self.channel(number) else {
+            return Ok(());
+        };
+        if channel.publishing.more_keys != asked.more_keys {
+            // What is complete was published with other keys.
+            self.flush(now);
+        }
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
         let publishing = &mut channel.publishing;
-        publishing.builder.begin(
-            Origin::Amqp091,
-            if header.delivery_mode == Some(2) {
-                PERSISTENT
-            } else {
-                0
-            },
-            publishing.exchange.as_bytes(),
-            publishing.routing_key.as_bytes(),
-            header.block,
-            header.body_bytes,
-        );
+        publishing.more_keys = asked.more_keys;
+        let flags = match header.delivery_mode {
+            Some(2) => PERSISTENT,
+            _ => 0,
+        };
+        let (exchange, key) = (&publishing.exchange, &publishing.routing_key);
+        let (exchange, key) = (exchange.as_bytes(), key.as_bytes());
+        let (origin, block, bytes) = (Origin::Amqp091, &asked.block, header.body_bytes);
+        let builder = &mut publishing.builder;
+        match asked.terms.is_empty() {
+            true => builder.begin(origin, flags, exchange, key, block, bytes),
+            false => builder.begin_with(origin, flags, exchange, key, &asked.terms, block, bytes),
+        }
         publishing.content = Content::Body(header.body_bytes);
         if header.body_bytes == 0 {
             self.content_end(number, now);
@@ -146,32 +157,6 @@ impl Open {
                 header.body_bytes, self.message_bytes_max
             );
             return Err(Exception::new(406, PUBLISH, text));
-        }
-        if let Some(mode) = header.delivery_mode
-            && !matches!(mode, 1 | 2)
-        {
-            let text = format_args!("invalid message: {{delivery_mode_unknown,{mode}}}");
-            return Err(Exception::new(406, PUBLISH, text));
-        }
-        if header.reply_to == Some(DIRECT_REPLY_TO.as_bytes()) {
-            let text = "fast reply consumer does not exist";
-            return Err(Exception::new(406, PUBLISH, text));
-        }
-        if let Some(user_id) = header.user_id
-            && user_id != self.agreed.user.as_bytes()
-        {
-            let text = format_args!(
-                "user_id property set to '{}' but authenticated user was '{}'",
-                String::from_utf8_lossy(user_id),
-                self.agreed.user
-            );
-            return Err(Exception::new(406, PUBLISH, text));
-        }
-        if let Some(expiration) = header.expiration {
-            check_expiration(expiration)?;
-        }
-        if header.copied {
-            return Err(Exception::new(540, PUBLISH, "header CC or BCC"));
         }
         Ok(())
     }
@@ -252,7 +237,7 @@ impl Open {
         let call = Call::Publish(Publish {
             exchange: publishing.exchange.clone(),
             routing_key: publishing.routing_key.clone(),
-            more_keys: Vec::new(),
+            more_keys: publishing.more_keys.clone(),
             batch,
         });
         self.calls.push(call, then);
@@ -278,25 +263,8 @@ impl Open {
     }
 }
 
-/// An expiration is a number of milliseconds in digits.
-fn check_expiration(expiration: &[u8]) -> Result<(), Exception> {
-    let text = String::from_utf8_lossy(expiration);
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(&text);
-    let end = digits.bytes().take_while(u8::is_ascii_digit).count();
-    let reason = match (end, &digits[end..]) {
-        (0, _) => "no_integer".to_owned(),
-        (_, "") if text.starts_with('-') => format!("{{value_negative,{text}}}"),
-        (_, "") => return Ok(()),
-        (_, rest) => format!("{{leftover_string,\"{rest}\"}}"),
-    };
-    let text = format_args!("invalid expiration '{text}': {reason}");
-    Err(Exception::new(406, PUBLISH, text))
-}
-
 /// RabbitMQ's largest message, whatever is configured.
 pub(super) const MESSAGE_BYTES_LIMIT: u64 = 512 << 20;
-/// The queue that is none: its consumer gets direct replies.
-pub(super) const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// Bytes at which a batch is published though more arrived for it.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Bytes of incomplete contents that a connection's channels may hold together.

@@ -26,6 +26,7 @@ fn properties_with_rules_are_found_and_the_block_is_kept() {
     assert_eq!(found.body_bytes, 5);
     assert_eq!(found.block, &bytes[12..]);
     assert_eq!(found.delivery_mode, Some(2));
+    assert_eq!(found.priority, Some(9));
     assert_eq!(found.expiration, Some(&b"60"[..]));
     assert_eq!(found.user_id, Some(&b"guest"[..]));
 }
@@ -57,14 +58,15 @@ fn what_is_accepted_here_is_accepted_by_the_reader_of_headers() {
 }
 
 #[test]
-fn headers_that_ask_for_more_routes_are_found_at_the_top_only() {
+fn headers_with_rules_are_found_at_the_top_only() {
     let with = |table: &[u8]| {
         let mut properties = u32::try_from(table.len()).unwrap().to_be_bytes().to_vec();
         properties.extend_from_slice(table);
-        decode(&header(0x2000, &properties)).map(|found| found.copied)
+        decode(&header(0x2000, &properties)).map(|found| found.ruled.is_some())
     };
     assert_eq!(with(b"\x02CCA\0\0\0\0"), Ok(true));
     assert_eq!(with(b"\x01at\x01\x03BCCA\0\0\0\0"), Ok(true));
+    assert_eq!(with(b"\x0cx-deliver-atI\0\0\0\0"), Ok(true));
     assert_eq!(with(b"\x01aS\0\0\0\x03\x02CC"), Ok(false));
     assert_eq!(with(b"\x01a?"), Err(Malformed::Properties));
     assert_eq!(with(b"\x01aS\0\0\0\x04\x02CC"), Err(Malformed::Short));

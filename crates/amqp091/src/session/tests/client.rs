@@ -6,11 +6,14 @@
 //!     CHANNEL exchange NAME TYPE
 //!     CHANNEL qos COUNT [global] | consume QUEUE TAG | cancel TAG | get QUEUE
 //!     CHANNEL confirm | publish EXCHANGE KEY BODY
-//!     CHANNEL ack TAG | nack TAG | reject TAG | recover | recover-async | tx
+//!     CHANNEL ack TAG | nack TAG | reject TAG | recover | recover-async
+//!     CHANNEL tx-select | tx-commit | tx-rollback
 //!     CHANNEL frame KIND HEX | raw HEX
 //!
 //! Flags stand anywhere: multiple, requeue, no-ack, no-wait, exclusive, passive, mandatory,
-//! immediate, persistent, global, on. `""` is the empty text.
+//! immediate, persistent, global, on. `""` is the empty text. So do what a publish says of
+//! its message: cc=KEY,…, bcc=KEY,…, deliver-at=MS, priority=NUMBER, expiration=TEXT,
+//! reply-to=TEXT, user=TEXT.
 
 use crate::codec::frame;
 use crate::codec::method::{Method, bit};
@@ -30,6 +33,12 @@ pub(super) fn said(line: &str) -> Vec<u8> {
     for word in line.split_whitespace() {
         match word {
             "\"\"" => words.push(""),
+            said if said
+                .split_once('=')
+                .is_some_and(|(name, _)| SAID.contains(&name)) =>
+            {
+                flags.push(said);
+            }
             flag if FLAGS.contains(&flag) => flags.push(flag),
             word => words.push(word),
         }
@@ -160,7 +169,9 @@ fn on_channel(channel: u16, words: &[&str], flags: &[&str], out: &mut Vec<u8>) {
         ["confirm"] => Method::ConfirmSelect {
             bits: when("no-wait", 1),
         },
-        ["tx"] => Method::TxSelect {},
+        ["tx-select"] => Method::TxSelect {},
+        ["tx-commit"] => Method::TxCommit {},
+        ["tx-rollback"] => Method::TxRollback {},
         ["publish", exchange, routing_key, body] => {
             Method::BasicPublish {
                 ticket,
@@ -169,7 +180,7 @@ fn on_channel(channel: u16, words: &[&str], flags: &[&str], out: &mut Vec<u8>) {
                 bits: when("mandatory", bit::MANDATORY) | when("immediate", bit::IMMEDIATE),
             }
             .write(channel, out);
-            return content(channel, has("persistent"), body.as_bytes(), out);
+            return content(channel, flags, body.as_bytes(), out);
         }
         ["ack", tag] => Method::BasicAck {
             delivery_tag: u64::from(number(tag)),
@@ -200,16 +211,55 @@ fn on_channel(channel: u16, words: &[&str], flags: &[&str], out: &mut Vec<u8>) {
 }
 
 /// Content header and body, the body in frames of three bytes if it is longer.
-fn content(channel: u16, persistent: bool, body: &[u8], out: &mut Vec<u8>) {
+fn content(channel: u16, flags: &[&str], body: &[u8], out: &mut Vec<u8>) {
     frame::write(frame::HEADER, channel, out, |out| {
         out.extend_from_slice(&[0, 60, 0, 0]);
         (body.len() as u64).write(out);
-        let block: &[u8] = if persistent { &[0x10, 0, 2] } else { &[0, 0] };
-        out.extend_from_slice(block);
+        out.extend_from_slice(&block(flags));
     });
     for part in body.chunks(3) {
         frame::write(frame::BODY, channel, out, |out| out.extend_from_slice(part));
     }
+}
+
+/// What the flags say of a message, as its header block.
+fn block(flags: &[&str]) -> Vec<u8> {
+    use bongsu_record::{Arguments, Value, table};
+    let said = |name: &str| {
+        let mut said = flags.iter().filter_map(|flag| flag.split_once('='));
+        said.find(|(said, _)| *said == name).map(|(_, text)| text)
+    };
+    let mut headers = Arguments::new();
+    for (name, header) in [("cc", "CC"), ("bcc", "BCC")] {
+        if let Some(keys) = said(name) {
+            let keys = keys.split(',').map(|key| Value::Text(key.to_owned()));
+            headers.insert(header.to_owned(), Value::List(keys.collect()));
+        }
+    }
+    if let Some(ms) = said("deliver-at") {
+        let ms = Value::Int(ms.parse().expect("a number"));
+        headers.insert("x-deliver-at".to_owned(), ms);
+    }
+    let mut block = vec![0, 0];
+    if !headers.is_empty() {
+        block[0] |= 0x20;
+        table::encode(&headers, &mut block);
+    }
+    if flags.contains(&"persistent") {
+        block[0] |= 0x10;
+        block.push(2);
+    }
+    if let Some(priority) = said("priority") {
+        block[0] |= 0x08;
+        block.push(priority.parse().expect("a number"));
+    }
+    for (name, octet, bit) in [("reply-to", 0, 2), ("expiration", 0, 1), ("user", 1, 0x10)] {
+        if let Some(text) = said(name) {
+            block[octet] |= bit;
+            text.write(&mut block);
+        }
+    }
+    block
 }
 
 fn properties() -> Vec<u8> {
@@ -252,4 +302,13 @@ const FLAGS: &[&str] = &[
     "persistent",
     "global",
     "on",
+];
+const SAID: &[&str] = &[
+    "cc",
+    "bcc",
+    "deliver-at",
+    "priority",
+    "expiration",
+    "reply-to",
+    "user",
 ];

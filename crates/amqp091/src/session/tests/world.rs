@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use bongsu_engine::Refused;
 use bongsu_engine::refused::Kind;
 use bongsu_engine::session::{
-    Binding, Call, Close, Delivery, Destination, Effects, Input, LinkId, Now, Reply, Session as _,
+    Binding, Call, Close, Delivery, Destination, Effects, Input, LinkId, Now, Publish, Reply,
+    Session as _,
 };
 use bongsu_record::native::{Builder, Origin};
 use bongsu_record::{Batch, Lsn, Offset};
@@ -268,15 +269,31 @@ pub(super) fn told(seen: &Seen) -> Vec<String> {
     match seen {
         Seen::Out(out) => shown(out),
         Seen::Call(Call::Publish(publish)) => {
-            let records = (0..publish.batch.record_count()).map(|index| {
-                let record = publish.batch.native_record(index).unwrap();
-                String::from_utf8_lossy(record.body).into_owned()
-            });
-            let records: Vec<String> = records.collect();
-            let place = format!("{:?} {:?}", publish.exchange, publish.routing_key);
-            vec![format!("call Publish {place} {records:?}")]
+            vec![format!("call Publish {}", shown_publish(publish))]
         }
         Seen::Call(call) => vec![format!("call {call:?}")],
         Seen::Close(close) => vec![format!("close {close:?}")],
     }
+}
+
+fn shown_publish(publish: &Publish) -> String {
+    let mut text = format!("{:?} {:?}", publish.exchange, publish.routing_key);
+    if !publish.more_keys.is_empty() {
+        text += &format!(" and {:?}", publish.more_keys);
+    }
+    let (mut bodies, mut asked) = (Vec::new(), String::new());
+    for record in publish
+        .batch
+        .native_records(0..publish.batch.record_count())
+    {
+        bodies.push(String::from_utf8_lossy(record.body).into_owned());
+        let terms = record.terms();
+        if !terms.is_empty() {
+            asked += &format!(" {terms:?}");
+        }
+        if !terms.is_empty() || !publish.more_keys.is_empty() {
+            asked += &format!(" block {}", record.header.escape_ascii());
+        }
+    }
+    format!("{text} {bodies:?}{asked}")
 }
