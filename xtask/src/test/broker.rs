@@ -172,7 +172,7 @@ impl Broker {
             fs::write(self.directory.join(name), text)
                 .map_err(|error| format!("writing {name}: {error}"))
         };
-        write("plugins", "[].\n")?;
+        write("plugins", RABBITMQ_PLUGINS)?;
         write("rabbitmq.conf", "loopback_users.guest = true\n")?;
         let port = self.port + 2;
         let epmd = Command::new("epmd")
@@ -262,6 +262,10 @@ fn clone(file: &File) -> Result<File, String> {
 }
 
 const RABBITMQ_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/// What Debian ships of the exchange types that Bongsu has built in; `x-modulus-hash` comes with
+/// sharding.
+const RABBITMQ_PLUGINS: &str =
+    "[rabbitmq_consistent_hash_exchange, rabbitmq_random_exchange, rabbitmq_sharding].\n";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const CATALOG_WRITE_BEHIND: Duration = Duration::from_millis(2500);

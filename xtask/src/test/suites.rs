@@ -171,7 +171,7 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             let mut broker = Broker::start(context, suite.name)?;
             let mut command = Command::new(directory.join(".venv/bin/python"));
             command
-                .args(["-m", "pytest", "-q", "--tb=short", "conformance"])
+                .args(["-m", "pytest", "-q", "-rs", "--tb=short", "conformance"])
                 .env("BONGSU_JUDGE", judge(context))
                 .current_dir(&directory);
             if let Some(only) = &context.only {
@@ -180,6 +180,9 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             let result = program::run(command, &mut broker, Done::Exit, CONFORMANCE_TIMEOUT);
             let (Ok(text) | Err(text)) = &result;
             let mut tally = tally_of_pytest(text);
+            for line in text.lines().filter(|line| line.starts_with("SKIPPED")) {
+                println!("   {line}");
+            }
             if let Err(text) = &result {
                 println!("{text}\n{}", broker.log_tail());
                 tally.failed = tally.failed.max(1);
