@@ -37,16 +37,29 @@ pub fn encode(table: &Arguments, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     for (name, value) in table {
-        // Cut between characters: a reader refuses names that are not UTF-8.
-        let name = &name.as_bytes()[..name.floor_char_boundary(255)];
-        out.push(name.len() as u8);
-        out.extend_from_slice(name);
+        put_name(name, out);
         encode_value(value, out);
     }
     patch_length(out, start);
 }
 
-fn encode_value(value: &Value, out: &mut Vec<u8>) {
+/// Writes a field's name, a longer one cut between characters: a reader refuses names
+/// that are not UTF-8.
+pub(crate) fn put_name(name: &str, out: &mut Vec<u8>) {
+    let name = &name.as_bytes()[..name.floor_char_boundary(255)];
+    out.push(name.len() as u8);
+    out.extend_from_slice(name);
+}
+
+/// Writes a field as it was.
+pub(crate) fn put_field(field: Field<'_>, out: &mut Vec<u8>) {
+    out.push(u8::try_from(field.name.len()).expect("a field's name was a short string"));
+    out.extend_from_slice(field.name);
+    out.extend_from_slice(field.value);
+}
+
+/// Writes one value with its type letter in front.
+pub(crate) fn encode_value(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Nothing => out.push(b'V'),
         Value::Bool(on) => out.extend_from_slice(&[b't', u8::from(*on)]),
@@ -90,9 +103,55 @@ fn long_bytes(letter: u8, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-fn patch_length(out: &mut [u8], start: usize) {
+/// Writes the length of what stands behind the four bytes at `start` into them.
+pub(crate) fn patch_length(out: &mut [u8], start: usize) {
     let length = (out.len() - start - 4) as u32;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// One field of a table, as its bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Of at most 255 bytes; not checked to be UTF-8.
+    pub name: &'a [u8],
+    /// The type letter, then the value. What it contains is not checked.
+    pub value: &'a [u8],
+}
+
+/// The fields of one table with its u32 length in front, not decoded: whoever changes one
+/// header of a message need not look into the others. Ends with the first error.
+pub fn fields(table: &[u8]) -> impl Iterator<Item = Result<Field<'_>, TableMalformed>> {
+    pieces(table, |reader| {
+        let [length] = reader.array()?;
+        let name = reader.take(usize::from(length))?;
+        let value = reader.raw_value()?;
+        Ok(Field { name, value })
+    })
+}
+
+/// The values of one array with its u32 length in front, each with its type letter, not
+/// decoded. Ends with the first error.
+pub fn elements(array: &[u8]) -> impl Iterator<Item = Result<&[u8], TableMalformed>> {
+    pieces(array, Reader::raw_value)
+}
+
+/// What stands behind a length, piece by piece.
+fn pieces<'a, T>(
+    bytes: &'a [u8],
+    mut piece: impl FnMut(&mut Reader<'a>) -> Result<T, TableMalformed>,
+) -> impl Iterator<Item = Result<T, TableMalformed>> {
+    let mut inner = Reader { rest: bytes }.long().map(|rest| Reader { rest });
+    std::iter::from_fn(move || {
+        let next = match &mut inner {
+            Ok(reader) if reader.rest.is_empty() => return None,
+            Ok(reader) => piece(reader),
+            Err(malformed) => Err(*malformed),
+        };
+        if next.is_err() {
+            inner = Ok(Reader { rest: &[] });
+        }
+        Some(next)
+    })
 }
 
 struct Reader<'a> {
@@ -116,6 +175,24 @@ impl<'a> Reader<'a> {
     fn long(&mut self) -> Result<&'a [u8], TableMalformed> {
         let length = u32::from_be_bytes(self.array()?);
         self.take(length as usize)
+    }
+
+    /// A value with its letter, passed over.
+    fn raw_value(&mut self) -> Result<&'a [u8], TableMalformed> {
+        let start = self.rest;
+        let [letter] = self.array()?;
+        let bytes = match letter {
+            b'V' => 0,
+            b't' | b'b' | b'B' => 1,
+            b's' | b'u' => 2,
+            b'I' | b'i' | b'f' => 4,
+            b'D' => 5,
+            b'l' | b'L' | b'd' | b'T' => 8,
+            b'S' | b'x' | b'A' | b'F' => u32::from_be_bytes(self.array()?) as usize,
+            other => return Err(TableMalformed::Type(other)),
+        };
+        self.take(bytes)?;
+        Ok(&start[..start.len() - self.rest.len()])
     }
 
     fn table(&mut self, depth: usize) -> Result<Arguments, TableMalformed> {
@@ -208,6 +285,50 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&table, &mut bytes);
         assert_eq!(decode(&bytes), Ok((table, bytes.len())));
+    }
+
+    /// Passing over a value finds the end that decoding it finds.
+    #[test]
+    fn fields_are_the_table_in_pieces() {
+        let list = Value::List(vec![Value::Int(1), Value::Text("x".to_owned())]);
+        let table = Arguments::from([
+            ("a".to_owned(), Value::Bool(true)),
+            ("b".to_owned(), list.clone()),
+            ("c".to_owned(), Value::Nothing),
+        ]);
+        let mut bytes = Vec::new();
+        encode(&table, &mut bytes);
+        // One of each width that we do not write ourselves.
+        let others = b"\x01db\x07\x01eB\x07\x01fs\x00\x07\x01gu\x00\x07\x01hI\x00\x00\x00\x07\x01ii\x00\x00\x00\x07\x01jL\x00\x00\x00\x00\x00\x00\x00\x07\x01kf\x00\x00\x00\x00";
+        bytes.extend_from_slice(others);
+        patch_length(&mut bytes, 0);
+        let (decoded, _) = decode(&bytes).unwrap();
+        let fields: Vec<_> = fields(&bytes).map(Result::unwrap).collect();
+        assert_eq!(fields.len(), decoded.len());
+        for (field, (name, value)) in fields.iter().zip(&decoded) {
+            assert_eq!(field.name, name.as_bytes());
+            let mut reader = Reader { rest: field.value };
+            assert_eq!(reader.value(0).as_ref(), Ok(value));
+            assert!(reader.rest.is_empty());
+        }
+        let values: Vec<_> = elements(&fields[1].value[1..])
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(values, [&b"l\0\0\0\0\0\0\0\x01"[..], b"S\0\0\0\x01x"]);
+    }
+
+    #[test]
+    fn malformed_pieces_end_it() {
+        let of = |bytes: &'static [u8]| fields(bytes).collect::<Vec<_>>();
+        assert_eq!(of(b"\0\0"), [Err(TableMalformed::Short)]);
+        assert_eq!(of(b"\0\0\0\x09\x01aV"), [Err(TableMalformed::Short)]);
+        assert_eq!(of(b"\0\0\0\x03\x01a?"), [Err(TableMalformed::Type(b'?'))]);
+        let field = Field {
+            name: b"a",
+            value: b"V",
+        };
+        let cut = b"\0\0\0\x09\x01aV\x01bS\0\0\xff";
+        assert_eq!(of(cut), [Ok(field), Err(TableMalformed::Short)]);
     }
 
     #[test]

@@ -18,8 +18,8 @@
 use std::borrow::Cow;
 
 use crate::message::{Block, Message};
-use crate::table;
-use crate::value::Arguments;
+use crate::table::{self, Field, TableMalformed};
+use crate::value::{Arguments, Value};
 
 use super::kafka::value_of;
 use super::properties::milliseconds;
@@ -152,6 +152,120 @@ pub fn encode(
     writer.short(3, properties.app_id);
 }
 
+/// A copy of a block with these headers, in place of those of the same names; what they
+/// are beside is copied, not decoded. The new ones come last, in the order given.
+///
+/// # Errors
+/// [`BlockMalformed`], where the bytes had to be looked at: values of other headers are
+/// passed over.
+pub fn with_headers(block: &[u8], headers: &[(&str, &Value)]) -> Result<Vec<u8>, BlockMalformed> {
+    let parts = split(block)?;
+    let new_bytes: usize = headers.iter().map(|(name, _)| name.len() + 16).sum();
+    let mut out = Vec::with_capacity(block.len() + 4 + new_bytes);
+    join(&parts, &mut out, |out| {
+        for field in parts.fields() {
+            let field = field?;
+            let is_replaced = |(name, _): &(&str, &Value)| name.as_bytes() == field.name;
+            if !headers.iter().any(is_replaced) {
+                table::put_field(field, out);
+            }
+        }
+        for (name, value) in headers {
+            table::put_name(name, out);
+            table::encode_value(value, out);
+        }
+        Ok(())
+    })
+    .map_err(BlockMalformed::Table)?;
+    Ok(out)
+}
+
+/// A block in pieces, for whoever writes it anew with other headers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts<'a> {
+    flags: u16,
+    /// The properties in front of the headers.
+    front: &'a [u8],
+    /// The headers, their length in front; without, if there are none.
+    table: Option<&'a [u8]>,
+    /// Between headers and expiration.
+    middle: &'a [u8],
+    /// As text; whoever takes it, removes it.
+    pub(crate) expiration: Option<&'a [u8]>,
+    /// Behind the expiration.
+    back: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// The headers, not decoded.
+    pub(crate) fn fields(
+        &self,
+    ) -> impl Iterator<Item = Result<Field<'a>, TableMalformed>> + use<'a> {
+        table::fields(self.table.unwrap_or(&[0; 4]))
+    }
+}
+
+/// Checks a block and takes it to pieces.
+///
+/// # Errors
+/// [`BlockMalformed`]; fields of the table are not looked at.
+pub(crate) fn split(block: &[u8]) -> Result<Parts<'_>, BlockMalformed> {
+    read(block)?;
+    let mut reader = Reader::new(block)?;
+    let mut rest = reader.rest;
+    reader.short(15)?;
+    reader.short(14)?;
+    let front = passed(&mut rest, &reader);
+    let table = reader.table(13)?;
+    rest = reader.rest;
+    reader.field::<1>(12)?;
+    reader.field::<1>(11)?;
+    reader.short(10)?;
+    reader.short(9)?;
+    let middle = passed(&mut rest, &reader);
+    let expiration = reader.short(8)?;
+    Ok(Parts {
+        flags: reader.flags & !CONTINUED,
+        front,
+        table,
+        middle,
+        expiration,
+        back: reader.rest,
+    })
+}
+
+/// What the reader took since `rest`.
+fn passed<'a>(rest: &mut &'a [u8], reader: &Reader<'a>) -> &'a [u8] {
+    let taken = &rest[..rest.len() - reader.rest.len()];
+    *rest = reader.rest;
+    taken
+}
+
+/// Appends a block of these parts, its table's fields written by `headers`.
+pub(crate) fn join<E>(
+    parts: &Parts<'_>,
+    out: &mut Vec<u8>,
+    headers: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut flags = parts.flags & !EXPIRATION | HEADERS;
+    if parts.expiration.is_some() {
+        flags |= EXPIRATION;
+    }
+    out.extend_from_slice(&flags.to_be_bytes());
+    out.extend_from_slice(parts.front);
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    headers(out)?;
+    table::patch_length(out, start);
+    out.extend_from_slice(parts.middle);
+    if let Some(text) = parts.expiration {
+        out.push(u8::try_from(text.len()).expect("it was a short string"));
+        out.extend_from_slice(text);
+    }
+    out.extend_from_slice(parts.back);
+    Ok(())
+}
+
 struct Reader<'a> {
     flags: u16,
     rest: &'a [u8],
@@ -255,6 +369,11 @@ impl<'o> Writer<'o> {
 
 const CONTINUED: u16 = 1;
 const NEVER_USED: u16 = 1 << 1;
+const HEADERS: u16 = 1 << 13;
+const EXPIRATION: u16 = 1 << 8;
 const SHORT_BYTES_MAX: usize = 255;
 /// Header that carries a key too long for a routing key.
 const LONG_KEY: &str = "x-key";
+
+#[cfg(test)]
+mod tests;
