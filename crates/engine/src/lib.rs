@@ -4,14 +4,17 @@
 //! Machines have one shape: `handle(input, now, &mut effects)` and `deadline()`.
 //!
 //! Reading order: [`session`] (what any protocol may ask and is told), [`refused`] (the
-//! facts of a request declined), [`queue`] (log + ack cursor), [`router`] (which logs a
-//! publish goes to), [`catalog`] (what exists, by name), [`access`] (who may do what).
+//! facts of a request declined), [`queue`] (log + ack cursor), [`stream`] (log + readers),
+//! [`router`] (which logs a publish goes to), [`catalog`] (what exists, by name),
+//! [`access`] (who may do what).
 
 pub mod session;
 
 pub mod refused;
 
 pub mod queue;
+
+pub mod stream;
 
 pub mod router;
 
