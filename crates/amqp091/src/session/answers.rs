@@ -40,10 +40,11 @@ impl Open {
         let (number, method, of) = match &then {
             Then::Nothing => return Ok(()),
             Then::Published { channel, count, .. } => {
-                if matches!(refused, Refused::Storage { .. })
-                    && self.refuse_published(*channel, *count, effects)
-                {
-                    return Ok(());
+                if matches!(refused, Refused::Storage { .. }) {
+                    let all = 0..u32::try_from(*count).unwrap_or(u32::MAX);
+                    if self.published(*channel, *count, None, &[all], effects) {
+                        return Ok(());
+                    }
                 }
                 (*channel, PUBLISH, None)
             }
@@ -84,7 +85,11 @@ impl Open {
                     count,
                     returnable,
                 },
-                Reply::Published { wait, routed, .. },
+                Reply::Published {
+                    wait,
+                    routed,
+                    refused,
+                },
             ) => {
                 if !routed
                     && let Some(batch) = &returnable
@@ -92,7 +97,7 @@ impl Open {
                 {
                     self.give_back(channel, batch, effects);
                 }
-                self.published(channel, count, wait, effects);
+                self.published(channel, count, wait, &refused, effects);
             }
             (
                 Then::Answer {

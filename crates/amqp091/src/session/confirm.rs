@@ -1,6 +1,7 @@
 //! Publisher confirms: which tags of a channel wait for which position.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bongsu_engine::session::Effects;
 use bongsu_record::Lsn;
@@ -13,70 +14,126 @@ use crate::codec::method::{Method, bit};
 pub(super) struct Confirms {
     /// Tag of the last message published.
     last_tag: u64,
-    /// Tag of the last message confirmed.
-    confirmed: u64,
-    /// Last tag of each batch that waits, with the position it waits for; both grow.
-    waiting: VecDeque<(u64, Lsn)>,
+    /// Tag of the last message confirmed or refused.
+    told: u64,
+    /// Runs of tags that wait, oldest first.
+    waiting: VecDeque<Run>,
+}
+
+/// Messages that are told of together. They follow the run before.
+#[derive(Debug)]
+struct Run {
+    last_tag: u64,
+    /// The position they wait for.
+    lsn: Lsn,
+    /// They were refused, and the client has been told: here to keep those before and
+    /// after apart. One acknowledgement over all would undo the refusal for clients that
+    /// wait for every tag's turn.
+    is_told: bool,
 }
 
 impl Confirms {
     /// So many more were published and wait for `lsn`. `multiple` confirms everything
     /// before a tag, so what waits for less than its predecessors waits with them.
     fn published(&mut self, count: u64, lsn: Lsn) {
+        if count == 0 {
+            return;
+        }
         self.last_tag += count;
+        let last_tag = self.last_tag;
         match self.waiting.back_mut() {
-            Some((tag, waits)) if *waits >= lsn => *tag = self.last_tag,
-            _ => self.waiting.push_back((self.last_tag, lsn)),
+            Some(run) if !run.is_told && run.lsn >= lsn => run.last_tag = last_tag,
+            _ => self.waiting.push_back(Run {
+                last_tag,
+                lsn,
+                is_told: false,
+            }),
         }
     }
 
-    /// Confirms what `durable` covers: one frame.
+    /// Refuses so many at once: what those before wait for may never come. Where they do
+    /// wait, each has its own frame.
+    fn refuse(&mut self, channel: u16, count: u64, durable: Lsn, out: &mut Vec<u8>) {
+        if count == 0 {
+            return;
+        }
+        self.confirm(channel, durable, out);
+        let first = self.last_tag + 1;
+        self.last_tag += count;
+        if self.waiting.is_empty() {
+            self.told = self.last_tag;
+            return nack(channel, self.last_tag, count > 1, out);
+        }
+        for delivery_tag in first..=self.last_tag {
+            nack(channel, delivery_tag, false, out);
+        }
+        self.waiting.push_back(Run {
+            last_tag: self.last_tag,
+            lsn: Lsn(0),
+            is_told: true,
+        });
+    }
+
+    /// Confirms what `durable` covers: one frame, and one more after each refusal.
     fn confirm(&mut self, channel: u16, durable: Lsn, out: &mut Vec<u8>) {
         let mut last = None;
-        while let Some((tag, lsn)) = self.waiting.front()
-            && *lsn <= durable
-        {
-            last = Some(*tag);
-            self.waiting.pop_front();
+        while let Some(run) = self.waiting.pop_front_if(|run| run.lsn <= durable) {
+            if run.is_told {
+                self.ack(channel, last.take(), out);
+                self.told = run.last_tag;
+            } else {
+                last = Some(run.last_tag);
+            }
         }
+        self.ack(channel, last, out);
+    }
+
+    fn ack(&mut self, channel: u16, last: Option<u64>, out: &mut Vec<u8>) {
         if let Some(delivery_tag) = last {
-            let bits = match delivery_tag - self.confirmed {
+            let bits = match delivery_tag - self.told {
                 1 => 0,
                 _ => bit::MULTIPLE,
             };
-            self.confirmed = delivery_tag;
+            self.told = delivery_tag;
             Method::BasicAck { delivery_tag, bits }.write(channel, out);
-        }
-    }
-
-    /// Refuses so many at once. Those before may still wait, so each has its own frame.
-    fn refuse(&mut self, channel: u16, count: u64, out: &mut Vec<u8>) {
-        for _ in 0..count {
-            self.last_tag += 1;
-            let delivery_tag = self.last_tag;
-            let bits = 0;
-            Method::BasicNack { delivery_tag, bits }.write(channel, out);
         }
     }
 }
 
+fn nack(channel: u16, delivery_tag: u64, multiple: bool, out: &mut Vec<u8>) {
+    let bits = if multiple { bit::MULTIPLE } else { 0 };
+    Method::BasicNack { delivery_tag, bits }.write(channel, out);
+}
+
 impl Open {
-    /// A batch was taken: its messages are confirmed, now or once they are durable.
+    /// A batch was taken, but for some of it: its messages are confirmed, now or once they
+    /// are durable. `false` if the channel does not confirm and so cannot tell.
     pub(super) fn published(
         &mut self,
         number: u16,
         count: u64,
         wait: Option<Lsn>,
+        refused: &[Range<u32>],
         effects: &mut Effects,
-    ) {
+    ) -> bool {
+        let durable = self.durable;
         let Some(confirms) = self.confirms(number) else {
-            return;
+            return false;
         };
-        confirms.published(count, wait.unwrap_or(Lsn(0)));
+        let lsn = wait.unwrap_or(Lsn(0));
+        let mut next = 0;
+        for range in refused {
+            let (start, end) = (u64::from(range.start), u64::from(range.end));
+            confirms.published(start.saturating_sub(next), lsn);
+            confirms.refuse(number, end.saturating_sub(start), durable, &mut effects.out);
+            next = end;
+        }
+        confirms.published(count.saturating_sub(next), lsn);
         if !self.unconfirmed.contains(&number) {
             self.unconfirmed.push(number);
         }
         self.confirm(effects);
+        true
     }
 
     /// Everything up to here is durable.
@@ -96,22 +153,6 @@ impl Open {
             !confirms.waiting.is_empty()
         });
         self.unconfirmed = numbers;
-    }
-
-    /// Storage refused a batch: `false` if the channel does not confirm and so cannot tell.
-    pub(super) fn refuse_published(
-        &mut self,
-        number: u16,
-        count: u64,
-        effects: &mut Effects,
-    ) -> bool {
-        match self.confirms(number) {
-            Some(confirms) => {
-                confirms.refuse(number, count, &mut effects.out);
-                true
-            }
-            None => false,
-        }
     }
 
     fn confirms(&mut self, number: u16) -> Option<&mut Confirms> {

@@ -9,15 +9,18 @@
 //! ```
 //! What stands between two variable parts is made in one piece.
 
-use bongsu_engine::session::{Call, Delivery, Effects, LinkId, Outcome, Settle};
+use std::borrow::Cow;
+
+use bongsu_engine::session::{Call, Delivery, Effects, LinkId, Outcome, Settle, Tries};
 use bongsu_record::blocks::amqp091::block_of;
-use bongsu_record::native::{Origin, Record};
-use bongsu_record::{Messages, Offset};
+use bongsu_record::native::Origin;
+use bongsu_record::{Message, Messages, Offset};
 
 use super::calls::Then;
 use super::channel::Channel;
 use super::consume::{Consumer, Use};
 use super::open::Open;
+use crate::codec::block::with_integers;
 use crate::codec::frame;
 use crate::codec::method::bit;
 
@@ -41,6 +44,7 @@ impl Open {
             }
             let mut writer = Writer {
                 number: link.channel,
+                told: Told::of(delivery),
                 consumer,
                 channel,
                 link: delivery.link,
@@ -71,6 +75,7 @@ impl Open {
 
 struct Writer<'a> {
     number: u16,
+    told: Told,
     consumer: &'a Consumer,
     channel: &'a mut Channel,
     link: LinkId,
@@ -89,21 +94,22 @@ impl Writer<'_> {
         let records = delivery.batch.native_records(index(start)..index(end));
         for (offset, record) in (start..end).zip(records) {
             let (exchange, key) = (record.exchange(), record.routing_key());
-            if record.origin == AMQP091 {
+            if record.origin == AMQP091 && !self.told.is_anything() {
                 self.message(Offset(offset), exchange, key, record.header, record.body);
             } else {
-                self.of_another_protocol(&record, Offset(offset));
+                self.made(&Message::native(record, Offset(offset), 0));
             }
         }
     }
 
+    /// A message whose block is not passed on as it is.
     #[cold]
-    fn of_another_protocol(&mut self, record: &Record<'_>, offset: Offset) {
-        let message = bongsu_record::Message::native(*record, offset, 0);
-        let block = block_of(&message);
+    fn made(&mut self, message: &Message<'_>) {
+        let block = block_of(message);
         let block = block.as_deref().unwrap_or(NO_PROPERTIES);
+        let block = self.told.put_into(block, message.offset());
         let (exchange, key) = (message.exchange(), message.routing_key());
-        self.message(offset, exchange, key, block, message.body());
+        self.message(message.offset(), exchange, key, &block, message.body());
     }
 
     /// Of a batch that is not native: `false` if it cannot be read.
@@ -118,10 +124,7 @@ impl Writer<'_> {
             if offset < delivery.records.start || offset >= delivery.records.end {
                 continue;
             }
-            let block = block_of(&message);
-            let block = block.as_deref().unwrap_or(NO_PROPERTIES);
-            let (exchange, key) = (message.exchange(), message.routing_key());
-            self.message(offset, exchange, key, block, message.body());
+            self.made(&message);
         }
         true
     }
@@ -161,6 +164,45 @@ impl Writer<'_> {
         out.extend_from_slice(key);
         out.push(frame::END);
         put_content(self.number, block, body, self.body_bytes_max, out);
+    }
+}
+
+/// What a delivery's consumer is told of it in headers. Mostly nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    tries: Option<Tries>,
+    offsets: bool,
+}
+
+impl Told {
+    pub fn of(delivery: &Delivery) -> Told {
+        Told {
+            tries: delivery.tries,
+            offsets: delivery.tell_offsets,
+        }
+    }
+
+    #[inline]
+    fn is_anything(self) -> bool {
+        self.offsets || self.tries.is_some()
+    }
+
+    /// The block with what is told. Of the same names only ours stay: a message that was
+    /// delivered and published again may bring its former ones.
+    pub fn put_into(self, block: &[u8], offset: Offset) -> Cow<'_, [u8]> {
+        let mut integers = Vec::new();
+        if let Some(tries) = self.tries {
+            integers.push(("x-delivery-count", i64::from(tries.failed)));
+            integers.push(("x-acquired-count", i64::from(tries.acquired)));
+        }
+        if self.offsets {
+            let offset = i64::try_from(offset.0).unwrap_or(i64::MAX);
+            integers.push(("x-stream-offset", offset));
+        }
+        match integers.is_empty() {
+            true => Cow::Borrowed(block),
+            false => Cow::Owned(with_integers(block, &integers)),
+        }
     }
 }
 

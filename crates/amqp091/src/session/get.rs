@@ -6,7 +6,7 @@ use bongsu_record::blocks::amqp091::block_of;
 
 use super::calls::Then;
 use super::consume::Use;
-use super::deliver::{DECOMPRESSED_BYTES_MAX, redelivered_bit, write_content};
+use super::deliver::{DECOMPRESSED_BYTES_MAX, Told, redelivered_bit, write_content};
 use super::open::Open;
 use super::rules::DIRECT_REPLY_TO;
 use crate::codec::frame;
@@ -80,7 +80,11 @@ impl Open {
         let found = opened.as_ref().and_then(|(delivery, left, messages)| {
             let index = delivery.records.start.0.checked_sub(delivery.base.0)?;
             let message = messages.get(u32::try_from(index).ok()?)?;
-            Some((*delivery, *left, message, block_of(&message).ok()?))
+            let block = block_of(&message).ok()?;
+            let block = Told::of(delivery)
+                .put_into(&block, message.offset())
+                .into_owned();
+            Some((*delivery, *left, message, block))
         });
         let Some(channel) = self
             .channels

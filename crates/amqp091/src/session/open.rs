@@ -16,7 +16,7 @@ use super::consume::Link;
 use super::handshake::Agreed;
 use super::heart::{Due, Heart};
 use super::publish::{Content, MESSAGE_BYTES_LIMIT};
-use super::settle::{self, Settling};
+use super::settle::Settling;
 use crate::codec::frame::{self, Frame};
 use crate::codec::method::{Method, bit};
 use crate::errors::{Exception, MethodId, Scope, frame_malformed, method_malformed};
@@ -248,12 +248,19 @@ impl Open {
                 return self.acknowledge(number, delivery_tag, multiple, outcome, about);
             }
             Method::BasicNack { delivery_tag, bits } => {
-                let outcome = settle::refused(bits & bit::NACK_REQUEUE != 0);
+                let outcome = match bits & bit::NACK_REQUEUE {
+                    0 => Outcome::Reject,
+                    _ => Outcome::Release,
+                };
                 let multiple = bits & bit::MULTIPLE != 0;
                 return self.acknowledge(number, delivery_tag, multiple, outcome, about);
             }
             Method::BasicReject { delivery_tag, bits } => {
-                let outcome = settle::refused(bits & bit::REQUEUE != 0);
+                // To reject is to have failed at it; to nack may be to give back.
+                let outcome = match bits & bit::REQUEUE {
+                    0 => Outcome::Reject,
+                    _ => Outcome::Fail,
+                };
                 return self.acknowledge(number, delivery_tag, false, outcome, about);
             }
             Method::BasicQos {

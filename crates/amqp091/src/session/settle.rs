@@ -150,13 +150,5 @@ impl Open {
     }
 }
 
-/// What becomes of a message that was refused.
-pub(super) fn refused(requeue: bool) -> Outcome {
-    match requeue {
-        true => Outcome::Release,
-        false => Outcome::Reject,
-    }
-}
-
 const RUNS_MAX: usize = 16;
 const RECOVER: MethodId = (60, 110);

@@ -190,7 +190,7 @@ impl World {
                     for offset in range.start.0..range.end.0 {
                         self.settles.push(settled(link, offset, outcome));
                         let held = self.links.iter().find(|held| held.id == link);
-                        if outcome == Outcome::Release
+                        if matches!(outcome, Outcome::Release | Outcome::Fail)
                             && let Some(record) =
                                 held.and_then(|held| held.lent.get((offset - LOG_START) as usize))
                         {

@@ -1,9 +1,10 @@
 //! Deliveries that differ from the plain case: large bodies, and records that other
 //! protocols brought.
 
-use bongsu_engine::session::{Delivery, Input, LinkId};
+use bongsu_engine::session::{Delivery, Input, LinkId, Tries};
+use bongsu_record::blocks::amqp091;
 use bongsu_record::native::{Builder, Origin};
-use bongsu_record::{Batch, Offset};
+use bongsu_record::{Arguments, Batch, Offset, Value, table};
 
 use super::client::said;
 use super::world::{Seen, World, shown};
@@ -26,6 +27,15 @@ fn consuming() -> World {
 }
 
 fn deliver(world: &mut World, batch: Batch) -> Vec<u8> {
+    deliver_told(world, batch, None, false)
+}
+
+fn deliver_told(
+    world: &mut World,
+    batch: Batch,
+    tries: Option<Tries>,
+    tell_offsets: bool,
+) -> Vec<u8> {
     let records = Offset(0)..Offset(u64::from(batch.record_count()));
     let (link, base, redelivered) = (LinkId(0), Offset(0), false);
     world.input(Input::Deliver(&[Delivery {
@@ -34,8 +44,8 @@ fn deliver(world: &mut World, batch: Batch) -> Vec<u8> {
         base,
         records,
         redelivered,
-        tries: None,
-        tell_offsets: false,
+        tries,
+        tell_offsets,
     }]));
     match world.seen.pop() {
         Some(Seen::Out(out)) => out,
@@ -133,4 +143,56 @@ fn contents_of_several_channels_may_be_under_way() {
     };
     // A method in the middle of a content is out of place.
     assert!(answered[0].contains("505"), "{answered:?}");
+}
+
+/// Headers of every message in `out`.
+fn headers_of(out: &[u8]) -> Vec<Arguments> {
+    let mut rest = out;
+    let mut all = Vec::new();
+    while let Some((frame, used)) = frame::scan(rest, 4096).unwrap() {
+        if frame.kind == frame::HEADER {
+            let fields = amqp091::read(&frame.payload[12..]).unwrap();
+            all.push(fields.headers().unwrap());
+        }
+        rest = &rest[used..];
+    }
+    all
+}
+
+#[test]
+fn consumers_are_told_of_tries_and_offsets_in_headers() {
+    let mut builder = Builder::new();
+    let mut block = vec![0x20, 0];
+    let former = ("x-delivery-count".to_owned(), Value::Int(9));
+    let own = ("own".to_owned(), Value::Bool(true));
+    table::encode(&Arguments::from([former, own.clone()]), &mut block);
+    for (origin, block) in [
+        (Origin::Amqp091, &block[..]),
+        (Origin::Amqp091, &[0, 0]),
+        (Origin::Plain, &[]),
+    ] {
+        builder.begin(origin, 0, b"", b"q", block, 0);
+        builder.end();
+    }
+    let batch = builder.finish(0).unwrap();
+    let tries = Tries {
+        acquired: 4,
+        failed: 3,
+    };
+    let out = deliver_told(&mut consuming(), batch.clone(), Some(tries), true);
+    let told = |offset| {
+        Arguments::from([
+            ("x-delivery-count".to_owned(), Value::Int(3)),
+            ("x-acquired-count".to_owned(), Value::Int(4)),
+            ("x-stream-offset".to_owned(), Value::Int(offset)),
+        ])
+    };
+    let mut first = told(0);
+    first.extend([own]);
+    assert_eq!(headers_of(&out), [first, told(1), told(2)]);
+    let out = deliver(&mut consuming(), batch.clone());
+    assert_eq!(headers_of(&out)[0]["x-delivery-count"], Value::Int(9));
+    let out = deliver_told(&mut consuming(), batch, None, true);
+    let alone = ("x-stream-offset".to_owned(), Value::Int(1));
+    assert_eq!(headers_of(&out)[1], Arguments::from([alone]));
 }

@@ -5,9 +5,11 @@
 //!     queue `empty`                    has nothing to get; others have `body-OFFSET`
 //!     exchange `nowhere`, key `nobody` lead to no queue
 //!     exchange `full`                  storage takes nothing
+//!     exchange `picky`                 leads to a queue that refuses bodies of `no…`
 //!     routing key `durable…`           waits for the next position, 1 and up
 //!     user other than guest, vhost `nowhere`: refused
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bongsu_engine::Refused;
@@ -191,7 +193,10 @@ impl World {
                 Reply::Published {
                     wait: waits.then_some(Lsn(self.lsn)),
                     routed: publish.exchange != "nowhere" && publish.routing_key != "nobody",
-                    refused: Vec::new(),
+                    refused: match publish.exchange.as_str() {
+                        "picky" => refused(&publish.batch),
+                        _ => Vec::new(),
+                    },
                 }
             }
             Call::Get { queue, .. } if queue == "empty" => Reply::Got(None),
@@ -274,6 +279,21 @@ pub(super) fn told(seen: &Seen) -> Vec<String> {
         Seen::Call(call) => vec![format!("call {call:?}")],
         Seen::Close(close) => vec![format!("close {close:?}")],
     }
+}
+
+/// Records that begin with `no`, those beside each other together.
+fn refused(batch: &Batch) -> Vec<Range<u32>> {
+    let mut ranges: Vec<Range<u32>> = Vec::new();
+    for index in 0..batch.record_count() {
+        if !batch.native_record(index).unwrap().body.starts_with(b"no") {
+            continue;
+        }
+        match ranges.last_mut() {
+            Some(last) if last.end == index => last.end += 1,
+            _ => ranges.push(index..index + 1),
+        }
+    }
+    ranges
 }
 
 fn shown_publish(publish: &Publish) -> String {
