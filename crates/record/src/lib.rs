@@ -7,7 +7,8 @@
 //! [`batch`] (one encoded batch), [`native`] (records laid out for queue protocols),
 //! [`compression`] and [`kafka`] (records as Kafka clients send them), [`value`] and
 //! [`table`] (header values and AMQP's encoding of them), [`blocks`] (what a protocol says
-//! beside the body), [`message`] (one view of them all).
+//! beside the body), [`message`] (one view of them all), [`death`] (what is added to the
+//! block of a dead letter).
 
 pub mod id;
 
@@ -28,6 +29,8 @@ pub mod table;
 pub mod blocks;
 
 pub mod message;
+
+pub mod death;
 
 pub use batch::{Batch, Malformed};
 pub use id::{LogId, Lsn, Offset};

@@ -32,6 +32,13 @@ pub fn decode(bytes: &[u8]) -> Result<(Arguments, usize), TableMalformed> {
     Ok((table, bytes.len() - reader.rest.len()))
 }
 
+/// Reads one value with its type letter in front; `None`, if it is none, or not all.
+pub(crate) fn decode_value(bytes: &[u8]) -> Option<Value> {
+    let mut reader = Reader { rest: bytes };
+    let value = reader.value(0).ok()?;
+    reader.rest.is_empty().then_some(value)
+}
+
 /// Writes one table with its u32 length in front. Integers become `l` (64 bits).
 pub fn encode(table: &Arguments, out: &mut Vec<u8>) {
     let start = out.len();
@@ -307,9 +314,7 @@ mod tests {
         assert_eq!(fields.len(), decoded.len());
         for (field, (name, value)) in fields.iter().zip(&decoded) {
             assert_eq!(field.name, name.as_bytes());
-            let mut reader = Reader { rest: field.value };
-            assert_eq!(reader.value(0).as_ref(), Ok(value));
-            assert!(reader.rest.is_empty());
+            assert_eq!(decode_value(field.value).as_ref(), Some(value));
         }
         let values: Vec<_> = elements(&fields[1].value[1..])
             .map(Result::unwrap)
