@@ -80,6 +80,11 @@ pub enum Effect {
         /// Where it goes on if it comes back.
         next: Offset,
     },
+    /// A reader was handed all that it wanted; it gets nothing more.
+    Finished {
+        /// Who.
+        key: LinkKey,
+    },
 }
 
 /// What a reader is like.
@@ -87,6 +92,8 @@ pub enum Effect {
 pub struct Reader {
     /// The first it wants. Below the start, it gets what is left; beyond the end, it waits.
     pub start: Offset,
+    /// The first it no longer wants.
+    pub until: Option<Offset>,
     /// Records it may hold at once; 0 = no limit.
     pub credit: u32,
     /// Whether how far it came is recorded.
@@ -96,6 +103,7 @@ pub struct Reader {
 #[derive(Debug)]
 struct State {
     next: u64,
+    until: u64,
     credit: u32,
     tracked: bool,
     /// Handed out and not settled.
@@ -105,6 +113,8 @@ struct State {
     /// Its gate refused it.
     gated: bool,
     in_turn: bool,
+    /// As told.
+    finished: bool,
 }
 
 impl State {
@@ -120,7 +130,7 @@ impl State {
     }
 
     fn could_be_handed(&self, end: u64) -> bool {
-        !self.gated && self.next < end && self.credit_left() > 0
+        !self.gated && self.next < end.min(self.until) && self.credit_left() > 0
     }
 }
 
@@ -172,7 +182,7 @@ impl Readers {
                 self.end = self.end.max(end.0);
                 self.wake_all();
             }
-            Input::Attach { key, reader } => self.attach(key, reader),
+            Input::Attach { key, reader } => self.attach(key, reader, effects),
             Input::Detach { key } => {
                 self.leave(key);
                 self.states.remove(&key);
@@ -184,24 +194,27 @@ impl Readers {
                 }
                 self.enter(key);
             }
-            Input::Trimmed { start } => self.trim(start.0),
+            Input::Trimmed { start } => self.trim(start.0, effects),
         }
         self.dispatch(gates, effects);
     }
 
-    fn attach(&mut self, key: LinkKey, reader: Reader) {
+    fn attach(&mut self, key: LinkKey, reader: Reader, effects: &mut Vec<Effect>) {
         let next = reader.start.0.max(self.start);
         let state = State {
             next,
+            until: reader.until.map_or(u64::MAX, |until| until.0),
             credit: reader.credit,
             tracked: reader.tracked,
             held: RunMap::default(),
             stored: next,
             gated: false,
             in_turn: false,
+            finished: false,
         };
         let previous = self.states.insert(key, state);
         assert!(previous.is_none(), "a link key is never used twice");
+        self.finish(key, effects);
         self.enter(key);
     }
 
@@ -222,7 +235,7 @@ impl Readers {
         self.enter(key);
     }
 
-    fn trim(&mut self, start: u64) {
+    fn trim(&mut self, start: u64, effects: &mut Vec<Effect>) {
         self.start = self.start.max(start);
         self.end = self.end.max(self.start);
         let start = self.start;
@@ -234,6 +247,7 @@ impl Readers {
             }
         }
         for key in passed {
+            self.finish(key, effects);
             self.leave_if_done(key);
         }
     }
@@ -243,7 +257,8 @@ impl Readers {
         while let Some(key) = self.turns.pop_front() {
             let end = self.end;
             let state = self.states.get_mut(&key).expect("who has a turn is there");
-            let wanted = state.credit_left().min(end - state.next).min(TURN_RECORDS);
+            let left = end.min(state.until) - state.next;
+            let wanted = state.credit_left().min(left).min(TURN_RECORDS);
             let admitted = gates.admit(key, wanted).min(wanted);
             if admitted == 0 {
                 state.gated = true;
@@ -261,6 +276,16 @@ impl Readers {
                 key,
                 records: Offset(records.start)..Offset(records.end),
             });
+            self.finish(key, effects);
+        }
+    }
+
+    fn finish(&mut self, key: LinkKey, effects: &mut Vec<Effect>) {
+        if let Some(state) = self.states.get_mut(&key)
+            && state.next >= state.until
+            && !std::mem::replace(&mut state.finished, true)
+        {
+            effects.push(Effect::Finished { key });
         }
     }
 
@@ -312,6 +337,7 @@ impl Readers {
             assert!(state.floor() <= state.next && state.start_holds(self.start));
             let held_end = state.held.iter().last().map_or(0, |(run, ())| run.end);
             assert!(held_end <= state.next, "holds what it was not handed");
+            assert_eq!(state.finished, state.next >= state.until);
             assert_eq!(state.in_turn, self.turns.contains(key));
             assert_eq!(state.in_turn, state.could_be_handed(self.end));
             assert!(state.credit == 0 || state.held.total() <= u64::from(state.credit));

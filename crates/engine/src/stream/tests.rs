@@ -57,7 +57,7 @@ fn step(
         let found = words
             .iter()
             .find_map(|w| w.strip_prefix(name)?.strip_prefix('='));
-        found.map_or(0, number)
+        found.map(number)
     };
     let key = || LinkKey(number(words[0].trim_start_matches('r')));
     let range = |text: &&str| match text.split_once('-') {
@@ -72,8 +72,9 @@ fn step(
         "read" => Input::Attach {
             key: key(),
             reader: Reader {
-                start: Offset(named("from")),
-                credit: named("credit") as u32,
+                start: Offset(named("from").unwrap_or(0)),
+                until: named("until").map(Offset),
+                credit: named("credit").unwrap_or(0) as u32,
                 tracked: words.contains(&"tracked"),
             },
         },
@@ -104,6 +105,7 @@ fn shown(effect: &Effect) -> String {
             format!("hand r{} {}-{}", key.0, records.start, records.end)
         }
         Effect::Stored { key, next } => format!("stored r{} {next}", key.0),
+        Effect::Finished { key } => format!("finished r{}", key.0),
     }
 }
 
@@ -130,7 +132,7 @@ fn histories() {
 #[derive(Clone, Debug)]
 enum Step {
     Append(u8),
-    Attach(u8, u8, u8, bool),
+    Attach(u8, u8, u8, u8, bool),
     Detach(u8),
     Settle(u8, u8, u8),
     Trim(u8),
@@ -140,8 +142,10 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (1..9_u8).prop_map(Step::Append),
-        2 => (0..4_u8, 0..40_u8, 0..5_u8, any::<bool>())
-            .prop_map(|(slot, from, credit, tracked)| Step::Attach(slot, from, credit, tracked)),
+        2 => (0..4_u8, 0..40_u8, 0..60_u8, 0..5_u8, any::<bool>())
+            .prop_map(|(slot, from, until, credit, tracked)| {
+                Step::Attach(slot, from, until, credit, tracked)
+            }),
         1 => (0..4_u8).prop_map(Step::Detach),
         6 => (0..4_u8, 0..60_u8, 1..9_u8).prop_map(|(slot, from, n)| Step::Settle(slot, from, n)),
         1 => (0..9_u8).prop_map(Step::Trim),
@@ -156,6 +160,13 @@ struct Naive {
     next: u64,
     held: Vec<u64>,
     stored: u64,
+    finished: bool,
+}
+
+impl Naive {
+    fn until(&self) -> u64 {
+        self.reader.until.map_or(u64::MAX, |until| until.0)
+    }
 }
 
 #[derive(Default)]
@@ -171,7 +182,8 @@ impl Model {
             match effect {
                 Effect::Hand { key, records } => {
                     let naive = self.readers.get_mut(key).expect("a reader");
-                    assert!(records.start < records.end && records.end.0 <= self.end);
+                    let end = self.end.min(naive.until());
+                    assert!(records.start < records.end && records.end.0 <= end);
                     assert!(records.end.0 - records.start.0 <= TURN_RECORDS);
                     assert_eq!(records.start.0, naive.next, "in order, each once");
                     naive.next = records.end.0;
@@ -183,6 +195,11 @@ impl Model {
                     assert!(naive.reader.tracked && next.0 == floor && floor > naive.stored);
                     naive.stored = floor;
                 }
+                Effect::Finished { key } => {
+                    let naive = self.readers.get_mut(key).expect("a reader");
+                    assert!(!naive.finished && naive.next >= naive.until());
+                    naive.finished = true;
+                }
             }
         }
     }
@@ -193,7 +210,9 @@ impl Model {
             let held = naive.held.len() as u64;
             let credit = u64::from(naive.reader.credit);
             assert!(credit == 0 || held <= credit, "{key:?} is over its credit");
-            let waits = naive.next < self.end && (credit == 0 || held < credit);
+            let end = self.end.min(naive.until());
+            let waits = naive.next < end && (credit == 0 || held < credit);
+            assert_eq!(naive.finished, naive.next >= naive.until());
             assert!(shut || !waits, "{key:?} waits for nothing");
         }
     }
@@ -217,15 +236,18 @@ proptest! {
                     let input = Input::Appended { end: Offset(model.end) };
                     readers.handle(input, &gate, &mut effects);
                 }
-                Step::Attach(slot, from, credit, tracked) => {
+                Step::Attach(slot, from, until, credit, tracked) => {
                     if keys[usize::from(slot)].is_some() { continue; }
                     unused += 1;
                     let key = LinkKey(unused);
                     keys[usize::from(slot)] = Some(key);
                     let start = Offset(u64::from(from));
-                    let reader = Reader { start, credit: u32::from(credit), tracked };
+                    // A good half wants no end.
+                    let until = (until < 30).then_some(Offset(u64::from(until)));
+                    let reader = Reader { start, until, credit: u32::from(credit), tracked };
                     let next = start.0.max(model.start);
-                    model.readers.insert(key, Naive { reader, next, held: Vec::new(), stored: next });
+                    let naive = Naive { reader, next, held: Vec::new(), stored: next, finished: false };
+                    model.readers.insert(key, naive);
                     readers.handle(Input::Attach { key, reader }, &gate, &mut effects);
                 }
                 Step::Detach(slot) => {
@@ -420,6 +442,7 @@ fn a_turn_is_bounded() {
     for key in [1, 2] {
         let reader = Reader {
             start: Offset(0),
+            until: None,
             credit: 0,
             tracked: false,
         };
