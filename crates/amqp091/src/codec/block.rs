@@ -1,5 +1,4 @@
-//! Header blocks changed in one place: a header taken out or put in, the reply address
-//! replaced. Everything else stays byte for byte as its publisher wrote it.
+//! Header blocks changed in one place: a header taken out, the reply address replaced. Everything else stays byte for byte as its publisher wrote it.
 //!
 //! Blocks come here that [`content::decode`](super::content::decode) has walked; of others
 //! the answer is a block as malformed as they were.
@@ -57,38 +56,6 @@ pub fn without_header(block: &[u8], name: &str) -> Vec<u8> {
     block.to_vec()
 }
 
-/// The block with integer headers, which take the place of others of their names.
-pub fn with_integers(block: &[u8], integers: &[(&str, i64)]) -> Vec<u8> {
-    let mut out = block.to_vec();
-    for (name, _) in integers {
-        out = without_header(&out, name);
-    }
-    let Ok(places) = places(&out) else {
-        return out;
-    };
-    let mut added = Vec::new();
-    for (name, integer) in integers {
-        short(name.as_bytes(), &mut added);
-        added.push(b'l');
-        added.extend_from_slice(&integer.to_be_bytes());
-    }
-    match places.table {
-        Some(table) => {
-            set_length(&mut out, table.start, table.len() - 4 + added.len());
-            out.splice(table.end..table.end, added);
-        }
-        None => {
-            let mut table = vec![0; 4];
-            table.append(&mut added);
-            let bytes = table.len() - 4;
-            set_length(&mut table, 0, bytes);
-            out[0] |= HEADERS_FLAG;
-            out.splice(places.table_would_start..places.table_would_start, table);
-        }
-    }
-    out
-}
-
 /// The block with another reply address, if it has one.
 pub fn with_reply_to(block: &[u8], reply_to: &str) -> Vec<u8> {
     let mut out = block.to_vec();
@@ -118,7 +85,6 @@ fn header<'a>(reader: &mut Reader<'a>) -> Result<Header<'a>, Malformed> {
 #[derive(Default)]
 struct Places {
     table: Option<Range<usize>>,
-    table_would_start: usize,
     reply_to: Option<Range<usize>>,
 }
 
@@ -129,9 +95,6 @@ fn places(block: &[u8]) -> Result<Places, Malformed> {
     for (index, kind) in PROPERTIES.iter().enumerate() {
         let start = block.len() - reader.rest().len();
         let is_set = flags & (0x8000 >> index) != 0;
-        if matches!(kind, Kind::Table) {
-            places.table_would_start = start;
-        }
         if !is_set {
             continue;
         }
@@ -156,9 +119,6 @@ fn set_length(bytes: &mut [u8], at: usize, length: usize) {
     let length = u32::try_from(length).expect("a block is below 4 GiB");
     bytes[at..at + 4].copy_from_slice(&length.to_be_bytes());
 }
-
-/// Of the first octet of a block's flags.
-const HEADERS_FLAG: u8 = 0x20;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use bongsu_engine::session::{Effects, Now, Reply};
 
 use super::calls::{Answer, Then};
 use super::open::Open;
+use super::replies::declared;
 use crate::codec::method::Method;
 use crate::errors::{Asked, Exception, MethodId, Scope, worded};
 
@@ -51,7 +52,7 @@ impl Open {
             Then::Answer {
                 channel, about, of, ..
             } => (*channel, *about, of.as_ref()),
-            Then::Consuming { channel, link, .. } => {
+            Then::Replies { channel, link, .. } | Then::Consuming { channel, link, .. } => {
                 self.forget_link(*link);
                 (*channel, CONSUME, None)
             }
@@ -107,6 +108,14 @@ impl Open {
             ) => {
                 self.say(channel, answer.as_ref(), reply, effects);
             }
+            (
+                Then::Replies {
+                    channel,
+                    link,
+                    no_wait,
+                },
+                Reply::Queue { name, .. },
+            ) => self.replies_open(channel, link, name, no_wait),
             (Then::Consuming { link, no_wait, .. }, _) => self.consuming(link, no_wait, effects),
             (Then::Got { channel, no_ack }, Reply::Got(got)) => {
                 self.got(channel, no_ack, got.as_ref(), effects);
@@ -119,13 +128,15 @@ impl Open {
         let out = &mut effects.out;
         match (answer, reply) {
             (answer, Reply::Queue { name, ready, links }) => {
-                if answer.is_some() {
-                    Method::QueueDeclareOk {
+                match answer {
+                    Some(Answer::RepliesDeclare) => declared(number, &name, out),
+                    Some(_) => Method::QueueDeclareOk {
                         queue: &name,
                         message_count: u32::try_from(ready).unwrap_or(u32::MAX),
                         consumer_count: links,
                     }
-                    .write(number, out);
+                    .write(number, out),
+                    None => {}
                 }
                 if let Some(channel) = self.channel(number) {
                     channel.last_queue = Some(name);

@@ -39,6 +39,12 @@ pub(super) enum Then {
         count: u64,
         returnable: Option<Batch>,
     },
+    /// The queue for a link's direct replies is there: open the link.
+    Replies {
+        channel: u16,
+        link: LinkId,
+        no_wait: bool,
+    },
     /// The link is open.
     Consuming {
         channel: u16,
@@ -59,6 +65,8 @@ pub(super) enum Answer {
     ExchangeUnbind,
     /// With name and counts.
     QueueDeclare,
+    /// With the name.
+    RepliesDeclare,
     QueueBind,
     QueueUnbind,
     /// With the count.
@@ -120,8 +128,8 @@ impl Answer {
             Answer::ExchangeDelete => Method::ExchangeDeleteOk {},
             Answer::ExchangeBind => Method::ExchangeBindOk {},
             Answer::ExchangeUnbind => Method::ExchangeUnbindOk {},
-            // Its answer carries the counts, see `Open::say`.
-            Answer::QueueDeclare => return,
+            // Their answers carry more, see `Open::say`.
+            Answer::QueueDeclare | Answer::RepliesDeclare => return,
             Answer::QueueBind => Method::QueueBindOk {},
             Answer::QueueUnbind => Method::QueueUnbindOk {},
             Answer::QueuePurge => Method::QueuePurgeOk {

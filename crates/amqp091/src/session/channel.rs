@@ -30,6 +30,8 @@ pub(super) struct Channel {
     /// Whether the channel's pool has a limit.
     pub pooled: bool,
     pub consumers: BTreeMap<String, LinkId>,
+    /// Where direct replies come in, and what the queue for them is called.
+    pub replies: Option<(LinkId, String)>,
     /// Links that only get, by queue.
     pub getters: BTreeMap<String, LinkId>,
     /// Consumer tags the server made up.

@@ -7,7 +7,7 @@ use bongsu_record::{Arguments, table};
 use super::calls::{Answer, Then};
 use super::name::made_tag;
 use super::open::Open;
-use super::rules::DIRECT_REPLY_TO;
+use super::replies::DIRECT_REPLY_TO;
 use crate::codec::method::{Method, bit};
 use crate::codec::wire::{Table, short};
 use crate::errors::{Exception, MethodId};
@@ -91,11 +91,6 @@ impl Open {
         arguments: Table<'_>,
     ) -> Result<(), Exception> {
         let queue = self.queue_named(number, queue, CONSUME)?;
-        if queue == DIRECT_REPLY_TO {
-            return Err(Exception::new(540, CONSUME, DIRECT_REPLY_TO));
-        }
-        let arguments = decoded(arguments, CONSUME)?;
-        let seed = self.seed;
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
@@ -103,26 +98,13 @@ impl Open {
             let text = format_args!("attempt to reuse consumer tag '{consumer_tag}'");
             return Err(Exception::new(530, CONSUME, text));
         }
-        let tag = match consumer_tag {
-            "" => {
-                channel.tags_made += 1;
-                made_tag(seed, number, channel.tags_made)
-            }
-            tag => tag.to_owned(),
-        };
-        let prefetch = u32::from(channel.prefetch);
-        let no_ack = bits & bit::CONSUME_NO_ACK != 0;
-        let mut prefix = vec![0, 60, 0, 60];
-        short(tag.as_bytes(), &mut prefix);
-        let used = Use::Consumer(Consumer {
-            tag: tag.clone(),
-            no_ack,
-            prefix,
-        });
-        let link = self.new_link(number, used);
-        if let Some(channel) = self.channel(number) {
-            channel.consumers.insert(tag, link);
+        if queue == DIRECT_REPLY_TO {
+            return self.consume_replies(number, consumer_tag, bits);
         }
+        let prefetch = u32::from(channel.prefetch);
+        let arguments = decoded(arguments, CONSUME)?;
+        let no_ack = bits & bit::CONSUME_NO_ACK != 0;
+        let link = self.new_consumer(number, consumer_tag, no_ack);
         let call = Call::Consume(Consume {
             link,
             queue: queue.clone(),
@@ -143,6 +125,30 @@ impl Open {
         Ok(())
     }
 
+    /// A consumer under the tag, or one made up, which no other of the channel has.
+    pub(super) fn new_consumer(&mut self, number: u16, tag: &str, no_ack: bool) -> LinkId {
+        let seed = self.seed;
+        let tag = match (tag, self.channel(number)) {
+            ("", Some(channel)) => {
+                channel.tags_made += 1;
+                made_tag(seed, number, channel.tags_made)
+            }
+            (tag, _) => tag.to_owned(),
+        };
+        let mut prefix = vec![0, 60, 0, 60];
+        short(tag.as_bytes(), &mut prefix);
+        let used = Use::Consumer(Consumer {
+            tag: tag.clone(),
+            no_ack,
+            prefix,
+        });
+        let link = self.new_link(number, used);
+        if let Some(channel) = self.channel(number) {
+            channel.consumers.insert(tag, link);
+        }
+        link
+    }
+
     /// The link is open: deliveries follow.
     pub(super) fn consuming(&mut self, link: LinkId, no_wait: bool, effects: &mut Effects) {
         if let Some(link) = self.links.get(&link)
@@ -158,6 +164,7 @@ impl Open {
     pub(super) fn forget_link(&mut self, id: LinkId) -> Option<Link> {
         let link = self.links.remove(&id)?;
         if let Some(channel) = self.channel(link.channel) {
+            channel.replies.take_if(|(replies, _)| *replies == id);
             match &link.used {
                 Use::Consumer(consumer) => drop(channel.consumers.remove(&consumer.tag)),
                 Use::Getter(queue) => drop(channel.getters.remove(queue)),
@@ -179,6 +186,7 @@ impl Open {
         };
         let answer = (!no_wait).then(|| Answer::Cancel(consumer_tag.to_owned()));
         let id = channel.consumers.remove(consumer_tag);
+        channel.replies.take_if(|(replies, _)| Some(*replies) == id);
         let Some((id, link)) = id.and_then(|id| Some((id, self.links.get_mut(&id)?))) else {
             if let Some(answer) = answer {
                 answer.write(number, 0, &mut effects.out);
@@ -233,12 +241,15 @@ impl Open {
         queue: &str,
         about: MethodId,
     ) -> Result<String, Exception> {
-        if !queue.is_empty() {
-            return Ok(queue.to_owned());
-        }
-        let channel = self.channel(number);
-        let last = channel.and_then(|channel| channel.last_queue.clone());
-        last.ok_or_else(|| Exception::new(404, about, "no previously declared queue"))
+        let queue = match queue {
+            "" => self
+                .channel(number)
+                .and_then(|channel| channel.last_queue.clone())
+                .ok_or_else(|| Exception::new(404, about, "no previously declared queue"))?,
+            queue => queue.to_owned(),
+        };
+        self.check_no_replies(&queue, about)?;
+        Ok(queue)
     }
 
     /// A call that is answered with a plain yes.

@@ -2,11 +2,12 @@
 //! to judge.
 
 use bongsu_engine::refused::Kind;
-use bongsu_engine::session::{Binding, Call, DeclareExchange, DeclareQueue, Destination};
+use bongsu_engine::session::{Binding, Call, DeclareExchange, DeclareQueue, Destination, Effects};
 
 use super::calls::Answer;
 use super::consume::decoded;
 use super::open::Open;
+use super::replies::DIRECT_REPLY_TO;
 use crate::codec::method::{Method, bit};
 use crate::codec::wire::Table;
 use crate::errors::{Exception, MethodId};
@@ -80,9 +81,19 @@ impl Open {
     }
 
     /// One of the methods about queues.
-    pub(super) fn on_queue(&mut self, number: u16, method: Method<'_>) -> Result<(), Exception> {
+    pub(super) fn on_queue(
+        &mut self,
+        number: u16,
+        method: Method<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Exception> {
         let about = method.id();
         let (call, no_wait, answer) = match method {
+            Method::QueueDeclare { queue, bits, .. } if queue.starts_with(DIRECT_REPLY_TO) => {
+                let no_wait = bits & bit::DECLARE_NO_WAIT != 0;
+                self.declare_replies(number, queue, no_wait, effects);
+                return Ok(());
+            }
             Method::QueueDeclare {
                 queue,
                 bits,

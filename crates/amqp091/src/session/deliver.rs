@@ -12,15 +12,14 @@
 use std::borrow::Cow;
 
 use bongsu_engine::session::{Call, Delivery, Effects, LinkId, Outcome, Settle, Tries};
-use bongsu_record::blocks::amqp091::block_of;
+use bongsu_record::blocks::amqp091::{block_of, with_headers};
 use bongsu_record::native::Origin;
-use bongsu_record::{Message, Messages, Offset};
+use bongsu_record::{Message, Messages, Offset, Value};
 
 use super::calls::Then;
 use super::channel::Channel;
 use super::consume::{Consumer, Use};
 use super::open::Open;
-use crate::codec::block::with_integers;
 use crate::codec::frame;
 use crate::codec::method::bit;
 
@@ -190,18 +189,21 @@ impl Told {
     /// The block with what is told. Of the same names only ours stay: a message that was
     /// delivered and published again may bring its former ones.
     pub fn put_into(self, block: &[u8], offset: Offset) -> Cow<'_, [u8]> {
-        let mut integers = Vec::new();
-        if let Some(tries) = self.tries {
-            integers.push(("x-delivery-count", i64::from(tries.failed)));
-            integers.push(("x-acquired-count", i64::from(tries.acquired)));
+        let count = |count: u32| Value::Int(i64::from(count));
+        let tries = self.tries.unwrap_or_default();
+        let (failed, acquired) = (count(tries.failed), count(tries.acquired));
+        let offset = Value::Int(i64::try_from(offset.0).unwrap_or(i64::MAX));
+        let mut headers = Vec::new();
+        if self.tries.is_some() {
+            headers.push(("x-delivery-count", &failed));
+            headers.push(("x-acquired-count", &acquired));
         }
         if self.offsets {
-            let offset = i64::try_from(offset.0).unwrap_or(i64::MAX);
-            integers.push(("x-stream-offset", offset));
+            headers.push(("x-stream-offset", &offset));
         }
-        match integers.is_empty() {
+        match headers.is_empty() {
             true => Cow::Borrowed(block),
-            false => Cow::Owned(with_integers(block, &integers)),
+            false => with_headers(block, &headers).map_or(Cow::Borrowed(block), Cow::Owned),
         }
     }
 }

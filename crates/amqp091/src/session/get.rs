@@ -8,7 +8,6 @@ use super::calls::Then;
 use super::consume::Use;
 use super::deliver::{DECOMPRESSED_BYTES_MAX, Told, redelivered_bit, write_content};
 use super::open::Open;
-use super::rules::DIRECT_REPLY_TO;
 use crate::codec::frame;
 use crate::codec::method::{Method, bit};
 use crate::codec::wire::{Field, short};
@@ -17,9 +16,6 @@ use crate::errors::{Exception, MethodId};
 impl Open {
     pub(super) fn get(&mut self, number: u16, queue: &str, bits: u8) -> Result<(), Exception> {
         let queue = self.queue_named(number, queue, GET)?;
-        if queue == DIRECT_REPLY_TO {
-            return Err(Exception::new(540, GET, DIRECT_REPLY_TO));
-        }
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };

@@ -120,8 +120,7 @@ pub(super) fn server_properties() -> Vec<u8> {
     bytes
 }
 
-/// Names as RabbitMQ announces them; each is kept. `direct_reply_to` is not there, and so
-/// is not announced.
+/// Names as RabbitMQ announces them; each is kept.
 const CAPABILITIES: &[&str] = &[
     "publisher_confirms",
     "exchange_exchange_bindings",
@@ -131,6 +130,7 @@ const CAPABILITIES: &[&str] = &[
     "consumer_priorities",
     "authentication_failure_close",
     "per_consumer_qos",
+    "direct_reply_to",
 ];
 
 /// Of the RabbitMQ whose behaviour this is: tools take it apart to know what they may use.

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`handshake`], [`greeting`]; [`open`] (frames in, one call at a time
 //! out), [`calls`] (what waits to be asked), [`answers`] (what they mean), [`channel`]; then a
-//! file per conversation: [`publish`], [`rules`] and [`confirm`], [`consume`], [`deliver`], [`get`],
+//! file per conversation: [`publish`], [`rules`] and [`confirm`], [`consume`], [`replies`], [`deliver`], [`get`],
 //! [`settle`] and [`unsettled`], [`declare`]; [`heart`], [`closing`].
 
 mod handshake;
@@ -28,6 +28,8 @@ mod rules;
 mod confirm;
 
 mod consume;
+
+mod replies;
 
 mod name;
 

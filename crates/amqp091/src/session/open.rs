@@ -314,7 +314,7 @@ impl Open {
             | Method::QueueBind { .. }
             | Method::QueueUnbind { .. }
             | Method::QueuePurge { .. }
-            | Method::QueueDelete { .. } => return self.on_queue(number, method),
+            | Method::QueueDelete { .. } => return self.on_queue(number, method, effects),
             Method::TxSelect {} | Method::TxCommit {} | Method::TxRollback {} => {
                 return Err(Exception::new(540, about, method.name()));
             }

@@ -107,7 +107,7 @@ impl Open {
             Exception::new(code, PUBLISH, format_args!("content header: {malformed:?}"))
         })?;
         self.check_header(&header)?;
-        let asked = self.asked(&header)?;
+        let asked = self.asked(number, &header)?;
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };

@@ -2,7 +2,8 @@
 //! the engine beside the block, so that nobody needs this codec to obey them.
 //!
 //! A message that asks for nothing costs a few comparisons. The block of one that does
-//! stays byte for byte as it came, but for BCC, which is nobody's to read.
+//! stays byte for byte as it came, but for BCC, which is nobody's to read, and the address
+//! of direct replies.
 
 use std::borrow::Cow;
 
@@ -23,11 +24,12 @@ pub(super) struct AskedFor<'a> {
 
 impl Open {
     /// What a message asks for.
-    pub(super) fn asked<'a>(&self, header: &ContentHeader<'a>) -> Result<AskedFor<'a>, Exception> {
-        if header.reply_to == Some(DIRECT_REPLY_TO.as_bytes()) {
-            let text = "fast reply consumer does not exist";
-            return Err(Exception::new(406, PUBLISH, text));
-        }
+    pub(super) fn asked<'a>(
+        &mut self,
+        number: u16,
+        header: &ContentHeader<'a>,
+    ) -> Result<AskedFor<'a>, Exception> {
+        let block = self.addressed(number, header)?;
         if let Some(user_id) = header.user_id
             && user_id != self.agreed.user.as_bytes()
         {
@@ -46,7 +48,7 @@ impl Open {
                 priority: header.priority.filter(|priority| *priority > 0),
             },
             more_keys: Vec::new(),
-            block: Cow::Borrowed(header.block),
+            block,
         };
         if let Some(mode) = header.delivery_mode
             && !matches!(mode, 1 | 2)
@@ -165,8 +167,6 @@ fn invalid(reason: std::fmt::Arguments<'_>) -> Exception {
     Exception::new(406, PUBLISH, format_args!("invalid message: {reason}"))
 }
 
-/// The queue that is none: its consumer gets direct replies.
-pub(super) const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// Ten years, RabbitMQ's bound.
 const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
 const PUBLISH: MethodId = (60, 40);

@@ -221,6 +221,11 @@ impl World {
                 ready: 0,
                 links: self.links.len() as u32,
             },
+            Call::OpenReplyQueue => Reply::Queue {
+                name: "amq.rabbitmq.reply-to.token".to_owned(),
+                ready: 0,
+                links: 0,
+            },
             Call::DeleteQueue { .. } | Call::PurgeQueue { .. } => Reply::Count(0),
             Call::Get { .. } => Reply::Got(None),
             Call::Consume(consume) => {

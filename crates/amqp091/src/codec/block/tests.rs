@@ -6,16 +6,12 @@ use bongsu_record::{Arguments, Value, table};
 fn block(entries: Option<&[u8]>) -> Vec<u8> {
     let mut bytes = vec![0x92, 0x80, 1, b't'];
     if let Some(entries) = entries {
-        bytes[0] |= HEADERS_FLAG;
+        bytes[0] |= 0x20;
         bytes.extend_from_slice(&u32::try_from(entries.len()).unwrap().to_be_bytes());
         bytes.extend_from_slice(entries);
     }
     bytes.extend_from_slice(b"\x02\x01r\x01m");
     bytes
-}
-
-fn headers_of(block: &[u8]) -> Arguments {
-    read(block).unwrap().headers().unwrap()
 }
 
 #[test]
@@ -33,37 +29,6 @@ fn a_header_goes_and_all_else_stays() {
 fn the_last_header_leaves_an_empty_table() {
     let with = block(Some(b"\x03BCCA\0\0\0\0"));
     assert_eq!(without_header(&with, "BCC"), block(Some(b"")));
-}
-
-#[test]
-fn integers_are_put_in_once() {
-    let integers = [("x-delivery-count", 3), ("x-acquired-count", 5)];
-    let expected = Arguments::from([
-        ("a".to_owned(), Value::Bool(true)),
-        ("x-delivery-count".to_owned(), Value::Int(3)),
-        ("x-acquired-count".to_owned(), Value::Int(5)),
-    ]);
-    let with = with_integers(&block(Some(b"\x01at\x01")), &integers);
-    assert_eq!(headers_of(&with), expected);
-    assert_eq!(headers_of(&with_integers(&with, &integers)), expected);
-    assert_eq!(with_integers(&with, &integers).len(), with.len());
-    let fields = read(&with).unwrap();
-    assert_eq!(fields.delivery_mode, Some(2));
-    assert_eq!(fields.properties.message_id, Some(&b"m"[..]));
-}
-
-#[test]
-fn integers_make_a_table_where_there_is_none() {
-    for bare in [block(None), vec![0, 0], vec![0x10, 0, 2]] {
-        let with = with_integers(&bare, &[("n", 7)]);
-        let expected = Arguments::from([("n".to_owned(), Value::Int(7))]);
-        assert_eq!(headers_of(&with), expected);
-        let again = without_header(&with, "n");
-        assert_eq!(headers_of(&again), Arguments::new());
-        let fields = (read(&again).unwrap(), read(&bare).unwrap());
-        assert_eq!(fields.0.properties, fields.1.properties);
-        assert_eq!(fields.0.delivery_mode, fields.1.delivery_mode);
-    }
 }
 
 #[test]

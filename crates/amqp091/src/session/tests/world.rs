@@ -1,6 +1,6 @@
 //! A session, whoever drives it, and a broker that follows rules by name:
 //!
-//!     queue or exchange `missing`      is not there
+//!     queue or exchange `…missing`     is not there
 //!     queue `locked`                   is another's
 //!     queue `empty`                    has nothing to get; others have `body-OFFSET`
 //!     exchange `nowhere`, key `nobody` lead to no queue
@@ -158,7 +158,12 @@ impl World {
                 Reply::Refused(Refused::Login { user })
             }
             Call::OpenSpace { space } if space == "nowhere" => not_found(Kind::Space, space),
-            Call::DeclareQueue(declare) if declare.name == "missing" => {
+            Call::OpenReplyQueue => Reply::Queue {
+                name: "amq.rabbitmq.reply-to.token".to_owned(),
+                ready: 0,
+                links: 0,
+            },
+            Call::DeclareQueue(declare) if declare.name.ends_with("missing") => {
                 not_found(Kind::Queue, &declare.name)
             }
             Call::DeclareQueue(declare) => Reply::Queue {
@@ -311,7 +316,7 @@ fn shown_publish(publish: &Publish) -> String {
         if !terms.is_empty() {
             asked += &format!(" {terms:?}");
         }
-        if !terms.is_empty() || !publish.more_keys.is_empty() {
+        if !matches!(record.header, [0, 0] | [0x10, 0, 2]) {
             asked += &format!(" block {}", record.header.escape_ascii());
         }
     }
