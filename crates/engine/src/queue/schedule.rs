@@ -25,11 +25,14 @@
 //! asserts it. Times are Unix milliseconds and may jump: backwards, what is in the
 //! schedule only waits longer.
 
+mod set;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use roaring::RoaringTreemap;
 
+use self::set::OffsetSet;
 use super::runs::RunMap;
 
 /// Whether the time of a record can be asked for again.
@@ -50,9 +53,9 @@ pub struct Schedule {
     times: RunMap<(u64, Recall)>,
     /// Time and start of each run of `times`.
     by_time: BTreeSet<(u64, u64)>,
-    slots: BTreeMap<Slot, RoaringTreemap>,
+    slots: BTreeMap<Slot, OffsetSet>,
     /// What must be told again, by when its slot begins: what is due sooner is asked first.
-    wanted: BTreeMap<u64, RoaringTreemap>,
+    wanted: BTreeMap<u64, OffsetSet>,
 }
 
 /// A span of time whose records are known, but not when in it they are due.
@@ -88,31 +91,24 @@ impl Schedule {
             return self.insert_exact(at_ms, offsets, recall);
         }
         match self.slot_of(at_ms) {
-            Some(slot) => {
-                let bitmap = self.slots.entry(slot).or_default();
-                match offsets.end - offsets.start {
-                    1 => _ = bitmap.insert(offsets.start),
-                    _ => _ = bitmap.insert_range(offsets),
-                }
-            }
+            Some(slot) => self.slots.entry(slot).or_default().insert(offsets),
             None => self.insert_exact(at_ms, offsets, recall),
         }
     }
 
-    /// Forgets offsets: purged, cancelled, settled otherwise.
+    /// Forgets offsets: purged, cancelled, settled otherwise. Asks each of the hundreds of
+    /// slots there may be, so a range at once is cheaper than its offsets one by one.
     pub fn remove(&mut self, offsets: Range<u64>) {
         if offsets.is_empty() {
             return;
         }
         self.remove_exact(offsets.clone());
-        let cut = |bitmap: &mut RoaringTreemap| {
-            if touches(bitmap, &offsets) {
-                bitmap.remove_range(offsets.clone());
-            }
-            !bitmap.is_empty()
+        let cut = |set: &mut OffsetSet| {
+            set.remove(&offsets);
+            !set.is_empty()
         };
-        self.slots.retain(|_, bitmap| cut(bitmap));
-        self.wanted.retain(|_, bitmap| cut(bitmap));
+        self.slots.retain(|_, set| cut(set));
+        self.wanted.retain(|_, set| cut(set));
     }
 
     /// Takes what is due out of the schedule and appends it to `due`: in order of time,
@@ -136,13 +132,13 @@ impl Schedule {
         while let Some(entry) = self.slots.first_entry()
             && entry.key().recall_ms <= now_ms
         {
-            let (slot, bitmap) = entry.remove_entry();
+            let (slot, set) = entry.remove_entry();
             // After a jump of time hundreds of slots may have begun: one set for all.
             let begins_ms = match slot.start_ms <= now_ms {
                 true => 0,
                 false => slot.start_ms,
             };
-            *self.wanted.entry(begins_ms).or_default() |= bitmap;
+            *self.wanted.entry(begins_ms).or_default() |= set;
         }
     }
 
@@ -156,28 +152,18 @@ impl Schedule {
 
     /// Offsets whose times must be told, the most urgent first: the range begins and ends
     /// with a wanted one and spans at most `length_max` (at least 1) offsets, of which some
-    /// may not be wanted. Stays the same until they are told or removed.
+    /// may not be wanted. What is not told or removed stays wanted.
     pub fn wanted(&self, length_max: u64) -> Option<Range<u64>> {
-        let (_, bitmap) = self.wanted.first_key_value()?;
-        let start = bitmap.min().expect("no set of wanted offsets is empty");
-        let last_possible = start.saturating_add(length_max.max(1) - 1);
-        let count = bitmap.rank(last_possible);
-        let last = bitmap.select(count - 1).expect("a rank's offset exists");
-        Some(start..last + 1)
+        let (_, set) = self.wanted.first_key_value()?;
+        set.first(length_max)
     }
 
     /// Takes the time of offsets. Those that are not wanted are ignored.
     pub fn told(&mut self, at_ms: u64, offsets: Range<u64>) {
         let mut runs: Vec<Range<u64>> = Vec::new();
-        self.wanted.retain(|_, bitmap| {
-            if touches(bitmap, &offsets) {
-                let before = runs.len();
-                runs_within(bitmap, &offsets, &mut runs);
-                for run in &runs[before..] {
-                    bitmap.remove_range(run.clone());
-                }
-            }
-            !bitmap.is_empty()
+        self.wanted.retain(|_, set| {
+            set.take(&offsets, &mut runs);
+            !set.is_empty()
         });
         for run in runs {
             self.insert(at_ms, run, Recall::FromRecord);
@@ -196,7 +182,7 @@ impl Schedule {
 
     /// Whether an offset is in the schedule.
     pub fn contains(&self, offset: u64) -> bool {
-        self.times.at(offset).is_some() || self.bitmaps().any(|bitmap| bitmap.contains(offset))
+        self.times.at(offset).is_some() || self.sets().any(|set| set.contains(offset))
     }
 
     /// About how much memory it takes.
@@ -206,8 +192,12 @@ impl Schedule {
         (bytes + self.times.run_count() * EXACT_RUN_BYTES) as u64
     }
 
-    fn bitmaps(&self) -> impl Iterator<Item = &RoaringTreemap> {
+    fn sets(&self) -> impl Iterator<Item = &OffsetSet> {
         self.slots.values().chain(self.wanted.values())
+    }
+
+    fn bitmaps(&self) -> impl Iterator<Item = &RoaringTreemap> {
+        self.sets().map(OffsetSet::bitmap)
     }
 
     /// The slot for a time; `None` if every slot around it would be wanted at once.
@@ -269,33 +259,16 @@ impl Schedule {
             assert!(self.by_time.contains(&(at_ms, run.start)));
             all.insert_range(run);
         }
-        for bitmap in self.bitmaps() {
-            assert!(!bitmap.is_empty(), "an empty slot");
-            all |= bitmap;
+        for set in self.sets() {
+            assert!(!set.is_empty(), "an empty slot");
+            set.check();
+            all |= set.bitmap();
         }
         assert_eq!(all.len(), self.len(), "an offset in two places");
         for slot in self.slots.keys() {
             let level = LEVELS[slot.level];
             assert_eq!(slot.start_ms % level.width_ms, 0);
             assert_eq!(slot.recall_ms, slot.start_ms.saturating_sub(level.lead_ms));
-        }
-    }
-}
-
-fn touches(bitmap: &RoaringTreemap, offsets: &Range<u64>) -> bool {
-    bitmap.min().is_some_and(|first| first < offsets.end)
-        && bitmap.max().is_some_and(|last| last >= offsets.start)
-}
-
-/// Appends the runs of `bitmap` within `offsets`.
-fn runs_within(bitmap: &RoaringTreemap, offsets: &Range<u64>, runs: &mut Vec<Range<u64>>) {
-    let before = runs.len();
-    let mut values = bitmap.iter();
-    values.advance_to(offsets.start);
-    for offset in values.take_while(|offset| *offset < offsets.end) {
-        match runs[before..].last_mut() {
-            Some(run) if run.end == offset => run.end += 1,
-            _ => runs.push(offset..offset + 1),
         }
     }
 }
