@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::batch::Batch;
 use crate::id::Offset;
@@ -275,4 +277,39 @@ fn a_malformed_block_does_not_die() {
         Err(BlockMalformed::Table(TableMalformed::Short))
     );
     assert!(!cycles(cut, "q"));
+}
+
+proptest! {
+    /// Whatever a client puts into x-death is refused or stays a block, with the new death
+    /// in front.
+    #[test]
+    fn any_history_is_refused_or_continued(
+        letter in prop::sample::select(b"AFSVl".to_vec()),
+        entry in prop::collection::vec(any::<u8>(), 0..40),
+        in_table in any::<bool>(),
+    ) {
+        let mut x_death = entry;
+        if in_table {
+            let length = u32::try_from(x_death.len()).unwrap().to_be_bytes();
+            x_death.splice(0..0, [&b"F"[..], &length].concat());
+        }
+        let mut block = b"\x20\0\0\0\0\0\x07x-death".to_vec();
+        block.push(letter);
+        block.extend_from_slice(&u32::try_from(x_death.len()).unwrap().to_be_bytes());
+        block.extend_from_slice(&x_death);
+        table::patch_length(&mut block, 2);
+        let batch = batch(Origin::Amqp091, "", "rk", &block);
+        let death = Death {
+            queue: "q",
+            reason: Reason::Expired,
+            exchange: b"",
+            routing_keys: &[],
+            time_s: 0,
+            has_own_key: false,
+        };
+        if let Ok(after) = block_after(&message(&batch), &death) {
+            prop_assert!(cycles(&after, "q"));
+            prop_assert!(amqp091::read(&after).is_ok());
+        }
+    }
 }
