@@ -2,6 +2,8 @@
 //! connection ends. The engine's refusals are worded here and nowhere else; clients match
 //! on these texts.
 
+mod arguments;
+
 use std::fmt::{self, Display};
 
 use bongsu_engine::Refused;
@@ -192,7 +194,39 @@ pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
             argument,
             value,
             accepted,
-        } => invalid_argument(asked, argument, value, accepted),
+        } => arguments::invalid_value(asked, argument, value, accepted),
+        Refused::ArgumentType {
+            argument,
+            found,
+            accepted,
+        } => arguments::wrong_type(asked, argument, found, accepted),
+        Refused::ArgumentAlone { argument, .. } if argument == "x-dead-letter-routing-key" => {
+            arguments::invalid(asked, argument, "routing_key_but_no_dlx_defined")
+        }
+        Refused::ArgumentAlone { argument, needs } => {
+            arguments::invalid(asked, argument, &format!("'{needs}' is missing"))
+        }
+        Refused::ArgumentsExclude { one, other } => say(
+            406,
+            format_args!("{one} and {other} are mutually exclusive"),
+        ),
+        Refused::NotForStreams { argument } => {
+            let (kind, name) = asked.of.unwrap_or((Kind::Queue, ""));
+            let thing = thing(kind, name);
+            say(
+                406,
+                format_args!(
+                    "invalid arg '{argument}' for {thing} of queue type rabbit_stream_queue"
+                ),
+            )
+        }
+        Refused::StreamProperty { queue, property } => {
+            let thing = thing(Kind::Queue, queue);
+            say(
+                406,
+                format_args!("invalid property '{property}' for {thing}"),
+            )
+        }
         Refused::UnknownExchangeType { name } => {
             say(503, format_args!("unknown exchange type '{name}'"))
         }
@@ -215,31 +249,6 @@ pub fn login_refused(mechanism: &str) -> Exception {
          broker logfile."
     );
     Exception::new(403, (0, 0), text).of_connection()
-}
-
-fn invalid_argument(asked: Asked<'_>, argument: &str, value: &str, accepted: &str) -> Exception {
-    if argument == "x-match" {
-        let text = format_args!("Invalid x-match field value <<\"{value}\">>; expected {accepted}");
-        return Exception::new(406, asked.method, text);
-    }
-    let what = match value.parse::<i64>() {
-        Ok(int) if accepted.starts_with("an integer") && int < 0 => {
-            format!("{{value_negative,{int}}}")
-        }
-        Ok(0) if accepted == "an integer from 1 up" => "{value_zero,0}".to_owned(),
-        _ => format!("'{value}' is not {accepted}"),
-    };
-    match asked.of {
-        Some((kind, name)) => {
-            let thing = asked.thing(kind, name);
-            let text = format_args!("invalid arg '{argument}' for {thing}: {what}");
-            Exception::new(406, asked.method, text)
-        }
-        None => {
-            let text = format_args!("invalid arg '{argument}': {what}");
-            Exception::new(406, asked.method, text)
-        }
-    }
 }
 
 /// A frame that is none.

@@ -98,6 +98,41 @@ pub enum Refused {
         /// What is accepted, for people.
         accepted: &'static str,
     },
+    /// An argument of a type it does not take.
+    ArgumentType {
+        /// Its name.
+        argument: String,
+        /// The value's type as RabbitMQ calls it: `longstr`, `signedint`, …
+        found: &'static str,
+        /// What is accepted, for people.
+        accepted: &'static str,
+    },
+    /// An argument that says something only beside another, which is missing.
+    ArgumentAlone {
+        /// Its name.
+        argument: String,
+        /// The other's.
+        needs: &'static str,
+    },
+    /// Two arguments of which only one may be given.
+    ArgumentsExclude {
+        /// Name of one.
+        one: &'static str,
+        /// Name of the other.
+        other: &'static str,
+    },
+    /// An argument that means nothing to a stream.
+    NotForStreams {
+        /// Its name.
+        argument: String,
+    },
+    /// A stream is durable and everybody's.
+    StreamProperty {
+        /// Its name.
+        queue: String,
+        /// `auto-delete`, `exclusive-owner` or `non-durable`.
+        property: &'static str,
+    },
     /// An exchange type nobody knows.
     UnknownExchangeType {
         /// As asked for.

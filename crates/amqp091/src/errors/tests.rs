@@ -133,21 +133,6 @@ fn every_refusal_has_its_words() {
             "403 channel ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use",
         ),
         (
-            invalid("x-max-length", "-1", "an integer from 0 up"),
-            "406 channel PRECONDITION_FAILED - invalid arg 'x-max-length' for queue 'q' in vhost \
-             '/': {value_negative,-1}",
-        ),
-        (
-            invalid("x-expires", "0", "an integer from 1 up"),
-            "406 channel PRECONDITION_FAILED - invalid arg 'x-expires' for queue 'q' in vhost \
-             '/': {value_zero,0}",
-        ),
-        (
-            invalid("x-queue-type", "pigeon", "classic or quorum"),
-            "406 channel PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue 'q' in vhost \
-             '/': 'pigeon' is not classic or quorum",
-        ),
-        (
             invalid("x-match", "some", "all or any"),
             "406 channel PRECONDITION_FAILED - Invalid x-match field value <<\"some\">>; expected \
              all or any",
@@ -179,6 +164,133 @@ fn every_refusal_has_its_words() {
     ];
     for (refused, words) in &table {
         assert_eq!(say(refused, QUEUE_DECLARE), *words, "{refused:?}");
+    }
+}
+
+/// What RabbitMQ says after `invalid arg '…' for queue 'q' in vhost '/'`.
+#[test]
+fn invalid_arguments_have_their_words() {
+    let value = |argument: &str, value: &str, accepted| Refused::InvalidArgument {
+        argument: named(argument),
+        value: named(value),
+        accepted,
+    };
+    let count = |argument: &str, int: &str| value(argument, int, "an integer from 1 to 255");
+    let found = |argument: &str, found, accepted| Refused::ArgumentType {
+        argument: named(argument),
+        found,
+        accepted,
+    };
+    let table = [
+        (count("x-max-length", "-1"), ": {value_negative,-1}"),
+        (count("x-expires", "0"), ": {value_zero,0}"),
+        (count("x-max-priority", "256"), ": {max_value_exceeded,256}"),
+        (
+            count("x-expires", "315360000001"),
+            ": {value_too_large,315360000001}",
+        ),
+        (
+            count("x-queue-version", "3"),
+            ": \"unsupported queue version '3'\"",
+        ),
+        (
+            value("x-queue-type", "pigeon", "classic or quorum"),
+            ": \"unsupported queue type 'pigeon'\"",
+        ),
+        (
+            value("x-queue-mode", "x", "default"),
+            ": \"unsupported queue mode 'x'\"",
+        ),
+        (value("x-overflow", "x", "drop-head"), ": invalid_overflow"),
+        (
+            value("x-dead-letter-strategy", "x", "…"),
+            ": invalid_dlx_strategy",
+        ),
+        (value("x-max-age", "x", "…"), ": invalid_max_age"),
+        (
+            value("x-queue-leader-locator", "x", "…"),
+            ": invalid_queue_locator_arg",
+        ),
+        (
+            value("x-stream-offset", "x", "…"),
+            ": {invalid_stream_offset_arg,{longstr,<<\"x\">>}}",
+        ),
+        (value("x-durability", "x", "fsync"), ": 'x' is not fsync"),
+        (
+            found("x-max-length", "longstr", "an integer"),
+            ": \"expected integer, got longstr\"",
+        ),
+        (
+            found("x-overflow", "signedint", "a text"),
+            ": {unacceptable_type,signedint}",
+        ),
+        (
+            Refused::ArgumentAlone {
+                argument: named("x-dead-letter-routing-key"),
+                needs: "x-dead-letter-exchange",
+            },
+            ": routing_key_but_no_dlx_defined",
+        ),
+        (
+            Refused::NotForStreams {
+                argument: named("x-expires"),
+            },
+            " of queue type rabbit_stream_queue",
+        ),
+    ];
+    for (refused, words) in &table {
+        let said = say(refused, QUEUE_DECLARE);
+        let expected = format!("for queue 'q' in vhost '/'{words}");
+        assert!(said.ends_with(&expected), "{said}");
+        assert!(said.starts_with("406 channel PRECONDITION_FAILED - invalid arg 'x-"));
+    }
+}
+
+#[test]
+fn some_arguments_have_a_sentence_of_their_own() {
+    let table = [
+        (
+            Refused::ArgumentType {
+                argument: named("x-dead-letter-exchange"),
+                found: "signedint",
+                accepted: "a text",
+            },
+            "invalid type 'signedint' for arg 'x-dead-letter-exchange' in queue 'q' in vhost '/'",
+        ),
+        (
+            Refused::ArgumentsExclude {
+                one: "hash-header",
+                other: "hash-property",
+            },
+            "hash-header and hash-property are mutually exclusive",
+        ),
+        (
+            Refused::StreamProperty {
+                queue: named("q"),
+                property: "non-durable",
+            },
+            "invalid property 'non-durable' for queue 'q' in vhost '/'",
+        ),
+        (
+            Refused::InvalidArgument {
+                argument: named("x-stream-max-segment-size-bytes"),
+                value: named("3000000001"),
+                accepted: "an integer from 0 to 3000000000",
+            },
+            "Exceeded max value for x-stream-max-segment-size-bytes",
+        ),
+        (
+            Refused::InvalidArgument {
+                argument: named("x-cache-size"),
+                value: named("0"),
+                accepted: "an integer greater than 0",
+            },
+            "Missing or invalid argument, 'x-cache-size' must be an integer greater than 0",
+        ),
+    ];
+    for (refused, words) in &table {
+        let said = say(refused, QUEUE_DECLARE);
+        assert_eq!(said, format!("406 channel PRECONDITION_FAILED - {words}"));
     }
 }
 

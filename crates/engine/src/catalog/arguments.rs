@@ -3,11 +3,24 @@
 //! RabbitMQ ignores arguments it does not know, and so does this, since clients mark things
 //! for their own tools with them. An argument that *somebody's* broker gives a meaning has a
 //! row here, so that nothing a client relies on is dropped in silence.
+//!
+//! Every queue takes every argument, whatever its `x-queue-type`; streams take those that
+//! RabbitMQ's streams take.
+//!
+//! Reading order: this file, [`accepted`] (values), [`table`] (the rows).
+
+pub mod accepted;
+
+pub mod table;
 
 use bongsu_record::{Arguments, Value};
 
+use crate::catalog::definition::QueueDefinition;
 use crate::catalog::equivalence;
 use crate::refused::Refused;
+
+pub use accepted::{Accepted, age_ms};
+pub use table::TABLE;
 
 /// What an argument is given to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +40,6 @@ pub enum Status {
     Enforced,
     /// It speaks of something that has no counterpart here, or goes without saying.
     AcceptAndIgnore,
-    /// Refused with its name.
-    NotYet,
 }
 
 /// One known argument.
@@ -42,32 +53,15 @@ pub struct Row {
     pub accepted: Accepted,
     /// What is done with it.
     pub status: Status,
+    /// Without this other one it says nothing, and is refused.
+    pub needs: Option<&'static str>,
 }
 
-/// What values an argument takes.
-#[derive(Clone, Copy, Debug)]
-pub enum Accepted {
-    /// An integer.
-    Int,
-    /// An integer from 0 up.
-    Count,
-    /// An integer from 1 up.
-    Positive,
-    /// `true` or `false`.
-    Bool,
-    /// Any text.
-    Text,
-    /// One of these texts.
-    OneOf(&'static [&'static str], &'static str),
-    /// Not looked at.
-    Anything,
-}
-
-/// Refuses arguments that are of the wrong kind or not built. Unknown ones pass.
+/// Refuses arguments that are of the wrong kind. Unknown ones pass.
 ///
 /// # Errors
-/// [`Refused::InvalidArgument`], [`Refused::Unsupported`]; the table's order decides which
-/// is named first.
+/// Those of [`Accepted::check`], [`Refused::ArgumentAlone`], [`Refused::ArgumentsExclude`];
+/// the table's order decides which is named first.
 pub fn check(place: Place, arguments: &Arguments) -> Result<(), Refused> {
     if arguments.is_empty() {
         return Ok(());
@@ -76,15 +70,50 @@ pub fn check(place: Place, arguments: &Arguments) -> Result<(), Refused> {
         let Some(value) = arguments.get(row.name) else {
             continue;
         };
-        if row.status == Status::NotYet {
-            return Err(unsupported(row.name));
-        }
         row.accepted.check(row.name, value)?;
-        if row.name == QUEUE_TYPE && value.as_text() == Some("stream") {
-            return Err(unsupported("x-queue-type=stream"));
+        if let Some(needs) = row.needs
+            && !arguments.contains_key(needs)
+        {
+            let argument = row.name.to_owned();
+            return Err(Refused::ArgumentAlone { argument, needs });
+        }
+    }
+    for (one, other) in EXCLUSIVE {
+        if arguments.contains_key(one) && arguments.contains_key(other) {
+            return Err(Refused::ArgumentsExclude { one, other });
         }
     }
     check_values(arguments)
+}
+
+/// As [`check`], and whether a stream can be what is asked for.
+///
+/// # Errors
+/// Also [`Refused::NotForStreams`] and [`Refused::StreamProperty`].
+pub(super) fn check_queue(definition: &QueueDefinition) -> Result<(), Refused> {
+    let arguments = &definition.arguments;
+    check(Place::Queue, arguments)?;
+    if arguments.get(QUEUE_TYPE).and_then(Value::as_text) != Some("stream") {
+        return Ok(());
+    }
+    let enforced = |row: &&Row| row.place == Place::Queue && row.status == Status::Enforced;
+    for row in TABLE.iter().filter(enforced) {
+        if arguments.contains_key(row.name) && !OF_STREAMS.contains(&row.name) {
+            let argument = row.name.to_owned();
+            return Err(Refused::NotForStreams { argument });
+        }
+    }
+    let property = if definition.auto_delete {
+        "auto-delete"
+    } else if definition.owner.is_some() {
+        "exclusive-owner"
+    } else if !definition.durable {
+        "non-durable"
+    } else {
+        return Ok(());
+    };
+    let queue = definition.name.to_string();
+    Err(Refused::StreamProperty { queue, property })
 }
 
 /// Refuses values that cannot be recorded: JSON has no infinite numbers.
@@ -100,11 +129,17 @@ pub fn check_values(arguments: &Arguments) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Names of the arguments known in a place, in the table's order.
-pub fn known(place: Place) -> impl Iterator<Item = &'static str> {
+/// Names of the arguments that must be the same when something is declared again, in the
+/// table's order. Of an exchange RabbitMQ looks at one alone.
+pub(super) fn compared(place: Place) -> impl Iterator<Item = &'static str> {
+    let compares = move |row: &&Row| match place {
+        Place::Exchange => row.name == ALTERNATE_EXCHANGE,
+        Place::Queue | Place::Consumer => true,
+    };
     TABLE
         .iter()
         .filter(move |row| row.place == place)
+        .filter(compares)
         .map(|row| row.name)
 }
 
@@ -113,12 +148,6 @@ pub(super) fn invalid(argument: &str, value: &Value, accepted: &'static str) -> 
         argument: argument.to_owned(),
         value: equivalence::plain(value),
         accepted,
-    }
-}
-
-fn unsupported(what: &str) -> Refused {
-    Refused::Unsupported {
-        what: what.to_owned(),
     }
 }
 
@@ -131,109 +160,30 @@ fn is_finite(value: &Value) -> bool {
     }
 }
 
-impl Accepted {
-    fn check(self, name: &str, value: &Value) -> Result<(), Refused> {
-        let (fits, accepted) = match self {
-            Accepted::Int => (value.as_int().is_some(), "an integer"),
-            Accepted::Count => (value.as_int() >= Some(0), "an integer from 0 up"),
-            Accepted::Positive => (value.as_int() >= Some(1), "an integer from 1 up"),
-            Accepted::Bool => (matches!(value, Value::Bool(_)), "a boolean"),
-            Accepted::Text => (value.as_text().is_some(), "a text"),
-            Accepted::OneOf(texts, words) => {
-                let fits = value.as_text().is_some_and(|text| texts.contains(&text));
-                (fits, words)
-            }
-            Accepted::Anything => (true, ""),
-        };
-        if fits {
-            Ok(())
-        } else {
-            Err(invalid(name, value, accepted))
-        }
-    }
-}
-
 /// When the records of a queue count as written; see
 /// [`LogDurability`](crate::catalog::LogDurability).
 pub const DURABILITY: &str = "x-durability";
-const QUEUE_TYPE: &str = "x-queue-type";
+/// Where an exchange sends what it has no place for.
+pub const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
+/// `classic`, `quorum` or `stream`.
+pub const QUEUE_TYPE: &str = "x-queue-type";
 
-const DURABILITIES: Accepted = Accepted::OneOf(&["fsync", "os", "memory"], "fsync, os, or memory");
-const QUEUE_TYPES: Accepted = Accepted::OneOf(
-    &["classic", "quorum", "stream"],
-    "classic, quorum, or stream",
-);
-const QUEUE_MODES: Accepted = Accepted::OneOf(&["default", "lazy"], "default or lazy");
-
-use Accepted::{Anything, Bool, Count, Int, Positive, Text};
-use Place::{Consumer, Exchange, Queue};
-use Status::{AcceptAndIgnore, Enforced, NotYet};
-
-#[rustfmt::skip]
-/// Every known argument; see the module's comment.
-pub const TABLE: &[Row] = &[
-    row(QUEUE_TYPE, Queue, QUEUE_TYPES, Enforced),
-    row("x-expires", Queue, Positive, NotYet),
-    row("x-message-ttl", Queue, Count, NotYet),
-    row("x-dead-letter-exchange", Queue, Text, NotYet),
-    row("x-dead-letter-routing-key", Queue, Text, NotYet),
-    row("x-dead-letter-strategy", Queue, Text, NotYet),
-    row("x-max-length", Queue, Count, NotYet),
-    row("x-max-length-bytes", Queue, Count, NotYet),
-    row("x-max-priority", Queue, Count, NotYet),
-    row("x-overflow", Queue, Text, NotYet),
-    row("x-single-active-consumer", Queue, Bool, NotYet),
-    row("x-delivery-limit", Queue, Count, NotYet),
-    row("x-consumer-timeout", Queue, Count, NotYet),
-    row("x-consumer-disconnected-timeout", Queue, Count, NotYet),
-    row("x-delayed-retry-type", Queue, Text, NotYet),
-    row("x-delayed-retry-min", Queue, Count, NotYet),
-    row("x-delayed-retry-max", Queue, Count, NotYet),
-    row("x-message-deduplication", Queue, Bool, NotYet),
-    row("x-cache-size", Queue, Count, NotYet),
-    row("x-cache-ttl", Queue, Count, NotYet),
-    row("x-deduplication-header", Queue, Text, NotYet),
-    row("x-group-key", Queue, Text, NotYet),
-    row("x-fair-key", Queue, Text, NotYet),
-    row("x-retention", Queue, Anything, NotYet),
-    row("x-max-age", Queue, Text, NotYet),
-    row("x-stream-max-segment-size-bytes", Queue, Count, NotYet),
-    row("x-stream-filter-size-bytes", Queue, Count, NotYet),
-    row(DURABILITY, Queue, DURABILITIES, Enforced),
-    row("x-queue-mode", Queue, QUEUE_MODES, AcceptAndIgnore),
-    row("x-queue-version", Queue, Count, AcceptAndIgnore),
-    row("x-queue-master-locator", Queue, Text, AcceptAndIgnore),
-    row("x-queue-leader-locator", Queue, Text, AcceptAndIgnore),
-    row("x-initial-cluster-size", Queue, Positive, AcceptAndIgnore),
-    row("x-quorum-initial-group-size", Queue, Positive, AcceptAndIgnore),
-    row("x-quorum-target-group-size", Queue, Positive, AcceptAndIgnore),
-    row("x-max-in-memory-length", Queue, Count, AcceptAndIgnore),
-    row("x-max-in-memory-bytes", Queue, Count, AcceptAndIgnore),
-
-    row("alternate-exchange", Exchange, Text, NotYet),
-    row("x-delayed-type", Exchange, Text, NotYet),
-    row("x-message-deduplication", Exchange, Bool, NotYet),
-    row("x-cache-size", Exchange, Count, NotYet),
-    row("x-cache-ttl", Exchange, Count, NotYet),
-    row("x-cache-persistence", Exchange, Text, NotYet),
-    row("hash-header", Exchange, Text, NotYet),
-    row("hash-property", Exchange, Text, NotYet),
-
-    row("x-priority", Consumer, Int, Enforced),
-    row("x-stream-offset", Consumer, Anything, NotYet),
-    row("x-stream-filter", Consumer, Anything, NotYet),
-    row("x-stream-match-unfiltered", Consumer, Bool, NotYet),
-    row("x-stream-automatic-offset-tracking", Consumer, Bool, NotYet),
-    row("x-consumer-timeout", Consumer, Count, NotYet),
-    row("x-credit", Consumer, Anything, NotYet),
-    row("x-cancel-on-ha-failover", Consumer, Bool, AcceptAndIgnore),
+/// Each says what the other says.
+const EXCLUSIVE: [(&str, &str); 3] = [
+    ("hash-header", "hash-property"),
+    ("x-group-key", "x-fair-key"),
+    ("x-retry-delays", "x-delayed-retry-type"),
 ];
 
-const fn row(name: &'static str, place: Place, accepted: Accepted, status: Status) -> Row {
-    Row {
-        name,
-        place,
-        accepted,
-        status,
-    }
-}
+/// What RabbitMQ's streams take, and the durability.
+const OF_STREAMS: [&str; 6] = [
+    "x-max-length-bytes",
+    QUEUE_TYPE,
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-stream-filter-size-bytes",
+    DURABILITY,
+];
+
+#[cfg(test)]
+mod tests;

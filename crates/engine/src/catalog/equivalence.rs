@@ -60,15 +60,15 @@ impl Check<'_> {
         Err(self.refuse(field, quote(requested), quote(current)))
     }
 
-    /// Arguments that mean something in this place, in the order of their table; others may
-    /// differ, as with RabbitMQ.
+    /// Arguments that count in this place, in the order of their table; others may differ, as
+    /// with RabbitMQ.
     fn arguments(
         &self,
         place: Place,
         current: &Arguments,
         requested: &Arguments,
     ) -> Result<(), Refused> {
-        for name in arguments::known(place) {
+        for name in arguments::compared(place) {
             match (current.get(name), requested.get(name)) {
                 (None, None) => {}
                 (Some(is), Some(asked)) if is == asked || same_number(is, asked) => {}

@@ -7,7 +7,6 @@ use proptest::prelude::*;
 
 use super::change::ChangeMalformed;
 use super::*;
-use crate::refused::Refused;
 use crate::router::headers::Matching;
 use crate::router::{RouteScratch, compare_arguments};
 use crate::session::{Binding, DeclareExchange, DeclareQueue, Destination};
@@ -162,36 +161,6 @@ fn records_of_other_versions_read_as_far_as_they_can() {
     let mut catalog = empty();
     let bytes = b"{\"reserve_queue_ids\":{\"end\":9}}\nnonsense\n";
     assert_eq!(catalog.restore(bytes).unwrap_err().line, 1);
-}
-
-#[test]
-fn every_known_argument_is_enforced_ignored_or_refused() {
-    let mut seen = BTreeSet::new();
-    for row in arguments::TABLE {
-        assert!(
-            seen.insert((row.place as u8, row.name)),
-            "{} twice",
-            row.name
-        );
-        let wrong = Arguments::from([(row.name.to_owned(), Value::Nothing)]);
-        match (row.status, arguments::check(row.place, &wrong)) {
-            (arguments::Status::NotYet, Err(Refused::Unsupported { what })) => {
-                assert_eq!(what, row.name);
-            }
-            (_, Err(Refused::InvalidArgument { argument, .. })) => assert_eq!(argument, row.name),
-            (_, other) => panic!("{}: {other:?}", row.name),
-        }
-    }
-    let good = [
-        ("x-priority", Value::Int(-5)),
-        ("x-cancel-on-ha-failover", Value::Bool(true)),
-        ("x-anything", Value::Nothing),
-    ];
-    let good = good.map(|(name, value)| (name.to_owned(), value));
-    assert_eq!(
-        arguments::check(arguments::Place::Consumer, &good.into()),
-        Ok(())
-    );
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 use bongsu_record::{Arguments, Value};
 
+use crate::catalog::arguments::accepted::{age_ms, whole};
+
 /// See the module's comment. The default is a plain queue.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
@@ -40,6 +42,20 @@ pub struct Properties {
     pub deduplication: Option<Deduplication>,
     /// Records are ordered, or take turns, by a key.
     pub grouping: Option<Grouping>,
+    /// What stays readable; without, a queue's records go once they are settled, and a
+    /// stream's stay.
+    pub retention: Option<Retention>,
+    /// Bytes after which a stream's log begins a new segment.
+    pub segment_bytes: Option<u64>,
+}
+
+/// How much of a log stays readable: a record goes once one of the two says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// For how long.
+    pub age_ms: Option<u64>,
+    /// How much, at least.
+    pub bytes: Option<u64>,
 }
 
 /// What happens when a queue is full.
@@ -115,8 +131,10 @@ impl RetryDelay {
 }
 
 /// Which records are seen as the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deduplication {
+    /// The header with the identity; `None`: [`DEDUPLICATION_HEADER`].
+    pub header: Option<String>,
     /// Identities remembered; `None`: those of the records in the queue.
     pub count_max: Option<u64>,
     /// How long one is remembered.
@@ -142,18 +160,26 @@ pub enum KeySource {
     Header(String),
 }
 
+impl Deduplication {
+    /// Of an exchange of type `x-message-deduplication`, or one whose arguments ask for it.
+    pub fn of_exchange(arguments: &Arguments) -> Deduplication {
+        Reader(arguments).window()
+    }
+}
+
 impl Properties {
     /// Reads arguments that were checked.
     pub fn of(arguments: &Arguments) -> Properties {
         let reader = Reader(arguments);
         let kind = reader.text("x-queue-type").unwrap_or("classic");
+        let is_stream = kind == "stream";
         Properties {
-            is_stream: kind == "stream",
+            is_stream,
             tells_tries: kind == "quorum",
             message_ttl_ms: reader.count("x-message-ttl"),
             expires_ms: reader.count("x-expires"),
             length_max: reader.count("x-max-length"),
-            bytes_max: reader.count("x-max-length-bytes"),
+            bytes_max: reader.count("x-max-length-bytes").filter(|_| !is_stream),
             overflow: match reader.text("x-overflow") {
                 Some("reject-publish") => Overflow::RejectPublish,
                 Some("reject-publish-dlx") => Overflow::RejectPublishDlx,
@@ -171,6 +197,8 @@ impl Properties {
             consumer_timeout_ms: reader.count("x-consumer-timeout").filter(|ms| *ms > 0),
             deduplication: reader.deduplication(),
             grouping: reader.grouping(),
+            retention: reader.retention(is_stream),
+            segment_bytes: reader.count("x-stream-max-segment-size-bytes"),
         }
     }
 
@@ -227,21 +255,35 @@ impl<'a> Reader<'a> {
             "returned" => RetryAfter::Returned,
             _ => return None,
         };
-        let min_ms = self.count("x-delayed-retry-min").unwrap_or(RETRY_MIN_MS);
-        let max_ms = self.count("x-delayed-retry-max").unwrap_or(RETRY_MAX_MS);
-        let delay = RetryDelay::Linear {
-            min_ms,
-            max_ms: max_ms.max(min_ms),
-        };
+        // RabbitMQ: without a least wait there is none, without a longest it does not grow.
+        let min_ms = self.count("x-delayed-retry-min")?;
+        let max_ms = self.count("x-delayed-retry-max").unwrap_or(min_ms);
+        let delay = RetryDelay::Linear { min_ms, max_ms };
         Some(Retry { after, delay })
     }
 
     fn deduplication(&self) -> Option<Deduplication> {
         self.is_true("x-message-deduplication")
-            .then(|| Deduplication {
-                count_max: self.count("x-cache-size"),
-                keep_ms: self.count("x-cache-ttl"),
-            })
+            .then(|| self.window())
+    }
+
+    fn window(&self) -> Deduplication {
+        Deduplication {
+            header: self.text("x-deduplication-header").map(str::to_owned),
+            count_max: self.0.get("x-cache-size").and_then(whole),
+            keep_ms: self.0.get("x-cache-ttl").and_then(whole),
+        }
+    }
+
+    /// A stream's bounds are a queue's retention under other names.
+    fn retention(&self, is_stream: bool) -> Option<Retention> {
+        let (age, bytes) = match is_stream {
+            true => ("x-max-age", "x-max-length-bytes"),
+            false => ("x-retention", "x-retention-bytes"),
+        };
+        let age_ms = self.text(age).and_then(age_ms);
+        let bytes = self.count(bytes);
+        (age_ms.is_some() || bytes.is_some()).then_some(Retention { age_ms, bytes })
     }
 
     fn grouping(&self) -> Option<Grouping> {
@@ -257,6 +299,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// RabbitMQ's defaults of a back-off that names none.
-const RETRY_MIN_MS: u64 = 1_000;
-const RETRY_MAX_MS: u64 = 60_000;
+/// The header of records that the plugin looks at.
+pub const DEDUPLICATION_HEADER: &str = "x-deduplication-header";
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::arguments::{self, DURABILITY, Place};
+use crate::catalog::arguments::{self, DURABILITY};
 use crate::catalog::call::{Answer, Effect};
 use crate::catalog::change::Change;
 use crate::catalog::definition::{LogDurability, Owner, QueueDefinition};
@@ -55,7 +55,7 @@ impl Catalog {
             let created = false;
             return Ok(Answer::Queue { id, name, created });
         }
-        arguments::check(Place::Queue, &definition.arguments)?;
+        arguments::check_queue(&definition)?;
         if durable {
             definition.log = definition
                 .arguments
