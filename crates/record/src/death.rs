@@ -20,6 +20,8 @@
 //!
 //! x-death is read from the message, whoever wrote it, as 3.10 does: 4.x ignores one that
 //! a client republished, and so took the retry counters of many of them.
+//! Older deaths keep their order, as in 4.x; 3.10 turns them round each time, and so lets
+//! some messages that were rejected once go in a circle for ever.
 //! Only these headers are decoded; others are copied as they are.
 
 use std::borrow::Cow;
