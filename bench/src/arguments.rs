@@ -46,8 +46,10 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         seconds: Duration::from_secs(8),
         warmup: Duration::from_secs(2),
         backlog: 1_000_000,
+        queues: 100_000,
         connections: 2_000,
         json: false,
+        driven: false,
     };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -59,6 +61,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
             "--warmup" => options.warmup = seconds(&argument, &value()?)?,
             "--backlog" => options.backlog = read(&argument, &value()?)?,
             "--connections" => options.connections = read(&argument, &value()?)?,
+            "--queues" => options.queues = read(&argument, &value()?)?,
+            "--driven" => options.driven = true,
             "--json" => options.json = true,
             "--help" | "-h" => return Ok(Command::Help),
             _ => return Err(format!("{argument} is not known; try bench --help").into()),
@@ -101,9 +105,12 @@ Load generator for AMQP 0-9-1 brokers on this machine.
     --case NAME            only this case; may be repeated
     --seconds S            measured time of each timed case (8)
     --warmup S             load before measuring begins (2)
-    --backlog COUNT        messages of backlog-1m (1000000)
+    --backlog COUNT        messages of the cases that gather some (1000000)
+    --queues COUNT         queues of queues-100k-idle (100000)
     --connections COUNT    connections of idle (2000)
     --json                 a line of JSON for each case instead of a table
+    --driven               ask on standard output to have the broker restarted where a case
+                           wants that, read the answer from standard input, leave queues behind
   bench sink [--seconds S] what the generator itself can do, without a broker
   bench list               the names of the cases
   bench supervise -- PROGRAM [ARGUMENT]...

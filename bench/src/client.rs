@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::wire::{self, Input, Method, MethodId};
+use crate::wire::{self, Input, Method, MethodId, Table};
 
 /// An open connection with channel 1 open on it.
 pub struct Client {
@@ -74,33 +74,63 @@ impl Client {
     }
 
     /// Declares a queue.
-    pub fn declare_queue(&mut self, name: &str, durable: bool) -> Result<()> {
+    pub fn declare_queue(
+        &mut self,
+        name: &str,
+        durable: bool,
+        arguments: &Table<'_>,
+    ) -> Result<()> {
+        let request = declaration(name, durable, false, arguments);
+        self.call(wire::QUEUE_DECLARE, request)
+    }
+
+    /// Declares many queues, `ROUND_TRIP_COUNT` a round trip.
+    pub fn declare_queues(&mut self, names: &[String], durable: bool) -> Result<()> {
+        for names in names.chunks(ROUND_TRIP_COUNT) {
+            let (last, others) = names.split_last().expect("chunks are never empty");
+            let requests: Vec<u8> = others
+                .iter()
+                .flat_map(|name| declaration(name, durable, true, &[]).finish())
+                .collect();
+            self.send(&requests)?;
+            self.declare_queue(last, durable, &[])?;
+        }
+        Ok(())
+    }
+
+    /// Fails unless the queue exists.
+    pub fn check_queue(&mut self, name: &str) -> Result<()> {
         let request = Method::new(CHANNEL, wire::QUEUE_DECLARE)
             .short(0)
             .shortstr(name)
-            .octet(u8::from(durable) << 1)
+            .octet(PASSIVE)
             .empty_table();
         self.call(wire::QUEUE_DECLARE, request)
     }
 
-    /// Declares a durable fanout exchange.
-    pub fn declare_fanout(&mut self, name: &str) -> Result<()> {
+    /// Declares a durable exchange.
+    pub fn declare_exchange(
+        &mut self,
+        name: &str,
+        kind: &str,
+        arguments: &Table<'_>,
+    ) -> Result<()> {
         let request = Method::new(CHANNEL, wire::EXCHANGE_DECLARE)
             .short(0)
             .shortstr(name)
-            .shortstr("fanout")
-            .octet(0b10)
-            .empty_table();
+            .shortstr(kind)
+            .octet(DURABLE)
+            .table(arguments);
         self.call(wire::EXCHANGE_DECLARE, request)
     }
 
     /// Binds a queue to an exchange.
-    pub fn bind(&mut self, queue: &str, exchange: &str) -> Result<()> {
+    pub fn bind(&mut self, queue: &str, exchange: &str, routing_key: &str) -> Result<()> {
         let request = Method::new(CHANNEL, wire::QUEUE_BIND)
             .short(0)
             .shortstr(queue)
             .shortstr(exchange)
-            .shortstr("")
+            .shortstr(routing_key)
             .octet(0)
             .empty_table();
         self.call(wire::QUEUE_BIND, request)
@@ -132,8 +162,19 @@ impl Client {
         )
     }
 
-    /// Starts a consumer; `prefetch` 0 means that deliveries need no acknowledgement.
-    pub fn consume(&mut self, queue: &str, prefetch: u16) -> Result<()> {
+    /// Turns transactions on.
+    pub fn select_transactions(&mut self) -> Result<()> {
+        self.call(wire::TX_SELECT, Method::new(CHANNEL, wire::TX_SELECT))
+    }
+
+    /// Starts a consumer on each of `queues`, without waiting for answers: deliveries may come
+    /// next. `prefetch` is each consumer's; 0 means that deliveries need no acknowledgement.
+    pub fn consume(
+        &mut self,
+        queues: &[String],
+        prefetch: u16,
+        arguments: &Table<'_>,
+    ) -> Result<()> {
         if prefetch > 0 {
             let request = Method::new(CHANNEL, wire::BASIC_QOS)
                 .long(0)
@@ -141,13 +182,18 @@ impl Client {
                 .octet(0);
             self.call(wire::BASIC_QOS, request)?;
         }
-        let request = Method::new(CHANNEL, wire::BASIC_CONSUME)
-            .short(0)
-            .shortstr(queue)
-            .shortstr("bench")
-            .octet(u8::from(prefetch == 0) << 1)
-            .empty_table();
-        self.call(wire::BASIC_CONSUME, request)
+        let no_acknowledgement = u8::from(prefetch == 0) << 1;
+        let mut requests = Vec::new();
+        for (number, queue) in queues.iter().enumerate() {
+            let request = Method::new(CHANNEL, wire::BASIC_CONSUME)
+                .short(0)
+                .shortstr(queue)
+                .shortstr(&format!("bench{number}"))
+                .octet(no_acknowledgement | CONSUME_NO_WAIT)
+                .table(arguments);
+            requests.extend(request.finish());
+        }
+        self.send(&requests)
     }
 
     /// Says goodbye. Deliveries still on their way are dropped.
@@ -173,7 +219,7 @@ impl Client {
 
     /// Reads until the method `id` comes and returns its arguments. Other frames are dropped: only
     /// a closing consumer still gets some.
-    fn answer(&mut self, id: MethodId) -> Result<Vec<u8>> {
+    pub fn answer(&mut self, id: MethodId) -> Result<Vec<u8>> {
         let deadline = Instant::now() + ANSWER_TIMEOUT;
         loop {
             while let Some(frame) = self.input.next_frame()? {
@@ -204,6 +250,16 @@ impl Client {
             Err(error) => Err(format!("read: {error}").into()),
         }
     }
+}
+
+fn declaration(name: &str, durable: bool, no_wait: bool, arguments: &Table<'_>) -> Method {
+    let durable = if durable { DURABLE } else { 0 };
+    let no_wait = if no_wait { DECLARE_NO_WAIT } else { 0 };
+    Method::new(CHANNEL, wire::QUEUE_DECLARE)
+        .short(0)
+        .shortstr(name)
+        .octet(durable | no_wait)
+        .table(arguments)
 }
 
 /// Writes all of `bytes`, resuming when the broker holds the connection back.
@@ -265,4 +321,9 @@ pub const CHANNEL: u16 = 1;
 pub const TICK: Duration = Duration::from_millis(100);
 
 const CONNECTION_CLOSE_OK: MethodId = (10, 51);
+const PASSIVE: u8 = 0b1;
+const DURABLE: u8 = 0b10;
+const DECLARE_NO_WAIT: u8 = 0b1_0000;
+const CONSUME_NO_WAIT: u8 = 0b1000;
+const ROUND_TRIP_COUNT: usize = 500;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

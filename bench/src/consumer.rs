@@ -2,12 +2,14 @@
 //! Nothing is allocated or copied per message.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Result;
 use crate::client::{self, CHANNEL, Client};
 use crate::histogram::Histogram;
+use crate::plan::group_of;
 use crate::run::Run;
-use crate::wire::{self, Method};
+use crate::wire::{self, Method, Table};
 
 /// How deliveries are settled.
 #[derive(Clone, Copy)]
@@ -23,21 +25,70 @@ pub enum Settle {
     },
 }
 
-/// Consumes `queue` until the run ends. Returns how old stamped messages were when read, of those
-/// that fell into the measured time.
-pub fn consume(
-    broker: SocketAddr,
-    queue: &str,
-    settle: Settle,
-    stamped: bool,
-    run: &Run,
-) -> Result<Histogram> {
+/// What to consume and what to look at.
+#[derive(Clone, Copy)]
+pub struct Consumption<'a> {
+    /// A consumer on each of these.
+    pub queues: &'a [String],
+    /// How deliveries are settled; a prefetch is each consumer's.
+    pub settle: Settle,
+    /// Arguments of each consumer.
+    pub arguments: &'a Table<'a>,
+    /// What is looked at in each message.
+    pub look: Look<'a>,
+}
+
+/// What is looked at in each message.
+#[derive(Clone, Copy)]
+pub enum Look<'a> {
+    /// Only that it came.
+    Nothing,
+    /// Its age, less this time, which it should have taken. Nanoseconds.
+    Age(u64),
+    /// That it is not behind a later one of its group.
+    Order(&'a GroupOrder),
+}
+
+/// The last number seen of each group, by all consumers together.
+///
+/// Sound because a group's next message is not delivered before the one before it was
+/// acknowledged, and that is done after it was noted here.
+pub struct GroupOrder {
+    last: Box<[AtomicU64]>,
+}
+
+impl GroupOrder {
+    /// Nothing seen of so many groups.
+    pub fn new(groups: u64) -> Self {
+        Self {
+            last: (0..groups).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    fn see(&self, number: u64) -> Result<()> {
+        let group = group_of(number, self.last.len() as u64) as usize;
+        // One more than the number, so that 0 is none.
+        let before = self.last[group].swap(number + 1, Relaxed);
+        if before > number {
+            return Err(format!(
+                "message {number} of group {group} came after {}",
+                before - 1
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+/// Consumes until the run ends. Returns how old stamped messages were when read, of those that
+/// fell into the measured time.
+pub fn consume(broker: SocketAddr, wanted: Consumption<'_>, run: &Run) -> Result<Histogram> {
     let mut client = Client::connect(broker)?;
-    let (ack_every, prefetch) = match settle {
+    let (ack_every, prefetch) = match wanted.settle {
         Settle::Automatic => (u32::MAX, 0),
         Settle::Acknowledge { every, prefetch } => (every, prefetch),
     };
-    client.consume(queue, prefetch)?;
+    client.consume(wanted.queues, prefetch, wanted.arguments)?;
 
     let mut scan = Scan {
         body_left: 0,
@@ -45,12 +96,10 @@ pub fn consume(
         tag: 0,
         open: 0,
         ack_every,
-        stamped,
+        look: wanted.look,
         ages: Histogram::new(),
         acks: Vec::new(),
     };
-    // The answer to basic.consume may have come with the first deliveries behind it.
-    run.add_delivered(scan.take(&mut client, run)?);
     while run.consuming() {
         let delivered = if client.receive()? {
             scan.take(&mut client, run)?
@@ -71,23 +120,23 @@ pub fn consume(
     Ok(scan.ages)
 }
 
-struct Scan {
+struct Scan<'a> {
     body_left: u64,
     body_starts: bool,
     tag: u64,
     open: u32,
     ack_every: u32,
-    stamped: bool,
+    look: Look<'a>,
     ages: Histogram,
     /// Acknowledgements of one read, written together. Bound: 21 bytes a message in the buffer.
     acks: Vec<u8>,
 }
 
-impl Scan {
+impl Scan<'_> {
     /// Looks at every whole frame that was read; returns how many messages ended in them.
     fn take(&mut self, client: &mut Client, run: &Run) -> Result<u64> {
         let now = run.now();
-        let measuring = run.measuring() && self.stamped;
+        let measuring = run.measuring();
         let mut delivered = 0;
         while let Some(frame) = client.input.next_frame()? {
             match frame.kind {
@@ -105,9 +154,20 @@ impl Scan {
                     if size > self.body_left {
                         return Err("broker sent more body than it announced".into());
                     }
-                    if measuring && self.body_starts {
-                        let sent_at = wire::u64_at(frame.payload, 0)?;
-                        self.ages.record(now.saturating_sub(sent_at));
+                    if self.body_starts {
+                        match self.look {
+                            Look::Nothing => {}
+                            Look::Age(expected) if measuring => {
+                                let due = wire::u64_at(frame.payload, 0)? + expected;
+                                if now + EARLY_MAX < due {
+                                    let early_ms = (due - now) as f64 / 1e6;
+                                    return Err(format!("came {early_ms} ms early").into());
+                                }
+                                self.ages.record(now.saturating_sub(due));
+                            }
+                            Look::Age(_) => {}
+                            Look::Order(order) => order.see(wire::u64_at(frame.payload, 0)?)?,
+                        }
                     }
                     self.body_starts = false;
                     self.body_left -= size;
@@ -156,3 +216,9 @@ impl Scan {
         self.open = 0;
     }
 }
+
+/// The generator's clock and the broker's, and whole milliseconds, may differ by so much.
+const EARLY_MAX: u64 = 2_000_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! The load generator: AMQP 0-9-1 at a speed where the broker, not the generator, is measured.
 //!
 //! Blocking sockets and threads, frames encoded before the run, buffers scanned in place.
-//! Reading order: [`wire`] and [`client`] (AMQP, as little as is needed), [`publisher`] with its
-//! [`window`], [`chunk`] and [`pace`], [`consumer`], [`run`] (what threads share), [`cases`] (what
-//! is measured), [`process`] (what it cost the broker), [`report`]; [`sink`] measures the generator
-//! itself.
+//! Reading order: [`wire`] and [`client`] (AMQP, as little as is needed), [`plan`] (what is
+//! sent), [`publisher`] with its [`window`], [`chunk`] and [`pace`], [`consumer`], [`run`] (what
+//! threads share), [`cases`] (what is measured), [`driven`] (restarts), [`process`] (what it cost
+//! the broker), [`report`]; [`sink`] measures the generator itself.
 
 mod wire;
 
@@ -20,6 +20,8 @@ mod chunk;
 
 mod pace;
 
+mod plan;
+
 mod publisher;
 
 mod consumer;
@@ -27,6 +29,8 @@ mod consumer;
 mod process;
 
 mod report;
+
+mod driven;
 
 mod cases;
 

@@ -13,44 +13,29 @@ use rustix::net::{RecvFlags, recv};
 
 use crate::Result;
 use crate::chunk::Chunk;
-use crate::client::{self, Client, TICK};
+use crate::client::{self, CHANNEL, Client, TICK};
 use crate::histogram::Histogram;
 use crate::pace::Pace;
+use crate::plan::Plan;
 use crate::run::Run;
 use crate::window::Window;
-use crate::wire;
-
-/// What to publish, how fast and how much.
-#[derive(Clone)]
-pub struct Plan {
-    /// The exchange; "" is the default one.
-    pub exchange: String,
-    /// The routing key.
-    pub routing_key: String,
-    /// Size of each body.
-    pub body_bytes: usize,
-    /// Delivery mode 2 instead of 1.
-    pub persistent: bool,
-    /// How many publishes may wait for their confirm; nothing: publish without confirms.
-    pub window: Option<usize>,
-    /// Publishes per second; nothing: as fast as the broker takes them.
-    pub rate: Option<u32>,
-    /// Publishes in all; nothing: until told to stop.
-    pub count: Option<u64>,
-    /// Whether each body starts with its sending time.
-    pub stamped: bool,
-}
+use crate::wire::{self, Method};
 
 /// Publishes until the plan's count or the run's end, awaits outstanding confirms and returns
 /// the confirm latencies that fell into the measured time.
 pub fn publish(broker: SocketAddr, plan: &Plan, run: &Run) -> Result<Histogram> {
     let mut client = Client::connect(broker)?;
-    if plan.window.is_some() {
+    if plan.transaction.is_some() {
+        client.select_transactions()?;
+    } else if plan.window.is_some() {
         client.select_confirms()?;
     }
     let mut publisher = Publisher {
         chunk: Chunk::encode(plan),
-        window: plan.window.map(Window::new),
+        window: plan
+            .window
+            .filter(|_| plan.transaction.is_none())
+            .map(Window::new),
         pace: plan.rate.map(|rate| Pace::new(rate, run.now())),
         latencies: Histogram::new(),
         sent: 0,
@@ -58,7 +43,10 @@ pub fn publish(broker: SocketAddr, plan: &Plan, run: &Run) -> Result<Histogram> 
         plan,
         run,
     };
-    publisher.publish_all()?;
+    match plan.transaction {
+        Some(count) => publisher.commit_all(count)?,
+        None => publisher.publish_all()?,
+    }
     publisher.client.close()?;
     Ok(publisher.latencies)
 }
@@ -115,15 +103,14 @@ impl Publisher<'_> {
     }
 
     fn send(&mut self, count: usize, now: u64) -> Result<()> {
+        let differs = self.chunk.differs();
         for index in 0..count {
+            let number = self.sent + index as u64;
             // A paced message counts from when it was due: the broker may not hide its stalls by
             // stalling the generator.
-            let at = self
-                .pace
-                .as_ref()
-                .map_or(now, |pace| pace.due_at(self.sent + index as u64));
-            if self.plan.stamped {
-                self.chunk.stamp(index, at);
+            let at = self.pace.as_ref().map_or(now, |pace| pace.due_at(number));
+            if differs {
+                self.chunk.write(index, number, at, now);
             }
             if let Some(window) = &mut self.window {
                 window.sent(at);
@@ -132,6 +119,25 @@ impl Publisher<'_> {
         client::send(&mut self.client.socket, self.chunk.first(count))?;
         self.sent += count as u64;
         self.run.add_sent(count);
+        Ok(())
+    }
+
+    /// One transaction after another, each of `count` messages; their latencies are the commits'.
+    fn commit_all(&mut self, count: usize) -> Result<()> {
+        let commit = Method::new(CHANNEL, wire::TX_COMMIT).finish();
+        while self.run.publishing() && self.left() > 0 {
+            let now = self.run.now();
+            let count = count
+                .min(self.chunk.messages)
+                .min(usize::try_from(self.left()).unwrap_or(usize::MAX));
+            self.send(count, now)?;
+            self.client.send(&commit)?;
+            self.client.answer(wire::TX_COMMIT_OK)?;
+            if self.run.measuring() {
+                self.latencies.record(self.run.now() - now);
+            }
+            self.run.add_confirmed(count as u64);
+        }
         Ok(())
     }
 

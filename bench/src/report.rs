@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::histogram::Histogram;
+
 /// The results of one case, in the order of `METRICS` when shown.
 pub struct Report {
     case: &'static str,
@@ -29,11 +31,21 @@ impl Report {
         self.values.push((key, value));
     }
 
-    /// Adds a figure if there is one.
-    pub fn add_some(&mut self, key: &'static str, value: Option<f64>) {
-        if let Some(value) = value {
-            self.add(key, value);
+    /// Adds the median, the 99th and the 99.9th percentile, if anything was counted.
+    pub fn add_quantiles(&mut self, keys: [&'static str; 3], times: &Histogram) {
+        for (key, share) in keys.into_iter().zip([0.5, 0.99, 0.999]) {
+            if let Some(value) = times.quantile_ms(share) {
+                self.add(key, value);
+            }
         }
+    }
+
+    /// A figure added before.
+    pub fn value(&self, key: &str) -> Option<f64> {
+        self.values
+            .iter()
+            .find(|(found, _)| *found == key)
+            .map(|(_, value)| *value)
     }
 
     /// One flat object: the case's name and the figures by key.
@@ -76,24 +88,47 @@ const METRICS: &[Metric] = &[
     Metric("in_rate", "in, msg/s", 0),
     Metric("out_rate", "out, msg/s", 0),
     Metric("in_mb", "in, MB/s of bodies", 1),
+    Metric("plain_rate", "in, plain queue, msg/s", 0),
+    Metric("length_rate", "in, maximum length not reached, msg/s", 0),
+    Metric("ttl_rate", "in, TTL not reached, msg/s", 0),
+    Metric("one_priority_rate", "in, one priority, msg/s", 0),
+    Metric(
+        "dead_letter_rate",
+        "in, dead letters that never are, msg/s",
+        0,
+    ),
+    Metric("all_rate", "in, all of these, msg/s", 0),
+    Metric("declare_rate", "queues declared a second", 0),
     Metric("fill_rate", "fill, msg/s", 0),
     Metric("drain_rate", "drain, msg/s", 0),
+    Metric("replay_rate", "read again, msg/s", 0),
     Metric("confirm_p50_ms", "confirm p50, ms", 3),
     Metric("confirm_p99_ms", "confirm p99, ms", 3),
     Metric("confirm_p999_ms", "confirm p99.9, ms", 3),
+    Metric("commit_p50_ms", "commit p50, ms", 3),
+    Metric("commit_p99_ms", "commit p99, ms", 3),
+    Metric("commit_p999_ms", "commit p99.9, ms", 3),
     Metric("end_p50_ms", "end to end p50, ms", 3),
     Metric("end_p99_ms", "end to end p99, ms", 3),
     Metric("end_p999_ms", "end to end p99.9, ms", 3),
+    Metric("late_p50_ms", "behind its time p50, ms", 3),
+    Metric("late_p99_ms", "behind its time p99, ms", 3),
+    Metric("late_p999_ms", "behind its time p99.9, ms", 3),
     Metric("cpu_us", "broker CPU per message in, µs", 2),
     Metric("fill_cpu_us", "broker CPU per message filled, µs", 2),
     Metric("drain_cpu_us", "broker CPU per message drained, µs", 2),
+    Metric("replay_cpu_us", "broker CPU per message read again, µs", 2),
     Metric("peak_mb", "broker peak RSS, MB", 1),
+    Metric("held_mb", "broker RSS with all of it waiting, MB", 1),
+    Metric("queue_kb", "RSS per queue, KB", 2),
+    Metric("restart_s", "start-up with all of it waiting, s", 3),
+    Metric("restarted_mb", "broker RSS after that start, MB", 1),
     Metric("idle_mb", "idle broker RSS, MB", 1),
     Metric("idle_cpu_percent", "idle broker CPU, % of a core", 2),
     Metric("connection_kb", "RSS per idle connection, KB", 1),
     Metric("own_cpu_us", "generator CPU per message in, µs", 2),
     Metric("own_cores", "generator CPU, cores", 2),
-    Metric("late_s", "drained after the end, s", 2),
+    Metric("drained_s", "drained after the end, s", 2),
 ];
 
 #[cfg(test)]

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::client::CHANNEL;
-use crate::consumer::{Settle, consume};
+use crate::consumer::{Consumption, Look, Settle, consume};
+use crate::plan::Plan;
 use crate::process::Tree;
-use crate::publisher::{Plan, publish};
+use crate::publisher::publish;
 use crate::run::Run;
-use crate::wire::{self, Input, Method};
+use crate::wire::{self, Input, Method, Properties};
 
 /// Prints what publisher and consumer reach for 100 B. The sink shares the processors with them.
 pub fn measure(seconds: Duration) -> Result<()> {
@@ -31,14 +32,9 @@ pub fn measure(seconds: Duration) -> Result<()> {
     for (name, window) in [("publish", None), ("publish, 1000 unconfirmed", Some(1000))] {
         timed(name, seconds, |run| {
             let plan = Plan {
-                exchange: String::new(),
-                routing_key: "bench.sink".into(),
                 body_bytes: BODY_BYTES,
-                persistent: true,
                 window,
-                rate: None,
-                count: None,
-                stamped: false,
+                ..Plan::to_queue("bench.sink")
             };
             publish(broker, &plan, run).map(drop)
         })?;
@@ -52,7 +48,13 @@ pub fn measure(seconds: Duration) -> Result<()> {
         ("consume, ack every 100", acknowledge),
     ] {
         timed(name, seconds, |run| {
-            consume(broker, "q", settle, false, run).map(drop)
+            let wanted = Consumption {
+                queues: &["q".to_owned()],
+                settle,
+                arguments: &[],
+                look: Look::Nothing,
+            };
+            consume(broker, wanted, run).map(drop)
         })?;
     }
     Ok(())
@@ -146,7 +148,7 @@ fn blast(mut socket: TcpStream) -> Result<()> {
         .shortstr("")
         .shortstr("bench.sink")
         .finish();
-    wire::push_content(&mut delivery, CHANNEL, true, &[0; BODY_BYTES]);
+    wire::push_content(&mut delivery, CHANNEL, &PROPERTIES, &[0; BODY_BYTES]);
     let many = delivery.repeat(wire::INPUT_BYTES / delivery.len());
     loop {
         socket.write_all(&many)?;
@@ -154,3 +156,8 @@ fn blast(mut socket: TcpStream) -> Result<()> {
 }
 
 const BODY_BYTES: usize = 100;
+const PROPERTIES: Properties<'_> = Properties {
+    persistent: true,
+    priority: None,
+    headers: &[],
+};

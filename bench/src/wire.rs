@@ -9,7 +9,11 @@
 //!
 //! Its own code, not the broker's: a mistake shared by both ends would measure well.
 
+mod table;
+
 use std::fmt;
+
+pub use table::{Properties, Table, Value, push_content, push_table};
 
 /// A frame that carries a method.
 pub const METHOD: u8 = 1;
@@ -69,6 +73,12 @@ pub const BASIC_ACK: MethodId = (60, 80);
 pub const BASIC_NACK: MethodId = (60, 120);
 /// confirm.select
 pub const CONFIRM_SELECT: MethodId = (85, 10);
+/// tx.select
+pub const TX_SELECT: MethodId = (90, 10);
+/// tx.commit
+pub const TX_COMMIT: MethodId = (90, 20);
+/// tx.commit-ok
+pub const TX_COMMIT_OK: MethodId = (90, 21);
 
 /// A method frame in the making.
 pub struct Method {
@@ -132,32 +142,18 @@ impl Method {
         self.longstr(&[])
     }
 
+    /// A table.
+    pub fn table(mut self, table: &Table<'_>) -> Self {
+        push_table(&mut self.frame, table);
+        self
+    }
+
     /// The whole frame.
     pub fn finish(mut self) -> Vec<u8> {
         let size = u32::try_from(self.frame.len() - FRAME_HEADER_BYTES).expect("frames are small");
         self.frame[3..7].copy_from_slice(&size.to_be_bytes());
         self.frame.push(FRAME_END);
         self.frame
-    }
-}
-
-/// Appends the content header and the body frames of one message.
-pub fn push_content(out: &mut Vec<u8>, channel: u16, persistent: bool, body: &[u8]) {
-    out.push(HEADER);
-    out.extend(channel.to_be_bytes());
-    out.extend(15_u32.to_be_bytes());
-    out.extend(BASIC_PUBLISH.0.to_be_bytes());
-    out.extend([0; 2]);
-    out.extend((body.len() as u64).to_be_bytes());
-    out.extend(DELIVERY_MODE_FLAG.to_be_bytes());
-    out.push(if persistent { 2 } else { 1 });
-    out.push(FRAME_END);
-    for piece in body.chunks(FRAME_BYTES_MAX as usize - FRAME_OVERHEAD_BYTES) {
-        out.push(BODY);
-        out.extend(channel.to_be_bytes());
-        out.extend((piece.len() as u32).to_be_bytes());
-        out.extend(piece);
-        out.push(FRAME_END);
     }
 }
 
@@ -288,7 +284,6 @@ pub const INPUT_BYTES: usize = 256 * 1024;
 const FRAME_HEADER_BYTES: usize = 7;
 const FRAME_OVERHEAD_BYTES: usize = FRAME_HEADER_BYTES + 1;
 const FRAME_END: u8 = 0xCE;
-const DELIVERY_MODE_FLAG: u16 = 1 << 12;
 
 #[cfg(test)]
 mod tests;

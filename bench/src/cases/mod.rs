@@ -1,9 +1,16 @@
-//! The cases, a row each: steady load in [`load`], a million messages in [`backlog`], many
-//! connections that do nothing in [`idle`].
+//! The cases, a row each: steady load in [`load`], a million messages in [`backlog`], a million
+//! that wait for their time in [`delayed`], queues by the thousand in [`queues`], what properties
+//! cost that never come to act in [`properties`], many connections that do nothing in [`idle`].
 
 mod load;
 
 mod backlog;
+
+mod delayed;
+
+mod properties;
+
+mod queues;
 
 mod idle;
 
@@ -12,9 +19,12 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::consumer::Settle;
+use crate::plan::{GROUP_HEADER, Vary};
 use crate::process::Tree;
 use crate::report::Report;
+use crate::wire::Value;
 
+use backlog::Backlog;
 use load::Load;
 
 /// What to run against whom.
@@ -29,12 +39,16 @@ pub struct Options {
     pub seconds: Duration,
     /// Load before measuring begins.
     pub warmup: Duration,
-    /// Size of the backlog.
+    /// Messages of the cases that gather some.
     pub backlog: u64,
+    /// Number of idle queues.
+    pub queues: u64,
     /// Number of idle connections.
     pub connections: usize,
     /// JSON instead of tables.
     pub json: bool,
+    /// The broker is the caller's to restart, and thrown away afterwards; see [`crate::driven`].
+    pub driven: bool,
 }
 
 /// The names of all cases, in order.
@@ -42,7 +56,9 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     LOADS
         .iter()
         .map(|load| load.name)
-        .chain([backlog::NAME, idle::NAME])
+        .chain([properties::NAME])
+        .chain(BACKLOGS.iter().map(|backlog| backlog.name))
+        .chain([delayed::NAME, queues::BUSY, queues::IDLE, idle::NAME])
 }
 
 /// Runs the cases asked for, and prints each as it ends. A case that fails does not stop the
@@ -79,10 +95,18 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn run_one(name: &str, options: &Options, tree: Option<Tree>) -> Result<Report> {
-    match LOADS.iter().find(|load| load.name == name) {
-        Some(load) => load::run(load, options, tree),
-        None if name == backlog::NAME => backlog::run(options, tree),
-        None => idle::run(options, tree),
+    if let Some(load) = LOADS.iter().find(|load| load.name == name) {
+        return load::run(load, options, tree);
+    }
+    if let Some(backlog) = BACKLOGS.iter().find(|backlog| backlog.name == name) {
+        return backlog::run(backlog, options, tree);
+    }
+    match name {
+        properties::NAME => properties::run(options),
+        delayed::NAME => delayed::run(options, tree),
+        queues::BUSY => queues::busy(options, tree),
+        queues::IDLE => queues::idle(options, tree),
+        _ => idle::run(options, tree),
     }
 }
 
@@ -132,13 +156,68 @@ const LOADS: &[Load] = &[
         },
         ..PERSISTENT
     },
+    Load {
+        name: "priority-10",
+        arguments: &[("x-max-priority", Value::Number(10))],
+        vary: Vary::Priority { levels: 10 },
+        ..PERSISTENT
+    },
+    Load {
+        name: "tx-1",
+        transaction: Some(1),
+        ..PERSISTENT
+    },
+    Load {
+        name: "tx-100",
+        transaction: Some(100),
+        ..PERSISTENT
+    },
+    Load {
+        name: "ttl-dead-letter",
+        dead_after: Some(Duration::from_millis(500)),
+        stamped: true,
+        ..PERSISTENT
+    },
 ];
+
+const BACKLOGS: &[Backlog] = &[
+    BACKLOG,
+    Backlog {
+        name: "groups-100k",
+        arguments: &[("x-group-key", Value::Text(GROUP_HEADER))],
+        groups: Some(100_000),
+        consumers: 4,
+        ..BACKLOG
+    },
+    Backlog {
+        name: "stream-1m",
+        arguments: &[("x-queue-type", Value::Text("stream"))],
+        consumers: 0,
+        replay: true,
+        ..BACKLOG
+    },
+    Backlog {
+        name: "retention-1m",
+        arguments: &[("x-retention", Value::Text("1h"))],
+        replay: true,
+        ..BACKLOG
+    },
+];
+
+const BACKLOG: Backlog = Backlog {
+    name: "backlog-1m",
+    arguments: &[],
+    groups: None,
+    consumers: 1,
+    replay: false,
+};
 
 const PERSISTENT: Load = Load {
     name: "persistent-100b",
     durable: true,
     body_bytes: 100,
     window: Some(1000),
+    transaction: None,
     rate: None,
     stamped: false,
     settle: Settle::Acknowledge {
@@ -146,4 +225,7 @@ const PERSISTENT: Load = Load {
         prefetch: 2000,
     },
     fan: None,
+    arguments: &[],
+    vary: Vary::Nothing,
+    dead_after: None,
 };
