@@ -7,6 +7,7 @@ use bongsu_engine::session::{Effects, Now, Reply};
 use super::calls::{Answer, Then};
 use super::open::Open;
 use super::replies::declared;
+use super::tx::to_blame;
 use crate::codec::method::Method;
 use crate::errors::{Asked, Exception, MethodId, Scope, worded};
 
@@ -57,6 +58,7 @@ impl Open {
                 (*channel, CONSUME, None)
             }
             Then::Got { channel, .. } => (*channel, GET, None),
+            Then::Committed { channel, .. } => (*channel, to_blame(refused), None),
         };
         let queue = match &then {
             Then::Consuming { queue, .. } => Some((Kind::Queue, queue.as_str())),
@@ -99,6 +101,21 @@ impl Open {
                     self.give_back(channel, batch, effects);
                 }
                 self.published(channel, count, wait, &refused, effects);
+            }
+            (
+                Then::Committed {
+                    channel,
+                    returnable,
+                    links,
+                },
+                Reply::Committed { wait, unrouted },
+            ) => {
+                let is_back = |(index, _): &(usize, _)| unrouted.contains(index);
+                let returned = returnable
+                    .into_iter()
+                    .filter(is_back)
+                    .map(|(_, batch)| batch);
+                self.committed(channel, wait, returned, links, effects);
             }
             (
                 Then::Answer {

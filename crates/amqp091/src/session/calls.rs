@@ -39,6 +39,13 @@ pub(super) enum Then {
         count: u64,
         returnable: Option<Batch>,
     },
+    /// Say so, after giving back what no queue took of `returnable`, publishes by index;
+    /// and close those of the links that are done with.
+    Committed {
+        channel: u16,
+        returnable: Vec<(usize, Batch)>,
+        links: Vec<LinkId>,
+    },
     /// The queue for a link's direct replies is there: open the link.
     Replies {
         channel: u16,

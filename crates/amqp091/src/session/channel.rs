@@ -9,6 +9,7 @@ use super::confirm::Confirms;
 use super::consume::Link;
 use super::open::Open;
 use super::publish::Publishing;
+use super::tx::Transaction;
 use super::unsettled::Unsettled;
 use crate::codec::frame::{self, Frame};
 use crate::codec::method::Method;
@@ -43,6 +44,8 @@ pub(super) struct Channel {
     pub last_queue: Option<String>,
     pub publishing: Publishing,
     pub confirms: Option<Confirms>,
+    /// In tx mode.
+    pub tx: Option<Transaction>,
 }
 
 /// We sent channel.close: frames are passed over until close-ok.
@@ -192,5 +195,8 @@ impl Open {
             self.calls.push(call, Then::Nothing);
         }
         self.unconfirmed.retain(|other| *other != number);
+        if let Some(tx) = self.channel(number).and_then(|channel| channel.tx.take()) {
+            self.in_transactions = self.in_transactions.less(tx.size());
+        }
     }
 }

@@ -117,7 +117,8 @@ impl Open {
         effects: &mut Effects,
     ) -> bool {
         let durable = self.durable;
-        let Some(confirms) = self.confirms(number) else {
+        let channel = self.channel(number);
+        let Some(confirms) = channel.and_then(|channel| channel.confirms.as_mut()) else {
             return false;
         };
         let lsn = wait.unwrap_or(Lsn(0));
@@ -129,11 +130,16 @@ impl Open {
             next = end;
         }
         confirms.published(count.saturating_sub(next), lsn);
+        self.tell_once_durable(number, effects);
+        true
+    }
+
+    /// A channel has something to tell once a position is durable.
+    pub(super) fn tell_once_durable(&mut self, number: u16, effects: &mut Effects) {
         if !self.unconfirmed.contains(&number) {
             self.unconfirmed.push(number);
         }
         self.confirm(effects);
-        true
     }
 
     /// Everything up to here is durable.
@@ -146,20 +152,19 @@ impl Open {
         let mut numbers = std::mem::take(&mut self.unconfirmed);
         let durable = self.durable;
         numbers.retain(|number| {
-            let Some(confirms) = self.confirms(*number) else {
+            let Some(channel) = self.channel(*number) else {
                 return false;
             };
-            confirms.confirm(*number, durable, &mut effects.out);
+            let out = &mut effects.out;
+            if let Some(tx) = &mut channel.tx {
+                return tx.answer(*number, durable, out);
+            }
+            let Some(confirms) = &mut channel.confirms else {
+                return false;
+            };
+            confirms.confirm(*number, durable, out);
             !confirms.waiting.is_empty()
         });
         self.unconfirmed = numbers;
-    }
-
-    fn confirms(&mut self, number: u16) -> Option<&mut Confirms> {
-        self.channels
-            .get_mut(&number)?
-            .open_mut()?
-            .confirms
-            .as_mut()
     }
 }

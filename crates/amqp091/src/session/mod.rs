@@ -7,7 +7,7 @@
 //! Reading order: [`handshake`], [`greeting`]; [`open`] (frames in, one call at a time
 //! out), [`calls`] (what waits to be asked), [`answers`] (what they mean), [`channel`]; then a
 //! file per conversation: [`publish`], [`rules`] and [`confirm`], [`consume`], [`replies`], [`deliver`], [`get`],
-//! [`settle`] and [`unsettled`], [`declare`]; [`heart`], [`closing`].
+//! [`settle`] and [`unsettled`], [`tx`], [`declare`]; [`heart`], [`closing`].
 
 mod handshake;
 
@@ -40,6 +40,8 @@ mod get;
 mod settle;
 
 mod unsettled;
+
+mod tx;
 
 mod declare;
 

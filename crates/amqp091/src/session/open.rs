@@ -17,6 +17,7 @@ use super::handshake::Agreed;
 use super::heart::{Due, Heart};
 use super::publish::{Content, MESSAGE_BYTES_LIMIT};
 use super::settle::Settling;
+use super::tx::Size;
 use crate::codec::frame::{self, Frame};
 use crate::codec::method::{Method, bit};
 use crate::errors::{Exception, MethodId, Scope, frame_malformed, method_malformed};
@@ -35,7 +36,9 @@ pub(super) struct Open {
     pub(super) dirty: Option<u16>,
     pub(super) settling: Settling,
     pub(super) calls: Calls,
-    /// Channels with confirms that wait for `durable` to grow.
+    /// What the channels' transactions gathered.
+    pub(super) in_transactions: Size,
+    /// Channels with confirms or commits that wait for `durable` to grow.
     pub(super) unconfirmed: Vec<u16>,
     pub(super) durable: Lsn,
     told_blocked: bool,
@@ -65,6 +68,7 @@ impl Open {
             dirty: None,
             settling: Settling::default(),
             calls: Calls::default(),
+            in_transactions: Size::default(),
             unconfirmed: Vec::new(),
             durable: Lsn(0),
             told_blocked: false,
@@ -216,8 +220,10 @@ impl Open {
                 self.taking = Taking::Nothing;
                 Ok(())
             }
+            // Whose secret it is was asked at the start; what may be done is asked by name.
             Method::ConnectionUpdateSecret { .. } => {
-                Err(Exception::new(540, method.id(), method.name()))
+                Method::ConnectionUpdateSecretOk {}.write(0, &mut effects.out);
+                Ok(())
             }
             _ => {
                 let text = "unexpected method in connection state running";
@@ -289,6 +295,10 @@ impl Open {
             }
             Method::ConfirmSelect { bits } => {
                 if let Some(channel) = self.channel(number) {
+                    if channel.tx.is_some() {
+                        let text = "cannot switch from tx to confirm mode";
+                        return Err(Exception::new(406, about, text));
+                    }
                     channel.confirms.get_or_insert_default();
                 }
                 if bits & bit::NO_WAIT == 0 {
@@ -316,7 +326,7 @@ impl Open {
             | Method::QueuePurge { .. }
             | Method::QueueDelete { .. } => return self.on_queue(number, method, effects),
             Method::TxSelect {} | Method::TxCommit {} | Method::TxRollback {} => {
-                return Err(Exception::new(540, about, method.name()));
+                return self.tx(number, method, effects);
             }
             _ => return Err(Exception::new(503, about, "unimplemented method")),
         }

@@ -108,6 +108,8 @@ impl Open {
         })?;
         self.check_header(&header)?;
         let asked = self.asked(number, &header)?;
+        let bytes = header.body_bytes.saturating_add(header.block.len() as u64);
+        self.publish_later(number, bytes)?;
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
@@ -229,18 +231,22 @@ impl Open {
         let Some(batch) = publishing.builder.finish(now.unix_ms) else {
             return;
         };
-        let then = Then::Published {
-            channel: number,
-            count: u64::from(batch.record_count()),
-            returnable: publishing.mandatory.then(|| batch.clone()),
-        };
-        let call = Call::Publish(Publish {
+        let mandatory = publishing.mandatory;
+        let publish = Publish {
             exchange: publishing.exchange.clone(),
             routing_key: publishing.routing_key.clone(),
             more_keys: publishing.more_keys.clone(),
             batch,
-        });
-        self.calls.push(call, then);
+        };
+        if let Some(tx) = &mut channel.tx {
+            return tx.publish(publish, mandatory);
+        }
+        let then = Then::Published {
+            channel: number,
+            count: u64::from(publish.batch.record_count()),
+            returnable: mandatory.then(|| publish.batch.clone()),
+        };
+        self.calls.push(Call::Publish(publish), then);
     }
 
     /// basic.return for every record of a batch that no queue took.

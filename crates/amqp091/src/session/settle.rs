@@ -13,6 +13,7 @@ use bongsu_record::Offset;
 use super::calls::{Answer, Then};
 use super::consume::Use;
 use super::open::Open;
+use super::tx::Settled;
 use crate::errors::{Exception, MethodId};
 
 /// See the module's comment.
@@ -74,15 +75,31 @@ impl Open {
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
-        let known = if multiple {
-            let mut unsettled = std::mem::take(&mut channel.unsettled);
-            let known = unsettled.take_to(tag, |link, offset| self.settle(link, offset, outcome));
-            if let Some(channel) = self.channel(number) {
-                channel.unsettled = unsettled;
-            }
+        let unsettled = &mut channel.unsettled;
+        let in_tx = channel.tx.is_some();
+        let known = if in_tx {
+            let mut later = Vec::new();
+            let mut settle = |tag, link, offset| {
+                later.push(Settled {
+                    tag,
+                    link,
+                    offset,
+                    outcome,
+                });
+            };
+            let known = match multiple {
+                true => unsettled.take_to(tag, settle),
+                false => unsettled
+                    .take(tag)
+                    .map(|(link, offset)| settle(tag, link, offset))
+                    .is_some(),
+            };
+            self.settle_later(number, later, about)?;
             known
+        } else if multiple {
+            self.settle_to(number, tag, outcome)
         } else {
-            let taken = channel.unsettled.take(tag);
+            let taken = unsettled.take(tag);
             if let Some((link, offset)) = taken {
                 self.settle(link, offset, outcome);
             }
@@ -97,6 +114,19 @@ impl Open {
         }
     }
 
+    /// Settles all up to a tag; `false` if there is no such delivery.
+    fn settle_to(&mut self, number: u16, tag: u64, outcome: Outcome) -> bool {
+        let Some(channel) = self.channel(number) else {
+            return true;
+        };
+        let mut unsettled = std::mem::take(&mut channel.unsettled);
+        let known = unsettled.take_to(tag, |_, link, offset| self.settle(link, offset, outcome));
+        if let Some(channel) = self.channel(number) {
+            channel.unsettled = unsettled;
+        }
+        known
+    }
+
     pub(super) fn recover(
         &mut self,
         number: u16,
@@ -107,7 +137,8 @@ impl Open {
         if !requeue {
             return Err(Exception::new(540, about, "requeue=false"));
         }
-        self.acknowledge(number, 0, true, Outcome::Release, about)?;
+        // At once, as with RabbitMQ, also where a transaction is under way.
+        self.settle_to(number, 0, Outcome::Release);
         self.flush_settling();
         if about == RECOVER {
             let answer = Answer::Recover;

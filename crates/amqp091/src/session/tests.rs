@@ -13,3 +13,5 @@ mod noise;
 mod golden;
 
 mod deliveries;
+
+mod transactions;

@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 use bongsu_engine::session::LinkId;
 use bongsu_record::Offset;
 
+use super::tx::Settled;
+
 /// See the module's comment.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
@@ -50,7 +52,7 @@ impl Unsettled {
 
     /// Takes all up to a tag, which must be there; all there are if it is 0. Oldest first.
     /// `false` if there is no such delivery.
-    pub fn take_to(&mut self, tag: u64, mut each: impl FnMut(LinkId, Offset)) -> bool {
+    pub fn take_to(&mut self, tag: u64, mut each: impl FnMut(u64, LinkId, Offset)) -> bool {
         let count = match tag {
             0 => self.entries.len(),
             tag => match self.find(tag) {
@@ -60,12 +62,27 @@ impl Unsettled {
         };
         for entry in self.entries.drain(..count) {
             match entry.link {
-                Some(link) => each(link, entry.offset),
+                Some(link) => each(entry.tag, link, entry.offset),
                 None => self.holes -= 1,
             }
         }
         self.tidy();
         true
+    }
+
+    /// Deliveries that were taken are unsettled again, under their tags.
+    pub fn put_back(&mut self, taken: &[Settled]) {
+        let back = taken.iter().map(|taken| Entry {
+            tag: taken.tag,
+            offset: taken.offset,
+            link: Some(taken.link),
+        });
+        self.entries.extend(back);
+        self.entries.retain(|entry| entry.link.is_some());
+        self.entries
+            .make_contiguous()
+            .sort_unstable_by_key(|entry| entry.tag);
+        self.holes = 0;
     }
 
     /// Entries and holes.
@@ -109,6 +126,7 @@ const CAPACITY_KEPT: usize = 8192;
 mod tests {
     use std::collections::BTreeMap;
 
+    use bongsu_engine::session::Outcome;
     use proptest::prelude::*;
 
     use super::*;
@@ -117,11 +135,12 @@ mod tests {
         /// Against a map by tag.
         #[test]
         fn takes_what_a_map_would(
-            steps in proptest::collection::vec((0u8..4, 1u64..40), 0..300),
+            steps in proptest::collection::vec((0u8..5, 1u64..40), 0..300),
         ) {
             let mut unsettled = Unsettled::default();
             let mut model: BTreeMap<u64, u64> = BTreeMap::new();
             let mut next = 1;
+            let mut settled = Vec::new();
             for (step, number) in steps {
                 match step {
                     // Gaps come from consumers that need no acknowledgement.
@@ -133,13 +152,24 @@ mod tests {
                     },
                     2 => {
                         let tag = next.saturating_sub(number);
-                        let taken = unsettled.take(tag).map(|(_, offset)| offset.0);
-                        prop_assert_eq!(taken, model.remove(&tag));
+                        let taken = unsettled.take(tag);
+                        settled.extend(taken.map(|(link, offset)| Settled {
+                            tag,
+                            link,
+                            offset,
+                            outcome: Outcome::Accept,
+                        }));
+                        prop_assert_eq!(taken.map(|(_, offset)| offset.0), model.remove(&tag));
+                    }
+                    3 => {
+                        unsettled.put_back(&settled);
+                        let back = settled.drain(..);
+                        model.extend(back.map(|settled| (settled.tag, settled.offset.0)));
                     }
                     _ => {
                         let tag = next.saturating_sub(number);
                         let mut taken = Vec::new();
-                        let known = unsettled.take_to(tag, |_, offset| taken.push(offset.0));
+                        let known = unsettled.take_to(tag, |_, _, offset| taken.push(offset.0));
                         prop_assert_eq!(known, tag == 0 || model.contains_key(&tag));
                         if known {
                             let end = if tag == 0 { u64::MAX } else { tag };

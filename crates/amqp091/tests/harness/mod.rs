@@ -15,7 +15,7 @@ use bongsu_amqp091::codec::frame;
 use bongsu_amqp091::codec::method::Method;
 use bongsu_amqp091::{Session, Settings};
 use bongsu_engine::session::{
-    Call, Delivery, Effects, Input, LinkId, Now, Outcome, Reply, Session as _,
+    Call, Delivery, Effects, Input, LinkId, Now, Outcome, Publish, Reply, Session as _, Settle,
 };
 use bongsu_record::{Batch, Lsn, Offset};
 
@@ -137,7 +137,7 @@ impl World {
     /// for the reply finds the same done, however the bytes were cut.
     fn act(&mut self) {
         while let Some(call) = self.effects.call.take() {
-            let publishes = matches!(call, Call::Publish(_));
+            let publishes = matches!(call, Call::Publish(_) | Call::Commit { .. });
             let reply = self.answer(call);
             if publishes {
                 self.deliver();
@@ -157,48 +157,28 @@ impl World {
     fn answer(&mut self, call: Call) -> Reply {
         match call {
             Call::Publish(publish) => {
-                let batch = &publish.batch;
-                for record in batch.native_records(0..batch.record_count()) {
-                    self.publishes.push(format!(
-                        "publish {:?} {:?} {} {:?} {:?}",
-                        publish.exchange,
-                        publish.routing_key,
-                        record.flags,
-                        record.header,
-                        record.body
-                    ));
-                }
-                let routed = publish.routing_key != "nowhere";
-                if routed {
-                    let records = 0..batch.record_count();
-                    self.ready
-                        .extend(records.map(|index| (batch.clone(), index)));
-                }
-                self.lsn += 1;
+                let routed = self.publish(&publish);
                 Reply::Published {
                     wait: routed.then_some(Lsn(self.lsn)),
                     routed,
                     refused: Vec::new(),
                 }
             }
-            Call::Settle(bongsu_engine::session::Settle {
-                link,
-                ranges,
-                outcome,
-            }) => {
-                for range in ranges {
-                    for offset in range.start.0..range.end.0 {
-                        self.settles.push(settled(link, offset, outcome));
-                        let held = self.links.iter().find(|held| held.id == link);
-                        if matches!(outcome, Outcome::Release | Outcome::Fail)
-                            && let Some(record) =
-                                held.and_then(|held| held.lent.get((offset - LOG_START) as usize))
-                        {
-                            self.released.insert((link, offset), record.clone());
-                        }
-                    }
-                }
+            Call::Settle(settle) => {
+                self.settle(&settle);
                 Reply::Done
+            }
+            Call::Commit { publishes, settles } => {
+                self.barrier();
+                self.calls.push("Commit".to_owned());
+                let routed: Vec<_> = publishes.iter().map(|one| self.publish(one)).collect();
+                settles.iter().for_each(|settle| self.settle(settle));
+                self.barrier();
+                let is_lost = |index: &usize| !routed[*index];
+                Reply::Committed {
+                    wait: Some(Lsn(self.lsn)),
+                    unrouted: (0..routed.len()).filter(is_lost).collect(),
+                }
             }
             other => {
                 self.barrier();
@@ -207,6 +187,49 @@ impl World {
                 let released = std::mem::take(&mut self.released);
                 self.ready.extend(released.into_values());
                 reply
+            }
+        }
+    }
+
+    /// Whether a queue took it.
+    fn publish(&mut self, publish: &Publish) -> bool {
+        let batch = &publish.batch;
+        for record in batch.native_records(0..batch.record_count()) {
+            self.publishes.push(format!(
+                "publish {:?} {:?} {:?} {} {:?} {:?} {:?}",
+                publish.exchange,
+                publish.routing_key,
+                publish.more_keys,
+                record.flags,
+                record.terms(),
+                record.header,
+                record.body
+            ));
+        }
+        let routed = publish.routing_key != "nowhere";
+        if routed {
+            let records = 0..batch.record_count();
+            self.ready
+                .extend(records.map(|index| (batch.clone(), index)));
+        }
+        self.lsn += 1;
+        routed
+    }
+
+    fn settle(&mut self, settle: &Settle) {
+        let (link, outcome) = (settle.link, settle.outcome);
+        for offset in settle
+            .ranges
+            .iter()
+            .flat_map(|range| range.start.0..range.end.0)
+        {
+            self.settles.push(settled(link, offset, outcome));
+            let held = self.links.iter().find(|held| held.id == link);
+            if matches!(outcome, Outcome::Release | Outcome::Fail)
+                && let Some(record) =
+                    held.and_then(|held| held.lent.get((offset - LOG_START) as usize))
+            {
+                self.released.insert((link, offset), record.clone());
             }
         }
     }

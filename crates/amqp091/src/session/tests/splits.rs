@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bongsu_engine::session::Call;
+use bongsu_engine::session::{Call, Publish};
 use proptest::prelude::*;
 
 use super::client::said;
@@ -28,11 +28,15 @@ fn sum(seen: &[Seen]) -> Sum {
             // How many are refused at once depends on how many were gathered.
             Seen::Call(Call::Publish(publish)) if publish.exchange == "missing" => {}
             Seen::Call(Call::Publish(publish)) => {
-                for index in 0..publish.batch.record_count() {
-                    let record = publish.batch.native_record(index).unwrap();
-                    sum.published
-                        .push(format!("{} {record:?}", publish.exchange));
-                }
+                sum.published.extend(records(publish));
+            }
+            Seen::Call(Call::Commit { publishes, settles }) => {
+                let publishes = publishes.iter().flat_map(records);
+                sum.calls
+                    .extend(publishes.map(|record| format!("commit {record}")));
+                let settles = settles.iter();
+                sum.calls
+                    .extend(settles.map(|settle| format!("commit {settle:?}")));
             }
             Seen::Call(Call::Settle(bongsu_engine::session::Settle {
                 link,
@@ -75,6 +79,15 @@ fn sum(seen: &[Seen]) -> Sum {
     }
     sum.calls.sort();
     sum
+}
+
+fn records(publish: &Publish) -> Vec<String> {
+    let records = publish
+        .batch
+        .native_records(0..publish.batch.record_count());
+    records
+        .map(|record| format!("{} {record:?}", publish.exchange))
+        .collect()
 }
 
 /// A conversation: the lines chosen by number.
@@ -136,6 +149,8 @@ const BEGIN: &[&str] = &[
     "2 open",
     "2 confirm",
     "1 declare q",
+    "3 open",
+    "3 tx-select",
 ];
 
 /// Lines after which the conversation goes on, and some that end a channel.
@@ -163,4 +178,20 @@ pub(super) const LINES: &[&str] = &[
     "2 close-ok",
     "2 open",
     "2 confirm",
+    "3 publish logs a eight",
+    "3 publish logs a nine",
+    "3 publish nowhere a ten mandatory",
+    "3 get q",
+    "3 get q",
+    "3 ack 0 multiple",
+    "3 nack 0 multiple requeue",
+    "3 recover requeue",
+    "3 tx-commit",
+    "3 tx-rollback",
+    "1 consume amq.rabbitmq.reply-to r no-ack",
+    "1 publish logs a eleven reply-to=amq.rabbitmq.reply-to",
+    "1 cancel r",
+    "1 close-ok",
+    "1 open",
+    "2 publish logs a twelve cc=b expiration=60",
 ];

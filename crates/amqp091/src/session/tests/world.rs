@@ -185,24 +185,30 @@ impl World {
                 Reply::Refused(Refused::Locked { queue })
             }
             Call::PurgeQueue { .. } | Call::DeleteQueue { .. } => Reply::Count(2),
-            Call::Publish(publish) if publish.exchange == "missing" => {
-                not_found(Kind::Exchange, &publish.exchange)
-            }
-            Call::Publish(publish) if publish.exchange == "full" => {
-                let cause = "no space left on device".to_owned();
-                Reply::Refused(Refused::Storage { cause })
-            }
-            Call::Publish(publish) => {
-                let waits = publish.routing_key.starts_with("durable");
-                self.lsn += u64::from(waits);
-                Reply::Published {
-                    wait: waits.then_some(Lsn(self.lsn)),
-                    routed: publish.exchange != "nowhere" && publish.routing_key != "nobody",
+            Call::Publish(publish) => match self.take(publish) {
+                Ok((wait, routed)) => Reply::Published {
+                    wait,
+                    routed,
                     refused: match publish.exchange.as_str() {
                         "picky" => refused(&publish.batch),
                         _ => Vec::new(),
                     },
+                },
+                Err(refused) => Reply::Refused(refused),
+            },
+            Call::Commit { publishes, .. } => {
+                let (mut waits, mut unrouted) = (None, Vec::new());
+                for (index, publish) in publishes.iter().enumerate() {
+                    match self.take(publish) {
+                        Ok((wait, routed)) => {
+                            waits = waits.max(wait);
+                            unrouted.extend((!routed).then_some(index));
+                        }
+                        Err(refused) => return Reply::Refused(refused),
+                    }
                 }
+                let wait = waits;
+                Reply::Committed { wait, unrouted }
             }
             Call::Get { queue, .. } if queue == "empty" => Reply::Got(None),
             Call::Get { link, .. } => {
@@ -211,6 +217,27 @@ impl World {
                 Reply::Got(Some((delivery(*link, offset, offset + 1, false), 9)))
             }
             _ => Reply::Done,
+        }
+    }
+}
+
+impl World {
+    /// What it waits for, and whether it was routed.
+    fn take(&mut self, publish: &Publish) -> Result<(Option<Lsn>, bool), Refused> {
+        match publish.exchange.as_str() {
+            "missing" => Err(Refused::NotFound {
+                kind: Kind::Exchange,
+                name: publish.exchange.clone(),
+            }),
+            "full" => Err(Refused::Storage {
+                cause: "no space left on device".to_owned(),
+            }),
+            exchange => {
+                let waits = publish.routing_key.starts_with("durable");
+                self.lsn += u64::from(waits);
+                let routed = exchange != "nowhere" && publish.routing_key != "nobody";
+                Ok((waits.then_some(Lsn(self.lsn)), routed))
+            }
         }
     }
 }
@@ -280,6 +307,15 @@ pub(super) fn told(seen: &Seen) -> Vec<String> {
         Seen::Out(out) => shown(out),
         Seen::Call(Call::Publish(publish)) => {
             vec![format!("call Publish {}", shown_publish(publish))]
+        }
+        Seen::Call(Call::Commit { publishes, settles }) => {
+            let publishes = publishes
+                .iter()
+                .map(|publish| format!("call Commit Publish {}", shown_publish(publish)));
+            let settles = settles
+                .iter()
+                .map(|settle| format!("call Commit {settle:?}"));
+            publishes.chain(settles).collect()
         }
         Seen::Call(call) => vec![format!("call {call:?}")],
         Seen::Close(close) => vec![format!("close {close:?}")],
