@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::replay;
 use crate::serve;
 use crate::settings::{self, show};
 
@@ -31,6 +32,15 @@ enum Command {
         #[arg(long)]
         toml: bool,
     },
+    /// What a running broker has: queues.
+    #[command(subcommand)]
+    Queue(Queue),
+}
+
+#[derive(Debug, Subcommand)]
+enum Queue {
+    /// Publish messages again that a queue kept, or a stream has, to it or to another queue.
+    Replay(Box<replay::Options>),
 }
 
 /// Does what the command line says.
@@ -42,6 +52,7 @@ pub fn run() -> Result<(), Box<dyn Error>> {
         Some(Command::Config { toml: true }) => print(&show::sample())?,
         Some(Command::Config { toml: false }) => print(&show::table())?,
         Some(Command::Serve { config }) => start(config)?,
+        Some(Command::Queue(Queue::Replay(options))) => replay::run(&options)?,
         None => start(None)?,
     }
     Ok(())
@@ -84,5 +95,23 @@ mod tests {
             Ok(Some(Command::Config { toml: true }))
         ));
         assert!(parse(&["bongsu", "srve"]).is_err());
+        let replay = |more: &[&str]| parse(&[&["bongsu", "queue", "replay"], more].concat());
+        let all = "orders --from 2h --until 2026-11-21 --to retry --filter kind=a --filter n=1 --rate 50 --dry-run";
+        let all: Vec<&str> = all.split(' ').collect();
+        assert!(matches!(
+            replay(&all),
+            Ok(Some(Command::Queue(Queue::Replay(_))))
+        ));
+        assert!(replay(&["orders"]).is_ok());
+        let wrong: [&[&str]; 5] = [
+            &[],
+            &["orders", "--from", "then"],
+            &["orders", "--filter", "kind"],
+            &["orders", "--rate", "0"],
+            &["orders", "--url", "http://there"],
+        ];
+        for line in wrong {
+            assert!(replay(line).is_err(), "{line:?}");
+        }
     }
 }

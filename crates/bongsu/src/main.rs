@@ -4,6 +4,8 @@ mod allocator;
 
 mod cli;
 
+mod replay;
+
 mod serve;
 
 mod settings;
