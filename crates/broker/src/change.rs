@@ -150,7 +150,7 @@ impl Broker {
         for effect in effects {
             match effect {
                 Effect::Durable(change) => notes.push(change.encode()),
-                Effect::Transient(_) => {}
+                Effect::Transient(_) | Effect::CreateWindow { .. } | Effect::DropWindow { .. } => {}
                 Effect::CreateQueue { id, queue, .. } => {
                     let log = self.storage().create_log(id.log(), durability(queue.log));
                     self.put_cell(QueueCell::new(id, log, queue.auto_delete, Queue::new()));

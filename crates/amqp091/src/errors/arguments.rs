@@ -1,8 +1,6 @@
 //! What RabbitMQ says of an argument it does not take: the reason is an Erlang term, and
 //! which one depends on the argument.
 
-use std::fmt::Arguments;
-
 use super::{Asked, Exception};
 
 /// A value out of range.
@@ -12,17 +10,28 @@ pub(super) fn invalid_value(
     value: &str,
     accepted: &str,
 ) -> Exception {
-    let say = |text: Arguments<'_>| Exception::new(406, asked.method, text);
-    match argument {
-        "x-match" => {
-            return say(format_args!(
-                "Invalid x-match field value <<\"{value}\">>; expected {accepted}"
-            ));
+    let sentence = match (argument, accepted) {
+        ("x-match", _) => {
+            format!("Invalid x-match field value <<\"{value}\">>; expected {accepted}")
         }
-        "x-stream-max-segment-size-bytes" if !value.starts_with('-') => {
-            return say(format_args!("Exceeded max value for {argument}"));
+        ("x-stream-max-segment-size-bytes", _) if !value.starts_with('-') => {
+            format!("Exceeded max value for {argument}")
         }
-        _ => {}
+        ("routing_key", "an integer from 1 up") if value.parse::<i64>().is_ok() => {
+            "The binding key must be greater than 0".to_owned()
+        }
+        ("routing_key", "an integer from 1 up") => {
+            format!("The binding key must be an integer: <<{value:?}>>")
+        }
+        ("routing_key", "empty") => format!("Non empty binding '{value}' key not permitted"),
+        ("hash-property", _) => format!("Unsupported property: {value}"),
+        ("x-delayed-type", "another exchange type") => {
+            format!("Invalid argument, '{value}' can't be used for '{argument}'")
+        }
+        _ => String::new(),
+    };
+    if !sentence.is_empty() {
+        return Exception::new(406, asked.method, sentence);
     }
     if let Some(exception) = of_plugin(asked, argument) {
         return exception;

@@ -248,7 +248,40 @@ fn invalid_arguments_have_their_words() {
 
 #[test]
 fn some_arguments_have_a_sentence_of_their_own() {
+    let invalid = |argument: &str, value: &str, accepted| Refused::InvalidArgument {
+        argument: named(argument),
+        value: named(value),
+        accepted,
+    };
     let table = [
+        (
+            invalid("routing_key", "0", "an integer from 1 up"),
+            "The binding key must be greater than 0",
+        ),
+        (
+            invalid("routing_key", "k", "an integer from 1 up"),
+            "The binding key must be an integer: <<\"k\">>",
+        ),
+        (
+            invalid("routing_key", "k", "empty"),
+            "Non empty binding 'k' key not permitted",
+        ),
+        (
+            invalid("hash-property", "weight", "message_id"),
+            "Unsupported property: weight",
+        ),
+        (
+            invalid("x-delayed-type", "", "an exchange type"),
+            "Invalid argument, 'x-delayed-type' must be an existing exchange type",
+        ),
+        (
+            invalid(
+                "x-delayed-type",
+                "x-delayed-message",
+                "another exchange type",
+            ),
+            "Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type'",
+        ),
         (
             Refused::ArgumentType {
                 argument: named("x-dead-letter-exchange"),
@@ -272,19 +305,15 @@ fn some_arguments_have_a_sentence_of_their_own() {
             "invalid property 'non-durable' for queue 'q' in vhost '/'",
         ),
         (
-            Refused::InvalidArgument {
-                argument: named("x-stream-max-segment-size-bytes"),
-                value: named("3000000001"),
-                accepted: "an integer from 0 to 3000000000",
-            },
+            invalid(
+                "x-stream-max-segment-size-bytes",
+                "3000000001",
+                "an integer from 0 up",
+            ),
             "Exceeded max value for x-stream-max-segment-size-bytes",
         ),
         (
-            Refused::InvalidArgument {
-                argument: named("x-cache-size"),
-                value: named("0"),
-                accepted: "an integer greater than 0",
-            },
+            invalid("x-cache-size", "0", "an integer greater than 0"),
             "Missing or invalid argument, 'x-cache-size' must be an integer greater than 0",
         ),
     ];

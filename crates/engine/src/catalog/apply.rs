@@ -56,12 +56,12 @@ impl Catalog {
             }
             self.remove_exchange(id);
         }
-        let id = self.router.add_exchange(
-            space,
-            &definition.name,
-            definition.exchange_type,
-            definition.internal,
-        );
+        let id = self
+            .router
+            .add_exchange(space, &definition.name, &definition.rules());
+        if let Some(window) = definition.window {
+            self.number_taken(window.0);
+        }
         let entry = ExchangeEntry {
             space,
             definition: Arc::new(definition.clone()),
@@ -100,9 +100,13 @@ impl Catalog {
             inbound: BTreeSet::new(),
         };
         self.queues.insert(id, entry);
-        self.next_queue = self.next_queue.max(id.0 + 1);
-        self.reserved_end = self.reserved_end.max(self.next_queue);
+        self.number_taken(id.0);
         true
+    }
+
+    fn number_taken(&mut self, number: u64) {
+        self.next_queue = self.next_queue.max(number + 1);
+        self.reserved_end = self.reserved_end.max(self.next_queue);
     }
 
     fn remove_queue(&mut self, id: QueueId) -> bool {

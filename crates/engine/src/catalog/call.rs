@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::catalog::change::Change;
 use crate::catalog::definition::{Owner, QueueDefinition};
-use crate::router::{QueueId, SpaceId};
+use crate::queue::properties::Deduplication;
+use crate::router::{QueueId, SpaceId, WindowId};
 use crate::session::{Binding, DeclareExchange, DeclareQueue};
 
 /// A request, or news that may delete something. Permissions have been checked before.
@@ -128,6 +129,22 @@ pub enum Effect {
         space: SpaceId,
         /// What.
         queue: Arc<QueueDefinition>,
+    },
+    /// Make a window of what an exchange has seen; see [`Part::window`].
+    ///
+    /// [`Part::window`]: crate::router::Part::window
+    CreateWindow {
+        /// Its number.
+        id: WindowId,
+        /// How much it remembers.
+        settings: Deduplication,
+        /// It survives a restart.
+        durable: bool,
+    },
+    /// Forget what it has seen.
+    DropWindow {
+        /// Its number.
+        id: WindowId,
     },
     /// Close its links and drop its log; if it was durable, in the same group.
     DropQueue {

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use bongsu_record::Arguments;
+use bongsu_record::{Arguments, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::router::{ExchangeType, QueueId, SpaceId};
+use crate::catalog::arguments::ALTERNATE_EXCHANGE;
+use crate::router::{ExchangeType, HashOn, Property, QueueId, Rules, SpaceId, WindowId};
 
 /// A session, as the one that an exclusive queue belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,6 +82,45 @@ pub struct ExchangeDefinition {
     /// As declared.
     #[serde(default, skip_serializing_if = "Arguments::is_empty")]
     pub arguments: Arguments,
+    /// What it has seen, if it drops what it has seen before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowId>,
+}
+
+impl ExchangeDefinition {
+    /// Whether messages that it has seen are dropped.
+    pub fn deduplicates(&self) -> bool {
+        self.exchange_type == ExchangeType::Deduplication
+            || matches!(
+                self.arguments.get("x-message-deduplication"),
+                Some(Value::Bool(true))
+            )
+    }
+
+    /// How it routes.
+    pub fn rules(&self) -> Rules {
+        let text = |name: &str| self.arguments.get(name).and_then(Value::as_text);
+        let is_delayed = self.exchange_type == ExchangeType::Delayed;
+        let exchange_type = match text("x-delayed-type") {
+            Some(name) if is_delayed => ExchangeType::by_name(name).unwrap_or(self.exchange_type),
+            _ => self.exchange_type,
+        };
+        let hash_on = match (text("hash-header"), text("hash-property")) {
+            (Some(header), _) => HashOn::Header(header.to_owned()),
+            (None, Some(name)) => {
+                Property::by_name(name).map_or(HashOn::RoutingKey, HashOn::Property)
+            }
+            (None, None) => HashOn::RoutingKey,
+        };
+        Rules {
+            exchange_type,
+            internal: self.internal,
+            hash_on,
+            is_delayed,
+            window: self.window,
+            alternate: text(ALTERNATE_EXCHANGE).map(Arc::from),
+        }
+    }
 }
 
 /// A binding. Two are the same if everything here is.

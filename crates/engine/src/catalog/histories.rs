@@ -7,7 +7,7 @@
 //!     delete queue NAME [if-unused] [if-empty] [links=N] [ready=N]
 //!     bind SOURCE queue|exchange NAME KEY [HEADER=VALUE]        unbind likewise
 //!     link-closed NAME links=N        session-closed session=N
-//!     publish EXCHANGE KEY [HEADER=VALUE]
+//!     publish EXCHANGE KEY [MORE KEYS] [HEADER=VALUE]
 //!     restart                         # only what is durable comes back, by either way
 //!
 //! `session=N` says who asks (1 if not said); `""` is the empty text.
@@ -18,7 +18,7 @@ use bongsu_record::{Arguments, Value};
 
 use super::tests::{durable_lines, replay};
 use super::*;
-use crate::router::RouteScratch;
+use crate::router::{Attributes, Property, Publication, RouteScratch};
 use crate::session::{Binding, DeclareExchange, DeclareQueue, Destination};
 
 struct Line<'a> {
@@ -73,6 +73,22 @@ impl<'a> Line<'a> {
             routing_key: self.words[4].to_owned(),
             arguments: self.arguments.clone(),
         }
+    }
+}
+
+/// Its arguments are headers, and its properties too.
+impl Attributes for Line<'_> {
+    fn headers(&self) -> Arguments {
+        self.arguments.clone()
+    }
+
+    fn property(&self, property: Property) -> Option<String> {
+        let name = match property {
+            Property::CorrelationId => "correlation_id",
+            Property::MessageId => "message_id",
+            Property::Timestamp => "timestamp",
+        };
+        self.arguments.get(name)?.as_text().map(str::to_owned)
     }
 }
 
@@ -192,6 +208,10 @@ impl World {
                     format!("create queue {id} {} log={:?}", queue.name, queue.log)
                 }
                 Effect::DropQueue { id } => format!("drop queue {id}"),
+                Effect::CreateWindow { id, settings, .. } => {
+                    format!("create window {} {settings:?}", id.0)
+                }
+                Effect::DropWindow { id } => format!("drop window {}", id.0),
             };
             writeln!(out, "---- {shown}").unwrap();
         }
@@ -199,17 +219,29 @@ impl World {
 
     fn publish(&self, line: &Line, out: &mut String) {
         let mut queues = Vec::new();
-        let routed = self.catalog.router().route(
-            SpaceId::DEFAULT,
-            line.words[1],
-            line.words[2],
-            &|| line.arguments.clone(),
-            &mut RouteScratch::default(),
-            &mut queues,
-        );
+        let mut scratch = RouteScratch::default();
+        let more_keys: Vec<String> = line.words[3..].iter().map(|&key| key.into()).collect();
+        let publication = Publication {
+            space: SpaceId::DEFAULT,
+            exchange: line.words[1],
+            routing_key: line.words[2],
+            more_keys: &more_keys,
+            message: line,
+            from_client: true,
+        };
+        let routed = self
+            .catalog
+            .router()
+            .route_all(&publication, &mut scratch, &mut queues);
         match routed {
             Ok(_) => writeln!(out, "---- to {queues:?}").unwrap(),
             Err(refused) => writeln!(out, "---- refused {refused:?}").unwrap(),
+        }
+        for part in scratch.parts() {
+            let delayed = if part.is_delayed { " delayed" } else { "" };
+            let window = part.window.map(|id| format!(" window {}", id.0));
+            let window = window.unwrap_or_default();
+            writeln!(out, "----{delayed}{window} to {:?}", part.queues).unwrap();
         }
     }
 

@@ -1,8 +1,9 @@
 //! The catalog's state, and what can be asked of it.
 //!
 //! Always: both ends of a binding exist; the router knows exactly the queues, exchanges and
-//! bindings that stand here; an owned queue is not durable; every queue number in use is
-//! below `next_queue`, which is at most `reserved_end`. [`Catalog::check`] asserts it.
+//! bindings that stand here; an owned queue is not durable; every number in use, of a queue
+//! or a window, is below `next_queue`, which is at most `reserved_end`; exactly the exchanges
+//! that drop what they have seen have a window. [`Catalog::check`] asserts it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use crate::catalog::definition::{
 };
 use crate::catalog::edge::Edge;
 use crate::catalog::names;
+use crate::queue::properties::Deduplication;
 use crate::refused::{Kind, Refused};
-use crate::router::{ExchangeId, ExchangeType, QueueId, Router, SpaceId, Target};
+use crate::router::{ExchangeId, ExchangeType, QueueId, Router, SpaceId, Target, WindowId};
 
 /// Everything that exists, by name.
 #[derive(Debug)]
@@ -82,6 +84,7 @@ impl Catalog {
                     auto_delete: false,
                     internal: false,
                     arguments: Arguments::new(),
+                    window: None,
                 },
             });
         }
@@ -150,6 +153,15 @@ impl Catalog {
             .map(|entry| (entry.space, &entry.definition))
     }
 
+    /// Windows of exchanges that drop what they have seen, in no particular order.
+    pub fn windows(&self) -> impl Iterator<Item = (WindowId, Deduplication)> {
+        self.exchanges.values().filter_map(|entry| {
+            let definition = &entry.definition;
+            let settings = Deduplication::of_exchange(&definition.arguments);
+            Some((definition.window?, settings))
+        })
+    }
+
     /// All bindings, grouped by source, those of the default exchange not among them.
     pub fn bindings(&self) -> impl Iterator<Item = BindingDefinition> {
         self.exchanges
@@ -211,8 +223,11 @@ impl Catalog {
             edges += entry.inbound.len() as i64;
         }
         for (id, entry) in &self.exchanges {
-            let name = &entry.definition.name;
-            assert_eq!(self.router.exchange(entry.space, name), Some(*id));
+            let definition = &entry.definition;
+            let id_there = self.router.exchange(entry.space, &definition.name);
+            assert_eq!(id_there, Some(*id));
+            assert_eq!(definition.window.is_some(), definition.deduplicates());
+            assert!(definition.window.is_none_or(|id| id.0 < self.next_queue));
             for edge in &entry.outbound {
                 assert_eq!(edge.source, *id);
                 let there = match edge.target {

@@ -16,10 +16,11 @@ use bongsu_record::Arguments;
 use foldhash::fast::FixedState;
 
 use crate::refused::{Kind, Refused};
-use crate::router::exchange::{Bindings, Exchange, ExchangeType};
+use crate::router::exchange::{Bindings, Exchange, Rules};
+use crate::router::hash::hash_text;
 use crate::router::id::{ExchangeId, QueueId, SpaceId};
+use crate::router::publication::{Attributes, Part, Property, Publication, RouteScratch, Routed};
 use crate::router::targets::Target;
-use crate::router::topic::TopicScratch;
 
 /// Exchanges, their bindings, and the names of queues.
 #[derive(Debug)]
@@ -35,24 +36,6 @@ pub struct Router {
 struct Names {
     exchanges: HashMap<Arc<str>, ExchangeId, FixedState>,
     queues: HashMap<Arc<str>, QueueId, FixedState>,
-}
-
-/// How a publish was routed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Routed {
-    /// The same exchange and routing key lead to the same queues until [`Router::epoch`]
-    /// changes. `false` if headers were looked at.
-    pub cacheable: bool,
-}
-
-/// Buffers for routing, kept by each publisher.
-#[derive(Debug, Default)]
-pub struct RouteScratch {
-    topic: TopicScratch,
-    /// Exchanges met, sorted: each is passed once, so cycles end.
-    met: Vec<ExchangeId>,
-    /// Exchanges met and still to be passed.
-    ahead: Vec<ExchangeId>,
 }
 
 impl Router {
@@ -73,9 +56,8 @@ impl Router {
         self.epoch
     }
 
-    /// The queues that a message published by a client goes to, ascending and each once,
-    /// in `queues` (cleared first). `headers` is called at most once, and only if a headers
-    /// exchange is met. No queue at all is not a refusal.
+    /// As [`Router::route_all`], for a client's message with one key of which nothing but
+    /// its headers is known, and where nothing is delayed or dropped on its way.
     ///
     /// # Errors
     /// [`Refused::NotFound`] and [`Refused::Internal`], about the exchange.
@@ -88,10 +70,47 @@ impl Router {
         scratch: &mut RouteScratch,
         queues: &mut Vec<QueueId>,
     ) -> Result<Routed, Refused> {
+        let publication = Publication {
+            space,
+            exchange,
+            routing_key,
+            more_keys: &[],
+            message: &HeadersOnly(headers),
+            from_client: true,
+        };
+        let routed = self.route_all(&publication, scratch, queues)?;
+        if routed.is_parted {
+            queues.extend(scratch.parts.iter().flat_map(|part| &part.queues));
+            in_order(queues);
+        }
+        Ok(routed)
+    }
+
+    /// The queues that a message goes to, ascending and each once, in `queues` (cleared
+    /// first), but for those in [`RouteScratch::parts`]. No queue at all is not a refusal.
+    ///
+    /// An exchange that leads nowhere passes on to its alternate one, if that exists.
+    ///
+    /// # Errors
+    /// [`Refused::NotFound`] and [`Refused::Internal`], about the exchange.
+    pub fn route_all(
+        &self,
+        publication: &Publication<'_>,
+        scratch: &mut RouteScratch,
+        queues: &mut Vec<QueueId>,
+    ) -> Result<Routed, Refused> {
         queues.clear();
+        scratch.parts.clear();
+        let Publication {
+            space, exchange, ..
+        } = *publication;
         if exchange.is_empty() {
-            queues.extend(self.queue(space, routing_key));
-            return Ok(Routed { cacheable: true });
+            self.by_name(publication, queues);
+            in_order(queues);
+            return Ok(Routed {
+                cacheable: true,
+                is_parted: false,
+            });
         }
         let id = self
             .exchange(space, exchange)
@@ -99,51 +118,99 @@ impl Router {
                 kind: Kind::Exchange,
                 name: exchange.to_owned(),
             })?;
-        if self.entry(id).internal {
+        if publication.from_client && self.entry(id).internal {
             return Err(Refused::Internal {
                 exchange: exchange.to_owned(),
             });
         }
-        Ok(self.route_from(id, routing_key, headers, scratch, queues))
+        let cacheable = self.route_from(id, publication, scratch, queues);
+        in_order(queues);
+        for part in &mut scratch.parts {
+            in_order(&mut part.queues);
+            if !part.is_delayed {
+                // What comes another way comes anyhow.
+                part.queues
+                    .retain(|queue| queues.binary_search(queue).is_err());
+            }
+        }
+        scratch.parts.retain(|part| !part.queues.is_empty());
+        Ok(Routed {
+            cacheable,
+            is_parted: !scratch.parts.is_empty(),
+        })
     }
 
     fn route_from(
         &self,
         first: ExchangeId,
-        routing_key: &str,
-        headers: &dyn Fn() -> Arguments,
+        publication: &Publication<'_>,
         scratch: &mut RouteScratch,
         queues: &mut Vec<QueueId>,
-    ) -> Routed {
+    ) -> bool {
         let decoded = OnceCell::new();
-        let RouteScratch { topic, met, ahead } = scratch;
+        let headers = || decoded.get_or_init(|| publication.message.headers());
+        let RouteScratch {
+            topic,
+            met,
+            ahead,
+            parts,
+            chance,
+        } = scratch;
         met.clear();
         met.push(first);
         ahead.clear();
-        ahead.push(first);
+        ahead.push((first, 0));
         let mut cacheable = true;
-        while let Some(id) = ahead.pop() {
-            let looked = self.entry(id).bindings.each_match(
-                routing_key,
-                || decoded.get_or_init(headers),
-                topic,
-                |target| match target {
-                    Target::Queue(queue) => queues.push(queue),
-                    Target::Exchange(next) => {
-                        if let Err(place) = met.binary_search(&next) {
-                            met.insert(place, next);
-                            ahead.push(next);
+        while let Some((id, mut part)) = ahead.pop() {
+            let exchange = self.entry(id);
+            if exchange.is_delayed || exchange.window.is_some() {
+                let outer: Option<&Part> = part.checked_sub(1).map(|index| &parts[index]);
+                parts.push(Part {
+                    is_delayed: exchange.is_delayed || outer.is_some_and(|part| part.is_delayed),
+                    window: exchange.window.or(outer.and_then(|part| part.window)),
+                    queues: Vec::new(),
+                });
+                part = parts.len();
+            }
+            let queues = match part {
+                0 => &mut *queues,
+                part => &mut parts[part - 1].queues,
+            };
+            let mut pass_on = |next| {
+                if let Err(place) = met.binary_search(&next) {
+                    met.insert(place, next);
+                    ahead.push((next, part));
+                }
+            };
+            let mut leads_nowhere = true;
+            let looked =
+                exchange
+                    .bindings
+                    .each_match(publication, headers, topic, chance, |target| {
+                        leads_nowhere = false;
+                        match target {
+                            Target::Queue(queue) => queues.push(queue),
+                            Target::Exchange(next) => pass_on(next),
                         }
-                    }
-                },
-            );
+                    });
             cacheable &= !looked;
+            if leads_nowhere && let Some(alternate) = &exchange.alternate {
+                match self.exchange(exchange.space, alternate) {
+                    Some(next) => pass_on(next),
+                    None if alternate.is_empty() => self.by_name(publication, queues),
+                    None => {}
+                }
+            }
         }
-        if !queues.is_sorted_by(|one, next| one < next) {
-            queues.sort_unstable();
-            queues.dedup();
-        }
-        Routed { cacheable }
+        cacheable
+    }
+
+    /// The default exchange.
+    fn by_name(&self, publication: &Publication<'_>, queues: &mut Vec<QueueId>) {
+        let space = publication.space;
+        queues.extend(self.queue(space, publication.routing_key));
+        let more = publication.more_keys.iter();
+        queues.extend(more.filter_map(|key| self.queue(space, key)));
     }
 
     /// The exchange of that name.
@@ -157,17 +224,15 @@ impl Router {
     }
 
     /// Adds an exchange whose name is free.
-    pub fn add_exchange(
-        &mut self,
-        space: SpaceId,
-        name: &Arc<str>,
-        exchange_type: ExchangeType,
-        internal: bool,
-    ) -> ExchangeId {
+    pub fn add_exchange(&mut self, space: SpaceId, name: &Arc<str>, rules: &Rules) -> ExchangeId {
         let entry = Some(Exchange {
+            space,
             name: Arc::clone(name),
-            internal,
-            bindings: Bindings::new(exchange_type, self.hash_seed),
+            internal: rules.internal,
+            is_delayed: rules.is_delayed,
+            window: rules.window,
+            alternate: rules.alternate.clone(),
+            bindings: Bindings::new(rules, self.hash_seed),
         });
         let id = match self.free.pop() {
             Some(id) => {
@@ -194,6 +259,12 @@ impl Router {
         self.epoch += 1;
     }
 
+    /// Where an exchange sends what it has no place for from now on.
+    pub fn set_alternate(&mut self, id: ExchangeId, alternate: Option<Arc<str>>) {
+        self.entry_mut(id).alternate = alternate;
+        self.epoch += 1;
+    }
+
     /// Adds a queue whose name is free.
     pub fn add_queue(&mut self, space: SpaceId, name: &Arc<str>, id: QueueId) {
         let taken = self.names_mut(space).queues.insert(Arc::clone(name), id);
@@ -215,8 +286,12 @@ impl Router {
         routing_key: &str,
         arguments: &Arc<Arguments>,
     ) {
+        let label = match target {
+            Target::Queue(id) => id.0,
+            Target::Exchange(id) => hash_text(&self.entry(id).name),
+        };
         let entry = self.entry_mut(source);
-        entry.bindings.add(routing_key, arguments, target);
+        entry.bindings.add(routing_key, arguments, target, label);
         self.epoch += 1;
     }
 
@@ -259,6 +334,25 @@ impl Router {
         self.exchanges[id.0 as usize]
             .as_mut()
             .expect("bindings of an exchange go before it goes")
+    }
+}
+
+struct HeadersOnly<'a>(&'a dyn Fn() -> Arguments);
+
+impl Attributes for HeadersOnly<'_> {
+    fn headers(&self) -> Arguments {
+        (self.0)()
+    }
+
+    fn property(&self, _: Property) -> Option<String> {
+        None
+    }
+}
+
+fn in_order(queues: &mut Vec<QueueId>) {
+    if !queues.is_sorted_by(|one, next| one < next) {
+        queues.sort_unstable();
+        queues.dedup();
     }
 }
 

@@ -36,9 +36,7 @@ impl Catalog {
             });
         }
         let source = &self.exchanges[&edge.source];
-        if source.definition.exchange_type == ExchangeType::Headers {
-            check_x_match(&edge)?;
-        }
+        check_key(source.definition.rules().exchange_type, &edge)?;
         self.check_target(owner, &edge)?;
         if !source.outbound.contains(&edge) {
             let change = Change::Bind(self.describe(&edge));
@@ -108,13 +106,26 @@ fn check_ends(binding: &Binding) -> Result<(), Refused> {
     not_default(&names::clean(&binding.source))
 }
 
-fn check_x_match(edge: &Edge) -> Result<(), Refused> {
-    if Matching::of(&edge.arguments).is_some() {
-        return Ok(());
+/// What an exchange's type asks of a binding.
+fn check_key(exchange_type: ExchangeType, edge: &Edge) -> Result<(), Refused> {
+    let key = &*edge.routing_key;
+    let invalid = |accepted| Refused::InvalidArgument {
+        argument: "routing_key".to_owned(),
+        value: key.to_owned(),
+        accepted,
+    };
+    match exchange_type {
+        ExchangeType::Headers if Matching::of(&edge.arguments).is_none() => {
+            Err(arguments::invalid(
+                "x-match",
+                &edge.arguments["x-match"],
+                "all, any, all-with-x, or any-with-x",
+            ))
+        }
+        ExchangeType::ConsistentHash if !key.parse().is_ok_and(|weight: i64| weight > 0) => {
+            Err(invalid("an integer from 1 up"))
+        }
+        ExchangeType::LocalRandom if !key.is_empty() => Err(invalid("empty")),
+        _ => Ok(()),
     }
-    Err(arguments::invalid(
-        "x-match",
-        &edge.arguments["x-match"],
-        "all, any, all-with-x, or any-with-x",
-    ))
 }

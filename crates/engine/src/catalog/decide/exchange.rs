@@ -1,5 +1,7 @@
 //! Exchanges declared and deleted.
 
+use bongsu_record::{Arguments, Value};
+
 use crate::catalog::arguments::{self, Place};
 use crate::catalog::call::{Answer, Effect};
 use crate::catalog::change::Change;
@@ -7,8 +9,9 @@ use crate::catalog::definition::ExchangeDefinition;
 use crate::catalog::equivalence;
 use crate::catalog::names;
 use crate::catalog::state::{Catalog, not_found};
+use crate::queue::properties::Deduplication;
 use crate::refused::{Kind, Refused};
-use crate::router::{ExchangeType, SpaceId};
+use crate::router::{ExchangeId, ExchangeType, Property, SpaceId, WindowId};
 use crate::session::DeclareExchange;
 
 impl Catalog {
@@ -30,13 +33,14 @@ impl Catalog {
         }
         let exchange_type = exchange_type(&declare.exchange_type)?;
         not_default(&name)?;
-        let definition = ExchangeDefinition {
+        let mut definition = ExchangeDefinition {
             name: name.as_ref().into(),
             exchange_type,
             durable: declare.durable,
             auto_delete: declare.auto_delete,
             internal: declare.internal,
             arguments: declare.arguments,
+            window: None,
         };
         if let Some((_, entry)) = self.exchange_entry(space, &name) {
             equivalence::check_exchange(&entry.definition, &definition)?;
@@ -44,7 +48,18 @@ impl Catalog {
         }
         names::check_new(Kind::Exchange, &name)?;
         arguments::check(Place::Exchange, &definition.arguments)?;
+        check_type(definition.exchange_type, &definition.arguments)?;
         let durable = definition.durable;
+        if definition.deduplicates() {
+            let id = WindowId(self.allocate_number(effects));
+            definition.window = Some(id);
+            let settings = Deduplication::of_exchange(&definition.arguments);
+            effects.push(Effect::CreateWindow {
+                id,
+                settings,
+                durable,
+            });
+        }
         let change = Change::DeclareExchange {
             space,
             exchange: definition,
@@ -66,7 +81,7 @@ impl Catalog {
         if names::is_reserved(&name) {
             return Err(reserved(&name));
         }
-        let Some((_, entry)) = self.exchange_entry(space, &name) else {
+        let Some((id, entry)) = self.exchange_entry(space, &name) else {
             return Ok(Answer::Done);
         };
         if if_unused && !entry.outbound.is_empty() {
@@ -76,11 +91,19 @@ impl Catalog {
             });
         }
         let sources = entry.inbound.iter().map(|edge| edge.source).collect();
-        let durable = entry.definition.durable;
-        let name = name.into_owned();
-        self.change(Change::DeleteExchange { space, name }, durable, effects);
+        self.drop_exchange(id, effects);
         self.delete_unbound(sources, effects);
         Ok(Answer::Done)
+    }
+
+    pub(super) fn drop_exchange(&mut self, id: ExchangeId, effects: &mut Vec<Effect>) {
+        let entry = &self.exchanges[&id];
+        let (space, definition) = (entry.space, entry.definition.clone());
+        let name = definition.name.to_string();
+        let change = Change::DeleteExchange { space, name };
+        self.change(change, definition.durable, effects);
+        let dropped = definition.window.map(|id| Effect::DropWindow { id });
+        effects.extend(dropped);
     }
 }
 
@@ -103,7 +126,7 @@ fn exchange_type(name: &str) -> Result<ExchangeType, Refused> {
     if let Some(known) = ExchangeType::by_name(name) {
         return Ok(known);
     }
-    Err(if TYPES_NOT_YET.contains(&name) {
+    Err(if TYPES_NOT_HERE.contains(&name) {
         Refused::Unsupported {
             what: name.to_owned(),
         }
@@ -114,14 +137,41 @@ fn exchange_type(name: &str) -> Result<ExchangeType, Refused> {
     })
 }
 
-/// Types that RabbitMQ's plugins bring and clients ask for.
-const TYPES_NOT_YET: [&str; 8] = [
-    "x-consistent-hash",
-    "x-delayed-message",
-    "x-jms-topic",
-    "x-local-random",
-    "x-message-deduplication",
-    "x-modulus-hash",
-    "x-random",
-    "x-recent-history",
-];
+/// What a type asks of its arguments, its plugin's checks.
+fn check_type(exchange_type: ExchangeType, arguments: &Arguments) -> Result<(), Refused> {
+    let text = |name: &str| arguments.get(name).and_then(Value::as_text);
+    let missing = |argument: &str, value: &str, accepted| Refused::InvalidArgument {
+        argument: argument.to_owned(),
+        value: value.to_owned(),
+        accepted,
+    };
+    match exchange_type {
+        ExchangeType::Delayed => match text(DELAYED_TYPE) {
+            None => Err(missing(DELAYED_TYPE, "", "an exchange type")),
+            Some(name) => match self::exchange_type(name)? {
+                ExchangeType::Delayed => Err(missing(DELAYED_TYPE, name, "another exchange type")),
+                behind => check_type(behind, arguments),
+            },
+        },
+        ExchangeType::ConsistentHash => match text(HASH_PROPERTY) {
+            Some(name) if Property::by_name(name).is_none() => Err(missing(
+                HASH_PROPERTY,
+                name,
+                "correlation_id, message_id, or timestamp",
+            )),
+            _ => Ok(()),
+        },
+        ExchangeType::Deduplication if !arguments.contains_key(CACHE_SIZE) => {
+            Err(missing(CACHE_SIZE, "", "an integer greater than 0"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Types that RabbitMQ's plugins bring and are not here: the one selects with a language of
+/// its own, the other keeps messages in an exchange.
+const TYPES_NOT_HERE: [&str; 2] = ["x-jms-topic", "x-recent-history"];
+
+const DELAYED_TYPE: &str = "x-delayed-type";
+const HASH_PROPERTY: &str = "hash-property";
+const CACHE_SIZE: &str = "x-cache-size";

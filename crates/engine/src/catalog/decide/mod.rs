@@ -87,10 +87,7 @@ impl Catalog {
                 continue;
             }
             sources.extend(entry.inbound.iter().map(|edge| edge.source));
-            let (space, definition) = (entry.space, entry.definition.clone());
-            let name = definition.name.to_string();
-            let change = Change::DeleteExchange { space, name };
-            self.change(change, definition.durable, effects);
+            self.drop_exchange(id, effects);
         }
     }
 }

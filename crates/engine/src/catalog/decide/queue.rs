@@ -63,7 +63,7 @@ impl Catalog {
                 .and_then(|value| LogDurability::by_name(value.as_text()?))
                 .unwrap_or(self.settings.durability);
         }
-        let id = self.allocate_queue(effects);
+        let id = QueueId(self.allocate_number(effects));
         let change = Change::DeclareQueue {
             space,
             id,
@@ -79,14 +79,14 @@ impl Catalog {
     /// A number nobody had. Blocks are reserved durably, so that also a transient queue's
     /// number does not come again after a restart, and most declarations record nothing
     /// for it.
-    fn allocate_queue(&mut self, effects: &mut Vec<Effect>) -> QueueId {
+    pub(super) fn allocate_number(&mut self, effects: &mut Vec<Effect>) -> u64 {
         if self.next_queue == self.reserved_end {
             let end = self.reserved_end + RESERVED_COUNT;
             self.change(Change::ReserveQueueIds { end }, true, effects);
         }
-        let id = QueueId(self.next_queue);
+        let number = self.next_queue;
         self.next_queue += 1;
-        id
+        number
     }
 
     /// One that is not there is as good as deleted.
