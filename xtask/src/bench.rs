@@ -6,7 +6,7 @@
 //! on its data while the generator waits. What RabbitMQ needs minutes for, it does once.
 //!
 //! Reading order: [`broker`] (started and always stopped), [`result`] (what the load generator
-//! said, medians), [`table`] (for people and for Markdown).
+//! said, medians), [`table`] (for people and for Markdown), [`document`] (where that goes).
 
 mod broker;
 
@@ -14,9 +14,12 @@ mod result;
 
 mod table;
 
+mod document;
+
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Instant;
 
 use broker::{Installed, Kind, Running};
 use result::Results;
@@ -39,6 +42,7 @@ fn compare(arguments: &[String]) -> Result<()> {
         print!("{HELP}");
         return Ok(());
     };
+    let began = Instant::now();
     let places = Places::find()?;
     build("bench")?;
     let brokers = installed(&options, &places)?;
@@ -51,20 +55,21 @@ fn compare(arguments: &[String]) -> Result<()> {
                 if results.failed(case, broker.kind) || round > rounds_max(case, broker.kind) {
                     continue;
                 }
-                let turn = format!("round {round}/{} {case:<16}{}", options.rounds, broker.kind);
+                let turn = format!("round {round}/{} {case:<17}{}", options.rounds, broker.kind);
                 match run_case(case, broker, &options, &places) {
                     Ok(figures) => {
-                        eprintln!("{turn:<44} {}", table::headline(&figures));
+                        eprintln!("{turn:<40} {}", table::headline(&figures));
                         results.add(case, broker.kind, figures);
                     }
                     Err(error) => {
-                        eprintln!("{turn:<44} failed: {error}");
+                        eprintln!("{turn:<40} failed: {error}");
                         results.fail(case, broker.kind);
                     }
                 }
             }
         }
     }
+    eprintln!("took {} minutes", began.elapsed().as_secs().div_ceil(60));
     // Ours to remove: it is named after this process.
     let _ = std::fs::remove_dir_all(&places.work);
 
@@ -72,8 +77,7 @@ fn compare(arguments: &[String]) -> Result<()> {
     let rows = table::rows(&cases, &brokers, &results);
     print!("{}", table::text(&rows, &brokers, colours));
     if let Some(file) = &options.markdown {
-        let text = table::markdown(&rows, &brokers, &options);
-        std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+        document::write(file, &table::markdown(&rows, &brokers, &options))?;
     }
     match results.failures() {
         0 => Ok(()),
@@ -306,5 +310,5 @@ cargo xtask bench amqp [options]
     --rounds N             how often each is measured; medians are shown (3)
     --seconds S            measured time of each timed case (8)
     --only BROKER          bongsu or rabbitmq
-    --markdown FILE        write the table there too
+    --markdown FILE        write the table there too, in a document between its two comments
 ";

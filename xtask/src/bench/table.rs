@@ -95,11 +95,11 @@ pub fn markdown(rows: &[Row], brokers: &[Installed], options: &Options) -> Strin
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let mut text = format!(
         "Medians of {} rounds of {} s on {cores} cores, brokers and load generator together; \
-         ± is half the range over the rounds.",
+         ± is half the range over the rounds, and what has none was measured once.",
         options.rounds, options.seconds
     );
     if brokers.len() > 1 {
-        text += " A ratio above 1 means that Bongsu does better.";
+        text += " A ratio above 1 means that Bongsu does better; no figure, that RabbitMQ lacks it.";
     }
     text += "\n\n";
     let columns = titles(brokers);
