@@ -99,7 +99,8 @@ pub fn markdown(rows: &[Row], brokers: &[Installed], options: &Options) -> Strin
         options.rounds, options.seconds
     );
     if brokers.len() > 1 {
-        text += " A ratio above 1 means that Bongsu does better; no figure, that RabbitMQ lacks it.";
+        text +=
+            " A ratio above 1 means that Bongsu does better; no figure, that RabbitMQ lacks it.";
     }
     text += "\n\n";
     let columns = titles(brokers);
