@@ -71,9 +71,9 @@ macro_rules! methods {
             rows[row % rows.len()](from)
         }
 
-        /// How many rows there are.
+        /// Class and method number of every row.
         #[cfg(test)]
-        pub(super) const ROWS: usize = [$(($class, $method)),*].len();
+        pub(crate) const IDS: &[(u16, u16)] = &[$(($class, $method)),*];
     };
 }
 

@@ -100,8 +100,10 @@ impl Confirms {
     }
 }
 
+/// With the bit for requeue, which means nothing here and RabbitMQ sets.
 fn nack(channel: u16, delivery_tag: u64, multiple: bool, out: &mut Vec<u8>) {
-    let bits = if multiple { bit::MULTIPLE } else { 0 };
+    let multiple = if multiple { bit::MULTIPLE } else { 0 };
+    let bits = bit::NACK_REQUEUE | multiple;
     Method::BasicNack { delivery_tag, bits }.write(channel, out);
 }
 

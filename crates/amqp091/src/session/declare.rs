@@ -141,6 +141,12 @@ impl Open {
                 let no_wait = bits & bit::NO_WAIT != 0;
                 (Call::PurgeQueue { name }, no_wait, Answer::QueuePurge)
             }
+            Method::QueueDelete { queue, bits, .. } if queue.starts_with(DIRECT_REPLY_TO) => {
+                if bits & bit::QUEUE_DELETE_NO_WAIT == 0 {
+                    Answer::QueueDelete.write(number, 0, &mut effects.out);
+                }
+                return Ok(());
+            }
             Method::QueueDelete { queue, bits, .. } => {
                 let call = Call::DeleteQueue {
                     name: self.queue_named(number, queue, about)?,

@@ -74,6 +74,8 @@ impl Open {
         match queue.strip_prefix(DIRECT_REPLY_TO) {
             None => Ok(()),
             Some("") if about == CONSUME => Ok(()),
+            // Deleting what is not there is no error.
+            Some(_) if about == DELETE => Ok(()),
             Some(_) => {
                 let vhost = &self.agreed.vhost;
                 let text = format_args!("no queue '{queue}' in vhost '{vhost}'");
@@ -147,4 +149,5 @@ pub(super) fn declared(number: u16, queue: &str, out: &mut Vec<u8>) {
 pub(super) const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 const CONSUME: MethodId = (60, 20);
 const DECLARE: MethodId = (50, 10);
+const DELETE: MethodId = (50, 40);
 const PUBLISH: MethodId = (60, 40);

@@ -100,10 +100,25 @@ fn expiration_ms(expiration: &[u8]) -> Result<u64, Exception> {
             Ok(ms) if ms <= EXPIRATION_MS_MAX => return Ok(ms),
             _ => format!("{{value_too_large,{digits}}}"),
         },
-        (_, rest) => format!("{{leftover_string,\"{rest}\"}}"),
+        (_, rest) => format!("{{leftover_string,\"{}\"}}", escaped(rest)),
     };
     let text = format_args!("invalid expiration '{text}': {reason}");
     Err(Exception::new(406, PUBLISH, text))
+}
+
+/// As Erlang shows text.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => escaped.extend(['\\', character]),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 /// Routing keys in a header CC or BCC: an array of strings, in which RabbitMQ passes over

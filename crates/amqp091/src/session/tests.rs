@@ -15,3 +15,5 @@ mod golden;
 mod deliveries;
 
 mod transactions;
+
+mod methods;
