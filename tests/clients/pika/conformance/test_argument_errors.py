@@ -108,6 +108,28 @@ def test_single_active_consumer_that_is_no_boolean(channel, kind):
     declared(channel, {"x-single-active-consumer": OF_TYPE.get(kind, 1)}, f"{{unacceptable_type,{kind}}}")
 
 
+@pytest.mark.parametrize("value", ["bogus", "", "Lazy"])
+def test_queue_mode_nobody_knows(channel, value):
+    """Without effect, here and in newer RabbitMQ, and still looked at."""
+    declared(channel, {"x-queue-mode": value}, f"\"unsupported queue mode '{value}'\"")
+
+
+@pytest.mark.parametrize("value", [0, 3])
+def test_queue_version_nobody_knows(channel, value):
+    declared(channel, {"x-queue-version": value}, f"\"unsupported queue version '{value}'\"")
+
+
+@pytest.mark.parametrize("argument", ["x-quorum-initial-group-size", "x-max-in-memory-length"])
+@pytest.mark.parametrize("value, why", [("a", '"expected integer, got longstr"'), (-1, "{value_negative,-1}")])
+def test_arguments_of_quorum_queues_without_effect(channel, argument, value, why):
+    declared(channel, {"x-queue-type": "quorum", argument: value}, why, durable=True, exclusive=False)
+
+
+def test_queue_leader_locator_nobody_knows(channel):
+    arguments = {"x-queue-type": "quorum", "x-queue-leader-locator": "bogus"}
+    declared(channel, arguments, "invalid_queue_locator_arg", durable=True, exclusive=False)
+
+
 @pytest.mark.parametrize("value, why", [("bogus", "invalid_dlx_strategy"), (1, "{unacceptable_type,signedint}")])
 def test_dead_letter_strategy_nobody_knows(channel, value, why):
     declared(
