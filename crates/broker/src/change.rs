@@ -83,6 +83,11 @@ impl SessionHandle {
                     links: state.machine.links().count(),
                 }
             }
+            Answer::ReplyQueue { name } => Reply::Queue {
+                name,
+                ready: 0,
+                links: 1,
+            },
             Answer::Done | Answer::Deleted { .. } => Reply::Done,
         };
         Ok(answered(lsn, reply))

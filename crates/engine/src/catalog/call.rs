@@ -27,7 +27,7 @@ pub enum Input {
         /// Refuse if it has bindings as a source.
         if_unused: bool,
     },
-    /// Answer: [`Answer::Queue`].
+    /// Answer: [`Answer::Queue`] or [`Answer::ReplyQueue`].
     DeclareQueue {
         /// Where.
         space: SpaceId,
@@ -36,6 +36,16 @@ pub enum Input {
         /// What.
         declare: DeclareQueue,
         /// Random; an empty name becomes `amq.gen-` and this.
+        token: u128,
+    },
+    /// Makes a queue for answers to one session: exclusive, in memory, reached through the
+    /// default exchange by whoever was told its name. Answer: [`Answer::Queue`].
+    OpenReplyQueue {
+        /// Where.
+        space: SpaceId,
+        /// Whose.
+        owner: Owner,
+        /// Random and secret: nobody guesses the name.
         token: u128,
     },
     /// Answer: [`Answer::Deleted`] or, if there was none, [`Answer::Done`].
@@ -102,6 +112,12 @@ pub enum Answer {
         name: String,
         /// It was not there before.
         created: bool,
+    },
+    /// A place for answers is there, or answers can be had at all: RabbitMQ says of it that
+    /// it has no messages and one consumer.
+    ReplyQueue {
+        /// As asked for.
+        name: String,
     },
     /// The queue was there.
     Deleted {

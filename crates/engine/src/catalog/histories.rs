@@ -4,6 +4,7 @@
 //!     declare exchange NAME TYPE [durable] [auto-delete] [internal] [passive] [x-…=VALUE]
 //!     delete exchange NAME [if-unused]
 //!     declare queue NAME [durable] [exclusive] [auto-delete] [passive] [x-…=VALUE]
+//!     open-reply-queue
 //!     delete queue NAME [if-unused] [if-empty] [links=N] [ready=N]
 //!     bind SOURCE queue|exchange NAME KEY [HEADER=VALUE]        unbind likewise
 //!     link-closed NAME links=N        session-closed session=N
@@ -152,6 +153,14 @@ impl World {
                         auto_delete,
                         arguments,
                     },
+                    token: self.token,
+                }
+            }
+            ["open-reply-queue"] => {
+                self.token += 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
+                Input::OpenReplyQueue {
+                    space,
+                    owner,
                     token: self.token,
                 }
             }

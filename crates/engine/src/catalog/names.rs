@@ -40,10 +40,15 @@ pub(super) fn is_reserved(name: &str) -> bool {
     name.starts_with("amq.")
 }
 
-/// `amq.gen-` and 128 bits as base64url without padding, as RabbitMQ's names look.
-pub(super) fn generated(token: u128) -> String {
-    let mut name = String::with_capacity(30);
-    name.push_str("amq.gen-");
+/// Whether a name is of the places for answers, which clients neither make nor share.
+pub(super) fn is_reply(name: &str) -> bool {
+    name.starts_with(REPLY)
+}
+
+/// `prefix` and 128 bits as base64url without padding, as RabbitMQ's names look.
+pub(super) fn generated(prefix: &str, token: u128) -> String {
+    let mut name = String::with_capacity(prefix.len() + 22);
+    name.push_str(prefix);
     // 22 characters hold 132 bits: the token and four zeros.
     for index in 0..22u32 {
         let shift = 122i32 - 6 * index as i32;
@@ -58,3 +63,10 @@ pub(super) fn generated(token: u128) -> String {
 }
 
 const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Of queues that clients leave to the broker to name.
+pub(super) const GENERATED: &str = "amq.gen-";
+/// What a client consumes from and names in `reply-to` to be answered directly.
+pub(super) const REPLY: &str = "amq.rabbitmq.reply-to";
+/// What its requests carry instead.
+pub(super) const REPLY_QUEUE: &str = "amq.rabbitmq.reply-to.";

@@ -250,9 +250,14 @@ impl Catalog {
 }
 
 impl QueueEntry {
-    /// Anybody may use a queue without an owner.
+    /// Anybody may use a queue without an owner; of a place for another's answers nobody
+    /// is told.
     pub(super) fn check_access(&self, owner: Owner) -> Result<(), Refused> {
+        let name = &self.definition.name;
         match self.definition.owner {
+            Some(other) if other != owner && names::is_reply(name) => {
+                Err(not_found(Kind::Queue, name))
+            }
             Some(other) if other != owner => Err(locked(&self.definition.name)),
             _ => Ok(()),
         }

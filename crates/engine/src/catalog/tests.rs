@@ -184,7 +184,7 @@ fn made_up_names_are_128_bits_of_base64url() {
         (1, "amq.gen-AAAAAAAAAAAAAAAAAAAAAQ"),
         (1 << 122, "amq.gen-BAAAAAAAAAAAAAAAAAAAAA"),
     ] {
-        assert_eq!(names::generated(token), name);
+        assert_eq!(names::generated(names::GENERATED, token), name);
     }
 }
 

@@ -31,6 +31,11 @@ impl Catalog {
                 declare,
                 token,
             } => self.declare_queue(space, owner, declare, token, effects),
+            Input::OpenReplyQueue {
+                space,
+                owner,
+                token,
+            } => Ok(self.open_reply_queue(space, owner, token, effects)),
             Input::DeleteQueue {
                 space,
                 owner,

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use bongsu_record::Arguments;
+
 use crate::catalog::arguments::{self, DURABILITY};
 use crate::catalog::call::{Answer, Effect};
 use crate::catalog::change::Change;
 use crate::catalog::definition::{LogDurability, Owner, QueueDefinition};
 use crate::catalog::equivalence;
 use crate::catalog::names;
-use crate::catalog::state::{Catalog, locked};
+use crate::catalog::state::{Catalog, locked, not_found};
 use crate::refused::{Kind, Refused};
 use crate::router::{ExchangeId, QueueId, SpaceId};
 use crate::session::DeclareQueue;
@@ -25,6 +27,15 @@ impl Catalog {
         effects: &mut Vec<Effect>,
     ) -> Result<Answer, Refused> {
         let name = names::clean(&declare.name);
+        if names::is_reply(&name) {
+            // RabbitMQ takes every declaration of one for a question.
+            let there = name == names::REPLY || self.router.queue(space, &name).is_some();
+            let name = name.into_owned();
+            return match there {
+                true => Ok(Answer::ReplyQueue { name }),
+                false => Err(not_found(Kind::Queue, &name)),
+            };
+        }
         if declare.passive {
             let (id, _) = self.find_queue(space, owner, &name)?;
             let name = name.into_owned();
@@ -32,7 +43,7 @@ impl Catalog {
             return Ok(Answer::Queue { id, name, created });
         }
         let name = if name.is_empty() {
-            names::generated(token)
+            names::generated(names::GENERATED, token)
         } else {
             names::check_new(Kind::Queue, &name)?;
             name.into_owned()
@@ -63,17 +74,44 @@ impl Catalog {
                 .and_then(|value| LogDurability::by_name(value.as_text()?))
                 .unwrap_or(self.settings.durability);
         }
-        let id = QueueId(self.allocate_number(effects));
-        let change = Change::DeclareQueue {
-            space,
-            id,
-            queue: definition,
-        };
-        self.change(change, durable, effects);
-        let queue = Arc::clone(&self.queues[&id].definition);
-        effects.push(Effect::CreateQueue { id, space, queue });
+        let id = self.create_queue(space, definition, effects);
         let created = true;
         Ok(Answer::Queue { id, name, created })
+    }
+
+    pub(super) fn open_reply_queue(
+        &mut self,
+        space: SpaceId,
+        owner: Owner,
+        token: u128,
+        effects: &mut Vec<Effect>,
+    ) -> Answer {
+        let name = names::generated(names::REPLY_QUEUE, token);
+        let definition = QueueDefinition {
+            name: name.as_str().into(),
+            durable: false,
+            owner: Some(owner),
+            auto_delete: false,
+            arguments: Arguments::new(),
+            log: LogDurability::Memory,
+        };
+        let id = self.create_queue(space, definition, effects);
+        let created = true;
+        Answer::Queue { id, name, created }
+    }
+
+    fn create_queue(
+        &mut self,
+        space: SpaceId,
+        queue: QueueDefinition,
+        effects: &mut Vec<Effect>,
+    ) -> QueueId {
+        let id = QueueId(self.allocate_number(effects));
+        let durable = queue.durable;
+        self.change(Change::DeclareQueue { space, id, queue }, durable, effects);
+        let queue = Arc::clone(&self.queues[&id].definition);
+        effects.push(Effect::CreateQueue { id, space, queue });
+        id
     }
 
     /// A number nobody had. Blocks are reserved durably, so that also a transient queue's
@@ -103,7 +141,10 @@ impl Catalog {
         let Some((id, entry)) = self.queue_entry(space, &name) else {
             return Ok(Answer::Done);
         };
-        entry.check_access(owner)?;
+        match entry.check_access(owner) {
+            Err(Refused::NotFound { .. }) => return Ok(Answer::Done),
+            other => other?,
+        }
         if used {
             return Err(Refused::InUse {
                 kind: Kind::Queue,
