@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::cell::QueueCell;
 use crate::checkpoint::Source;
+use crate::clerk::{Clerk, Desk};
 use crate::handle::{SessionHandle, not_found};
 
 /// Kind of the WAL notes and checkpoint sections that the catalog writes.
@@ -67,6 +68,10 @@ struct Inner {
     dir: PathBuf,
     /// The running threads, and what they ask for the broker's state.
     threads: Mutex<Option<(Threads, Arc<Source>)>>,
+    clerk: Mutex<Option<Clerk>>,
+    desk: Arc<Desk>,
+    /// Unix milliseconds, where a test says what the time is.
+    set_ms: AtomicU64,
     limits: Limits,
     users: Users,
     catalog: RwLock<Catalog>,
@@ -108,6 +113,9 @@ impl Broker {
                 disk,
                 dir,
                 threads: Mutex::new(None),
+                clerk: Mutex::new(None),
+                desk: Arc::default(),
+                set_ms: AtomicU64::new(0),
                 limits,
                 users: Users::default(),
                 route_epoch: AtomicU64::new(catalog.epoch()),
@@ -124,6 +132,10 @@ impl Broker {
             }),
         };
         broker.fail_with_storage();
+        for cell in broker.all_cells() {
+            // Each looks at what it has to do: what was due meanwhile, what it must ask.
+            broker.clerk().wake_at(0, cell.id);
+        }
         broker
     }
 
@@ -143,6 +155,29 @@ impl Broker {
         let weak: std::sync::Weak<Source> = Arc::downgrade(&source);
         let threads = self.storage().start_threads(weak);
         *self.inner.threads.lock() = Some((threads, source));
+        *self.inner.clerk.lock() = Some(self.start_clerk());
+    }
+
+    /// Unix milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        match self.inner.set_ms.load(Ordering::Relaxed) {
+            0 => unix_ms(),
+            set_ms => set_ms,
+        }
+    }
+
+    /// Makes it a time, from here on: for tests that decide when things are due.
+    pub fn set_time(&self, unix_ms: u64) {
+        self.inner.set_ms.store(unix_ms, Ordering::Relaxed);
+    }
+
+    /// What the clerk has to do.
+    pub(crate) fn clerk(&self) -> &Desk {
+        &self.inner.desk
+    }
+
+    pub(crate) fn desk(&self) -> &Arc<Desk> {
+        &self.inner.desk
     }
 
     /// Commits what is pending, where no thread does: for tests that decide when.
@@ -192,7 +227,12 @@ impl Broker {
     /// # Errors
     /// Storage's; then the next start replays.
     pub fn close(&self) -> Result<(), Error> {
+        *self.inner.clerk.lock() = None;
         *self.inner.threads.lock() = None;
+        for cell in self.all_cells() {
+            let rested = cell.handle(&mut cell.lock(), Input::Rest, self);
+            self.noted(rested);
+        }
         let source = Source::new(self.downgrade());
         self.storage().close(&source)
     }
@@ -356,7 +396,7 @@ impl Broker {
     pub(crate) fn resume(&self, refused: Vec<(Arc<QueueCell>, LinkKey)>) {
         for (cell, key) in refused {
             let input = Input::Resume { key };
-            let resumed = cell.handle(&mut cell.lock(), input, None, self.storage());
+            let resumed = cell.handle(&mut cell.lock(), input, self);
             self.noted(resumed);
         }
     }
@@ -378,6 +418,12 @@ impl Broker {
     pub(crate) fn downgrade(&self) -> WeakBroker {
         WeakBroker(Arc::downgrade(&self.inner))
     }
+}
+
+/// The machine's time.
+pub(crate) fn unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 /// A handle that does not keep the broker alive.

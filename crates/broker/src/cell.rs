@@ -11,17 +11,28 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bongsu_engine::catalog::QueueId;
-use bongsu_engine::queue::{Effect, Input, LinkKey, Queue};
+use bongsu_engine::queue::{Effect, FactRun, Input, LinkKey, Note, Queue};
+use bongsu_engine::router::SpaceId;
+use bongsu_engine::session::Tries;
 use bongsu_record::{Batch, Lsn, Offset};
-use bongsu_storage::{Durability, EntryRef, Error, Log, Storage};
+use bongsu_storage::{Durability, EntryRef, Error, Log};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::broker::Broker;
+use crate::facts;
 use crate::outbox::{Gates, Item, Lease, Target};
+
+/// Kind of the WAL notes that queues write.
+pub(crate) const QUEUE_NOTE: u8 = 2;
 
 /// One queue. See the module's comment.
 pub struct QueueCell {
     /// Its id; also its log's.
     pub id: QueueId,
+    /// Where it is.
+    pub(crate) space: SpaceId,
+    /// What it is called there.
+    pub(crate) name: Arc<str>,
     pub(crate) log: Arc<Log>,
     /// The catalog wants to know when its last consumer goes.
     pub(crate) auto_delete: bool,
@@ -35,8 +46,31 @@ pub(crate) struct State {
     pub(crate) targets: BTreeMap<LinkKey, Arc<Target>>,
     /// Deleted: whoever still holds the cell finds nothing in it.
     pub(crate) gone: bool,
+    /// Last time that a client used it other than by publishing, Unix milliseconds.
+    pub(crate) used_ms: u64,
+    /// When the clerk will look at it.
+    pub(crate) alarm_ms: Option<u64>,
     effects: Vec<Effect>,
     mark: Mark,
+}
+
+/// An input and what belongs to it.
+pub(crate) struct Step<'a> {
+    pub(crate) input: Input<'a>,
+    /// A batch just appended, with its base.
+    pub(crate) at_hand: Option<(Offset, &'a Batch)>,
+    /// Settles that are recorded already, in a group with something else.
+    pub(crate) recorded: Option<Range<Offset>>,
+}
+
+impl<'a> From<Input<'a>> for Step<'a> {
+    fn from(input: Input<'a>) -> Step<'a> {
+        Step {
+            input,
+            at_hand: None,
+            recorded: None,
+        }
+    }
 }
 
 /// How far the WAL knows that records may have been handed out.
@@ -78,9 +112,11 @@ impl std::fmt::Debug for QueueCell {
 impl QueueCell {
     pub(crate) fn new(
         id: QueueId,
+        (space, name): (SpaceId, Arc<str>),
         log: Arc<Log>,
         auto_delete: bool,
         machine: Queue,
+        now_ms: u64,
     ) -> Arc<QueueCell> {
         let marked = machine.cursor().marked();
         let mark = Mark {
@@ -90,12 +126,16 @@ impl QueueCell {
         };
         Arc::new(QueueCell {
             id,
+            space,
+            name,
             log,
             auto_delete,
             state: Mutex::new(State {
                 machine,
                 targets: BTreeMap::new(),
                 gone: false,
+                used_ms: now_ms,
+                alarm_ms: None,
                 effects: Vec::new(),
                 mark,
             }),
@@ -111,35 +151,83 @@ impl QueueCell {
         self.log.durability() != Durability::Memory
     }
 
-    /// One input under the lock, its effects acted upon. `at_hand`: a batch just appended,
-    /// with its base.
+    /// A batch was appended to the log: its records are the machine's now.
+    ///
+    /// # Errors
+    /// As [`QueueCell::handle`].
+    pub(crate) fn appended(
+        self: &Arc<Self>,
+        state: &mut State,
+        base: Offset,
+        batch: &Batch,
+        broker: &Broker,
+    ) -> Result<Option<Lsn>, Error> {
+        let mut known: Vec<FactRun> = Vec::new();
+        if state.machine.judges() || batch.has_terms() {
+            let all = 0..batch.record_count();
+            facts::of(batch, base, all, state.machine.properties(), &mut known);
+        }
+        let step = Step {
+            input: Input::Append {
+                count: u64::from(batch.record_count()),
+                facts: &known,
+            },
+            at_hand: Some((base, batch)),
+            recorded: None,
+        };
+        self.handle(state, step, broker)
+    }
+
+    /// One input under the lock, its effects acted upon.
     ///
     /// # Errors
     /// Storage cannot record the effects. What was decided stands: a settle that is not
     /// recorded is a redelivery after a crash.
-    pub(crate) fn handle(
+    pub(crate) fn handle<'a>(
         self: &Arc<Self>,
         state: &mut State,
-        input: Input<'_>,
-        at_hand: Option<(Offset, &Batch)>,
-        storage: &Storage,
+        step: impl Into<Step<'a>>,
+        broker: &Broker,
     ) -> Result<Option<Lsn>, Error> {
+        let step = step.into();
+        self.decide(state, step.input, broker);
+        let recorded = self.record(state, step.recorded.as_ref(), broker);
+        self.act(state, step.at_hand, broker);
+        recorded
+    }
+
+    /// The machine's part of [`QueueCell::handle`]; its effects wait in the state.
+    pub(crate) fn decide(self: &Arc<Self>, state: &mut State, input: Input<'_>, broker: &Broker) {
         let gates = Gates {
             cell: self,
             targets: &state.targets,
         };
-        state.machine.handle(input, &gates, &mut state.effects);
-        let recorded = self.record(state, storage);
+        let now_ms = broker.now_ms();
+        state
+            .machine
+            .handle(input, now_ms, &gates, &mut state.effects);
+    }
+
+    /// Acts upon the effects that wait in the state; they are recorded.
+    pub(crate) fn act(
+        self: &Arc<Self>,
+        state: &mut State,
+        at_hand: Option<(Offset, &Batch)>,
+        broker: &Broker,
+    ) {
+        let storage = broker.storage();
         let durable = storage.durable();
+        let tells_tries = state.machine.properties().tells_tries;
         let mut wait = false;
         let mut trimmed = false;
+        let mut dying = false;
         let mut effects = std::mem::take(&mut state.effects);
         for effect in effects.drain(..) {
             match effect {
                 Effect::Lease {
                     key,
                     records,
-                    attempt,
+                    tries,
                 } => {
                     let Some(target) = state.targets.get(&key) else {
                         continue;
@@ -151,23 +239,49 @@ impl QueueCell {
                         link: target.link,
                         cell: self.clone(),
                         records,
-                        redelivered: attempt > 1,
+                        tries,
+                        tells_tries: told_tries(tells_tries, tries),
                         after,
                         at_hand: covered.map(|(base, batch)| (base, batch.clone())),
                     }));
                 }
                 Effect::Settled { .. } => trimmed = true,
-                Effect::Mark { .. } => {}
+                Effect::Dying { .. } => dying = true,
+                Effect::Tell { records } => broker.clerk().tell(self.id, records),
+                Effect::Cancel { key } => {
+                    if let Some(target) = state.targets.remove(&key) {
+                        target.outbox.push(Item::Closed(target.link));
+                    }
+                }
+                Effect::Mark { .. } | Effect::Returned { .. } => {}
             }
         }
         state.effects = effects;
+        if dying {
+            broker.clerk().bury(self.id);
+        }
         if wait {
             storage.hurry();
         }
         if trimmed {
             self.log.trim(state.machine.cursor().floor());
         }
-        recorded
+        self.set_alarm(state, broker);
+    }
+
+    /// Asks the clerk to look at the queue when something is due.
+    pub(crate) fn set_alarm(&self, state: &mut State, broker: &Broker) {
+        let idle_ms = match state.machine.properties().expires_ms {
+            Some(ms) if state.machine.links().count() == 0 => Some(state.used_ms + ms),
+            _ => None,
+        };
+        let Some(due_ms) = state.machine.deadline_ms().into_iter().chain(idle_ms).min() else {
+            return;
+        };
+        if state.alarm_ms.is_none_or(|set_ms| set_ms > due_ms) {
+            state.alarm_ms = Some(due_ms);
+            broker.clerk().wake_at(due_ms, self.id);
+        }
     }
 
     fn after(&self, mark: &mut Mark, end: Offset, durable: Lsn) -> Option<Lsn> {
@@ -182,61 +296,152 @@ impl QueueCell {
         self: &Arc<Self>,
         state: &mut State,
         key: LinkKey,
-        storage: &Storage,
-    ) -> Option<(Range<Offset>, u32, Option<Lsn>)> {
-        let gates = Gates {
-            cell: self,
-            targets: &state.targets,
-        };
-        let input = Input::Get { key };
-        state.machine.handle(input, &gates, &mut state.effects);
+        broker: &Broker,
+    ) -> Option<Got> {
+        self.decide(state, Input::Get { key }, broker);
         // A mark that cannot be recorded is never durable; the lane's failure itself is
         // reported where it happens.
-        let _ = self.record(state, storage);
-        let leased = state.effects.drain(..).find_map(|effect| match effect {
-            Effect::Lease {
-                records, attempt, ..
-            } => Some((records, attempt)),
-            _ => None,
-        });
-        let (records, attempt) = leased?;
+        let _ = self.record(state, None, broker);
+        let leased = state
+            .effects
+            .iter()
+            .position(|effect| matches!(effect, Effect::Lease { .. }));
+        let leased = leased.map(|index| state.effects.remove(index));
+        self.act(state, None, broker);
+        let Some(Effect::Lease { records, tries, .. }) = leased else {
+            return None;
+        };
+        let storage = broker.storage();
         let after = self.after(&mut state.mark, records.end, storage.durable());
         if after.is_some() {
             storage.hurry();
         }
-        Some((records, attempt, after))
+        let tells_tries = state.machine.properties().tells_tries;
+        Some(Got {
+            records,
+            tries,
+            tells_tries: told_tries(tells_tries, tries),
+            after,
+        })
     }
 
     /// Records what the effects settled and how far they handed out, as one group.
-    fn record(&self, state: &mut State, storage: &Storage) -> Result<Option<Lsn>, Error> {
-        if !self.is_recorded() {
+    fn record(
+        &self,
+        state: &mut State,
+        recorded: Option<&Range<Offset>>,
+        broker: &Broker,
+    ) -> Result<Option<Lsn>, Error> {
+        let entries = self.entries(state, recorded);
+        if entries.is_empty() {
             return Ok(None);
         }
-        let log = self.log.id();
-        let mut settled: Vec<Range<Offset>> = Vec::new();
-        let mut mark = None;
-        for effect in &state.effects {
-            match effect {
-                Effect::Settled { records } => settled.push(records.clone()),
-                Effect::Mark { next } => mark = Some(*next),
-                Effect::Lease { .. } => {}
-            }
-        }
-        let settle = EntryRef::Settle {
-            log,
-            ranges: &settled,
-        };
-        let recorded = match (settled.is_empty(), mark) {
-            (true, None) => return Ok(None),
-            (false, None) => storage.record(&[settle]),
-            (true, Some(next)) => storage.record(&[EntryRef::Mark { log, next }]),
-            (false, Some(next)) => storage.record(&[settle, EntryRef::Mark { log, next }]),
-        };
-        if let Some(next) = mark {
-            // Not recorded: nothing above the last mark is handed out before a later one is.
-            let lsn = *recorded.as_ref().unwrap_or(&Lsn(u64::MAX));
-            state.mark.record(next, lsn, storage.durable());
-        }
+        let storage = broker.storage();
+        let recorded = storage.record(&entries.borrowed(self));
+        self.marked(state, &entries, &recorded, broker);
         recorded.map(Some)
     }
+
+    /// What the effects that wait in the state have to be recorded as.
+    pub(crate) fn entries(&self, state: &State, recorded: Option<&Range<Offset>>) -> Entries {
+        let mut entries = Entries::default();
+        if !self.is_recorded() {
+            return entries;
+        }
+        for effect in &state.effects {
+            match effect {
+                Effect::Settled { records } => {
+                    let known = recorded.is_some_and(|known| {
+                        known.start <= records.start && records.end <= known.end
+                    });
+                    if !known {
+                        entries.settled.push(records.clone());
+                    }
+                }
+                Effect::Mark { next } => entries.mark = Some(*next),
+                Effect::Returned {
+                    records,
+                    tries,
+                    at_ms,
+                } => {
+                    let note = Note::Returned {
+                        records: records.clone(),
+                        tries: *tries,
+                        at_ms: *at_ms,
+                    };
+                    note.encode(&mut entries.notes);
+                }
+                Effect::Lease { .. }
+                | Effect::Dying { .. }
+                | Effect::Tell { .. }
+                | Effect::Cancel { .. } => {}
+            }
+        }
+        entries
+    }
+
+    /// The entries were recorded, or not.
+    pub(crate) fn marked(
+        &self,
+        state: &mut State,
+        entries: &Entries,
+        recorded: &Result<Lsn, Error>,
+        broker: &Broker,
+    ) {
+        if let Some(next) = entries.mark {
+            // Not recorded: nothing above the last mark is handed out before a later one is.
+            let lsn = *recorded.as_ref().unwrap_or(&Lsn(u64::MAX));
+            state.mark.record(next, lsn, broker.storage().durable());
+        }
+    }
+}
+
+/// One record got.
+pub(crate) struct Got {
+    pub(crate) records: Range<Offset>,
+    pub(crate) tries: Tries,
+    pub(crate) tells_tries: bool,
+    /// What must be durable before it is handed out.
+    pub(crate) after: Option<Lsn>,
+}
+
+/// What one input has to be recorded as, for one queue.
+#[derive(Debug, Default)]
+pub(crate) struct Entries {
+    settled: Vec<Range<Offset>>,
+    mark: Option<Offset>,
+    /// One after the other.
+    notes: Vec<u8>,
+}
+
+impl Entries {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.settled.is_empty() && self.mark.is_none() && self.notes.is_empty()
+    }
+
+    pub(crate) fn borrowed(&self, cell: &QueueCell) -> Vec<EntryRef<'_>> {
+        let log = cell.log.id();
+        let mut entries = Vec::with_capacity(3);
+        if !self.settled.is_empty() {
+            let ranges = &self.settled;
+            entries.push(EntryRef::Settle { log, ranges });
+        }
+        if !self.notes.is_empty() {
+            entries.push(EntryRef::Note {
+                kind: QUEUE_NOTE,
+                id: log.0,
+                bytes: &self.notes,
+            });
+        }
+        if let Some(next) = self.mark {
+            entries.push(EntryRef::Mark { log, next });
+        }
+        entries
+    }
+}
+
+/// Consumers are told how often a record was tried where the queue says so, or where it
+/// failed: nobody who saw it fail is surprised by the header.
+fn told_tries(tells_tries: bool, tries: Tries) -> bool {
+    tries.failed > 0 || (tells_tries && tries.acquired > 0)
 }

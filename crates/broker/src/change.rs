@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::{Answer, Catalog, Effect, Input, Owner, QueueId};
-use bongsu_engine::queue::Queue;
+use bongsu_engine::queue::{Properties, Queue};
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::session::{Binding, Call, Destination, Reply};
 use bongsu_record::Lsn;
@@ -76,7 +76,8 @@ impl SessionHandle {
         let reply = match answer {
             Answer::Queue { id, name, .. } => {
                 let cell = self.broker.cell(id).ok_or_else(|| not_found(&name))?;
-                let state = cell.lock();
+                let mut state = cell.lock();
+                state.used_ms = self.broker.now_ms();
                 Reply::Queue {
                     name,
                     ready: state.machine.cursor().ready(),
@@ -156,9 +157,15 @@ impl Broker {
             match effect {
                 Effect::Durable(change) => notes.push(change.encode()),
                 Effect::Transient(_) | Effect::CreateWindow { .. } | Effect::DropWindow { .. } => {}
-                Effect::CreateQueue { id, queue, .. } => {
+                Effect::CreateQueue { id, space, queue } => {
                     let log = self.storage().create_log(id.log(), durability(queue.log));
-                    self.put_cell(QueueCell::new(id, log, queue.auto_delete, Queue::new()));
+                    let properties = Arc::new(Properties::of(&queue.arguments));
+                    let now_ms = self.now_ms();
+                    let place = (space, queue.name.clone());
+                    let machine = Queue::new(properties, now_ms);
+                    let cell = QueueCell::new(id, place, log, queue.auto_delete, machine, now_ms);
+                    cell.set_alarm(&mut cell.lock(), self);
+                    self.put_cell(cell);
                 }
                 Effect::DropQueue { id } => dropped.extend(self.take_cell(id)),
             }
@@ -191,6 +198,29 @@ impl Broker {
             self.storage().hurry();
         }
         Ok((answer, lsn))
+    }
+
+    /// A queue was not used for as long as it may.
+    pub(crate) fn expire_queue(&self, cell: &QueueCell) {
+        let expired = self.change_with(|catalog| Input::DeleteQueue {
+            space: cell.space,
+            owner: catalog
+                .queue(cell.id)
+                .and_then(|queue| queue.owner)
+                .unwrap_or(Owner(0)),
+            // Not another of the same name.
+            name: match catalog.queue(cell.id) {
+                Some(_) => cell.name.to_string(),
+                None => String::new(),
+            },
+            if_unused: true,
+            if_empty: false,
+            links: self.counts(cell.id).0,
+            ready: 0,
+        });
+        if !matches!(expired, Err(Refused::InUse { .. })) {
+            self.noted_change(expired.map(|_| ()));
+        }
     }
 
     /// Consumers and ready records of a queue.

@@ -60,7 +60,7 @@ impl CheckpointSource for Source {
                 continue;
             }
             state.clear();
-            locked.machine.cursor().encode(&mut state);
+            locked.machine.encode(&mut state);
             out.put_log(&cell.log, broker.storage().position(), &state);
         }
     }

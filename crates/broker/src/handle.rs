@@ -12,12 +12,13 @@ use bongsu_engine::catalog::arguments::{self, Place};
 use bongsu_engine::queue::{Input, Link, LinkKey};
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::SpaceId;
-use bongsu_engine::session::{Call, Consume, Delivery, LinkId, Now, Outcome, PoolId, Reply};
+use bongsu_engine::session::{Call, Consume, Delivery, LinkId, Now, Outcome, PoolId, Reply, Settle};
 use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::{Error, Stored};
 
 use crate::broker::Broker;
-use crate::cell::QueueCell;
+use crate::cell::{Got, QueueCell};
+use crate::group::Ending;
 use crate::outbox::{Item, Lease, Outbox, Pool, Target};
 use crate::publish::RouteCache;
 
@@ -174,9 +175,10 @@ impl SessionHandle {
                 auto_settle,
             } => self.get(link, &queue, auto_settle),
             Call::PurgeQueue { name } => self.purge(&name),
-            Call::Commit { .. } => Err(Refused::Unsupported {
-                what: "tx.commit".to_owned(),
-            }),
+            Call::Commit { publishes, settles } => {
+                self.publishes = true;
+                self.commit(&publishes, &settles, now)
+            }
             Call::OpenReplyQueue => Err(Refused::Unsupported {
                 what: "amq.rabbitmq.reply-to".to_owned(),
             }),
@@ -248,8 +250,7 @@ impl SessionHandle {
         state.targets.insert(key, target.clone());
         // Deliveries pushed from here on reach the client behind the reply: the driver
         // takes them only after it has answered this call.
-        let storage = self.broker.storage();
-        let attached = cell.handle(&mut state, Input::Attach { key, link }, None, storage);
+        let attached = cell.handle(&mut state, Input::Attach { key, link }, &self.broker);
         drop(state);
         self.broker.noted(attached);
         self.links.insert(
@@ -282,17 +283,21 @@ impl SessionHandle {
         // Without its target the link is refused by the gate, so nothing returned here
         // goes to it again.
         locked.targets.remove(&key);
-        let storage = self.broker.storage();
         if !release {
             let settle = Input::Settle {
                 key,
                 ranges: &unsent,
                 outcome: Outcome::Release,
             };
-            let released = cell.handle(&mut locked, settle, None, storage);
+            let released = cell.handle(&mut locked, settle, &self.broker);
             self.broker.noted(released);
         }
-        let detached = cell.handle(&mut locked, Input::Detach { key, release }, None, storage);
+        let outcome = release.then_some(Outcome::Fail);
+        if consumes {
+            locked.used_ms = self.broker.now_ms();
+        }
+        let detach = Input::Detach { key, outcome };
+        let detached = cell.handle(&mut locked, detach, &self.broker);
         self.broker.noted(detached);
         let gone = locked.gone;
         drop(locked);
@@ -335,10 +340,35 @@ impl SessionHandle {
             outcome,
         };
         let cell = &state.cell;
-        let settled = cell.handle(&mut cell.lock(), input, None, self.broker.storage());
+        let settled = cell.handle(&mut cell.lock(), input, &self.broker);
         let refused = state.target.ended(count);
         self.broker.noted(settled);
         self.broker.resume(refused);
+    }
+
+    /// What settles of a group mean for queues.
+    pub(crate) fn endings<'a>(&self, settles: &'a [Settle]) -> Vec<Ending<'a>> {
+        let endings = settles.iter().filter_map(|settle| {
+            let state = self.links.get(&settle.link)?;
+            Some(Ending {
+                cell: state.cell.clone(),
+                key: state.key,
+                ranges: &settle.ranges,
+                outcome: settle.outcome,
+            })
+        });
+        endings.collect()
+    }
+
+    /// Settles of a group have happened: what they counted against has room again.
+    pub(crate) fn ended(&self, settles: &[Settle]) {
+        for settle in settles {
+            if let Some(state) = self.links.get(&settle.link) {
+                let ranges = settle.ranges.iter();
+                let count = ranges.map(|range| range.end.0 - range.start.0).sum();
+                self.broker.resume(state.target.ended(count));
+            }
+        }
     }
 
     fn purge(&mut self, name: &str) -> Result<Executed, Refused> {
@@ -346,7 +376,7 @@ impl SessionHandle {
         let mut state = cell.lock();
         let count = state.machine.cursor().ready();
         let storage = self.broker.storage();
-        let purged = cell.handle(&mut state, Input::Purge, None, storage);
+        let purged = cell.handle(&mut state, Input::Purge, &self.broker);
         drop(state);
         match purged {
             // A purge that came back after a crash would surprise: its answer waits.
@@ -382,10 +412,17 @@ impl SessionHandle {
         let key = state.key;
         let (leased, left) = {
             let mut locked = cell.lock();
-            let leased = cell.get(&mut locked, key, self.broker.storage());
+            locked.used_ms = self.broker.now_ms();
+            let leased = cell.get(&mut locked, key, &self.broker);
             (leased, locked.machine.cursor().ready())
         };
-        let Some((records, attempt, after)) = leased else {
+        let Some(Got {
+            records,
+            tries,
+            tells_tries,
+            after,
+        }) = leased
+        else {
             return Ok(Executed::Now(Reply::Got(None)));
         };
         let mut stored = Vec::new();
@@ -408,8 +445,8 @@ impl SessionHandle {
             batch: found.batch.clone(),
             base: found.base,
             records: records.clone(),
-            redelivered: attempt > 1,
-            tries: None,
+            redelivered: tries.acquired > 0,
+            tries: tells_tries.then_some(tries),
             tell_offsets: false,
         };
         if auto_settle {
@@ -485,7 +522,8 @@ impl SessionHandle {
                 link: lease.link,
                 cell: lease.cell,
                 records: rest,
-                redelivered: lease.redelivered,
+                tries: lease.tries,
+                tells_tries: lease.tells_tries,
                 after: None,
                 at_hand: Some((base, batch.clone())),
             }));
@@ -495,8 +533,8 @@ impl SessionHandle {
             batch,
             base,
             records: part,
-            redelivered: lease.redelivered,
-            tries: None,
+            redelivered: lease.tries.acquired > 0,
+            tries: lease.tells_tries.then_some(lease.tries),
             tell_offsets: false,
         });
     }
@@ -558,8 +596,8 @@ impl SessionHandle {
                 batch: stored.batch,
                 base: stored.base,
                 records: part,
-                redelivered: lease.redelivered,
-                tries: None,
+                redelivered: lease.tries.acquired > 0,
+                tries: lease.tells_tries.then_some(lease.tries),
                 tell_offsets: false,
             });
         }

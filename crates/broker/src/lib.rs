@@ -2,8 +2,10 @@
 //!
 //! It decides nothing that the engine could decide. Reading order: [`broker`] (what a
 //! process has one of), [`cell`] (one queue behind its lock), [`outbox`] (what a session is
-//! to be handed), [`handle`] (one session's calls), [`publish`] and [`change`] (the calls
-//! that touch many queues), [`recover`] and [`checkpoint`] (start and what a start needs).
+//! to be handed), [`handle`] (one session's calls), [`publish`], `group` and [`change`] (the
+//! calls that touch many queues), `facts` (what a queue is told of records), `clerk` (what is
+//! due without anybody asking), `dead` (dead records on their way), [`recover`] and
+//! [`checkpoint`] (start and what a start needs).
 
 pub mod broker;
 
@@ -15,7 +17,15 @@ pub mod handle;
 
 pub mod publish;
 
+mod facts;
+
+mod group;
+
 pub mod change;
+
+mod clerk;
+
+mod dead;
 
 pub mod recover;
 

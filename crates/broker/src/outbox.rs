@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bongsu_engine::queue::{Gate, LinkKey};
-use bongsu_engine::session::LinkId;
+use bongsu_engine::session::{LinkId, Tries};
 use bongsu_record::{Batch, Lsn, Offset};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -42,8 +42,10 @@ pub struct Lease {
     pub cell: Arc<QueueCell>,
     /// Which records.
     pub records: Range<Offset>,
-    /// Handed out before.
-    pub redelivered: bool,
+    /// How often before.
+    pub tries: Tries,
+    /// The client is told so.
+    pub tells_tries: bool,
     /// The mark that covers them, if it may not be durable: to be waited for.
     pub after: Option<Lsn>,
     /// The batch they are in, with its base, if it was at hand.

@@ -7,16 +7,16 @@
 use std::sync::Arc;
 
 use bongsu_engine::Refused;
-use bongsu_engine::queue::Input;
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::{QueueId, RouteScratch, SpaceId};
-use bongsu_engine::session::{Now, Publish, Reply};
+use bongsu_engine::session::{Now, Publish, Reply, Settle};
 use bongsu_record::message::Message;
-use bongsu_record::native::{Builder, Origin, PERSISTENT};
+use bongsu_record::native::Builder;
 use bongsu_record::{Arguments, Batch, Lsn, Offset};
 
 use crate::broker::Broker;
 use crate::cell::QueueCell;
+use crate::group::{Group, Part};
 use crate::handle::{Executed, SessionHandle, refused};
 
 /// The queues of a route, ascending by id.
@@ -41,23 +41,88 @@ impl SessionHandle {
         if let Some(cells) = self.cached(space, publish, 0)? {
             return self.broker.append(&cells, &publish.batch);
         }
-        // A headers exchange: each record has a route of its own.
         let mut waits = None;
         let mut all_routed = true;
+        let mut all_refused = Vec::new();
+        let mut first = 0;
+        for part in self.parts(space, publish, now)? {
+            let count = part.batch.record_count();
+            let executed = self.broker.append(&part.cells, &part.batch)?;
+            if let Executed::Now(Reply::Published {
+                wait,
+                routed,
+                refused,
+            }) = executed
+            {
+                waits = waits.max(wait);
+                all_routed &= routed;
+                let refused = refused.into_iter();
+                all_refused.extend(refused.map(|range| range.start + first..range.end + first));
+            }
+            first += count;
+        }
+        Ok(Executed::Now(Reply::Published {
+            wait: waits,
+            routed: all_routed,
+            refused: all_refused,
+        }))
+    }
+
+    /// Publishes and settles as one group.
+    pub(crate) fn commit(
+        &mut self,
+        publishes: &[Publish],
+        settles: &[Settle],
+        now: Now,
+    ) -> Result<Executed, Refused> {
+        let space = self.in_space()?;
+        let mut group = Group::default();
+        let mut counts = Vec::with_capacity(publishes.len());
+        for publish in publishes {
+            self.allowed(Permission::Write, Kind::Exchange, &publish.exchange)?;
+            let parts = self.parts(space, publish, now)?;
+            counts.push(parts.len());
+            group.parts.extend(parts);
+        }
+        group.endings = self.endings(settles);
+        let grouped = self.broker.group(&group)?;
+        drop(group);
+        self.ended(settles);
+        self.broker.bury_refused(grouped.dead);
+        let mut routed = grouped.routed.into_iter();
+        let unrouted = (0..publishes.len()).zip(counts).filter_map(|(index, count)| {
+            let any = routed.by_ref().take(count).fold(false, |any, one| any | one);
+            (!any).then_some(index)
+        });
+        Ok(Executed::Now(Reply::Committed {
+            unrouted: unrouted.collect(),
+            wait: (grouped.lsn > Lsn(0)).then_some(grouped.lsn),
+        }))
+    }
+
+    /// The batches of a publish, each with its queues: one, unless each record has a route
+    /// of its own.
+    fn parts(
+        &mut self,
+        space: SpaceId,
+        publish: &Publish,
+        now: Now,
+    ) -> Result<Vec<Part>, Refused> {
+        if let Some(cells) = self.cached(space, publish, 0)? {
+            let batch = publish.batch.clone();
+            return Ok(vec![Part { cells, batch }]);
+        }
+        let mut parts = Vec::new();
         let mut run = Run::default();
         for index in 0..publish.batch.record_count() {
             let cells = self.cells_of(space, publish, index)?;
             if run.leads_elsewhere(&cells) {
-                run.append(&self.broker, now, &mut waits, &mut all_routed)?;
+                parts.extend(run.take(now));
             }
             run.push(cells, &publish.batch, index);
         }
-        run.append(&self.broker, now, &mut waits, &mut all_routed)?;
-        Ok(Executed::Now(Reply::Published {
-            wait: waits,
-            routed: all_routed,
-            refused: Vec::new(),
-        }))
+        parts.extend(run.take(now));
+        Ok(parts)
     }
 
     /// The route, if one holds for all records with this exchange and routing key.
@@ -70,6 +135,7 @@ impl SessionHandle {
         let epoch = self.broker.route_epoch();
         let routes = &self.routes;
         if routes.filled
+            && publish.more_keys.is_empty()
             && routes.epoch == epoch
             && routes.exchange == publish.exchange
             && routes.routing_key == publish.routing_key
@@ -77,6 +143,7 @@ impl SessionHandle {
             return Ok(Some(routes.cells.clone()));
         }
         let (cells, cacheable) = self.route(space, publish, index)?;
+        let cacheable = cacheable && publish.more_keys.is_empty();
         self.routes.filled = cacheable;
         if !cacheable {
             return Ok((publish.batch.record_count() == 1).then_some(cells));
@@ -107,14 +174,23 @@ impl SessionHandle {
             scratch, queues, ..
         } = &mut self.routes;
         let headers = || headers_of(&publish.batch, index);
-        let routed = self.broker.catalog().router().route(
-            space,
-            &publish.exchange,
-            &publish.routing_key,
-            &headers,
-            scratch,
-            queues,
-        )?;
+        let catalog = self.broker.catalog();
+        let exchange = &publish.exchange;
+        let mut of = |key: &str, queues: &mut Vec<QueueId>| {
+            let router = catalog.router();
+            router.route(space, exchange, key, &headers, scratch, queues)
+        };
+        let routed = of(&publish.routing_key, queues)?;
+        if !publish.more_keys.is_empty() {
+            let mut more = Vec::new();
+            for key in &publish.more_keys {
+                of(key, &mut more)?;
+                queues.append(&mut more);
+            }
+            queues.sort_unstable();
+            queues.dedup();
+        }
+        drop(catalog);
         Ok((self.broker.cells(queues), routed.cacheable))
     }
 }
@@ -139,41 +215,13 @@ impl Run {
         let Some(record) = batch.native_record(index) else {
             return;
         };
-        let origin = match record.origin {
-            1 => Origin::Amqp091,
-            2 => Origin::Pairs,
-            _ => Origin::Plain,
-        };
-        self.builder.begin(
-            origin,
-            record.flags & PERSISTENT,
-            record.exchange(),
-            record.routing_key(),
-            record.header,
-            record.body.len() as u64,
-        );
-        self.builder.body(record.body);
-        self.builder.end();
+        self.builder.copy(&record, &record.terms());
     }
 
-    fn append(
-        &mut self,
-        broker: &Broker,
-        now: Now,
-        waits: &mut Option<Lsn>,
-        all_routed: &mut bool,
-    ) -> Result<(), Refused> {
-        let (Some(cells), Some(batch)) = (self.cells.take(), self.builder.finish(now.unix_ms))
-        else {
-            return Ok(());
-        };
-        if let Executed::Now(Reply::Published { wait, routed, .. }) =
-            broker.append(&cells, &batch)?
-        {
-            *waits = (*waits).max(wait);
-            *all_routed &= routed;
-        }
-        Ok(())
+    fn take(&mut self, now: Now) -> Option<Part> {
+        let cells = self.cells.take()?;
+        let batch = self.builder.finish(now.unix_ms)?;
+        Some(Part { cells, batch })
     }
 }
 
@@ -181,14 +229,17 @@ impl Broker {
     /// Appends `batch` to every queue of `cells` (ascending by id) and lends it on.
     pub(crate) fn append(
         &self,
-        cells: &[Arc<QueueCell>],
+        cells: &Cells,
         batch: &Batch,
     ) -> Result<Executed, Refused> {
         let storage = self.storage();
-        let count = u64::from(batch.record_count());
         let mut locked = Vec::with_capacity(cells.len());
-        for cell in cells {
+        for cell in cells.iter() {
             let state = cell.lock();
+            if state.machine.screens() {
+                drop((locked, state));
+                return self.append_screened(cells, batch);
+            }
             if !state.gone {
                 locked.push((cell, state));
             }
@@ -210,8 +261,7 @@ impl Broker {
         let bases: Vec<_> = targets.iter().map(|(_, base)| *base).collect();
         let mut failed = None;
         for ((cell, mut state), base) in locked.into_iter().zip(bases) {
-            let input = Input::Append { count };
-            let handled = cell.handle(&mut state, input, Some((base, batch)), storage);
+            let handled = cell.appended(&mut state, base, batch, self);
             failed = failed.or(handled.err());
         }
         if let Some(error) = failed {
@@ -221,6 +271,26 @@ impl Broker {
             wait: (appended.lsn > Lsn(0)).then_some(appended.lsn),
             routed: true,
             refused: Vec::new(),
+        }))
+    }
+}
+
+impl Broker {
+    /// As [`Broker::append`], where some queue may not take all of it.
+    fn append_screened(&self, cells: &Cells, batch: &Batch) -> Result<Executed, Refused> {
+        let group = Group {
+            parts: vec![Part {
+                cells: cells.clone(),
+                batch: batch.clone(),
+            }],
+            ..Group::default()
+        };
+        let mut grouped = self.group(&group)?;
+        self.bury_refused(grouped.dead);
+        Ok(Executed::Now(Reply::Published {
+            wait: (grouped.lsn > Lsn(0)).then_some(grouped.lsn),
+            routed: grouped.routed.first().copied().unwrap_or(false),
+            refused: grouped.refused.pop().unwrap_or_default(),
         }))
     }
 }

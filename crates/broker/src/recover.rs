@@ -6,13 +6,13 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use bongsu_engine::catalog::{Catalog, Change, LogDurability, Settings};
-use bongsu_engine::queue::{AckCursor, Queue};
+use bongsu_engine::queue::{Note, Properties, Restoring};
 use bongsu_record::{LogId, Lsn};
 use bongsu_storage::disk::Disk;
 use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, Storage};
 
-use crate::broker::{Broker, CATALOG_NOTE, Limits};
-use crate::cell::QueueCell;
+use crate::broker::{Broker, CATALOG_NOTE, Limits, unix_ms};
+use crate::cell::{QUEUE_NOTE, QueueCell};
 use crate::change::durability;
 
 /// What a start found.
@@ -29,7 +29,7 @@ pub struct Recovered {
 /// A queue while the WAL is replayed.
 struct Replayed {
     log: Arc<Log>,
-    cursor: AckCursor,
+    queue: Restoring,
     /// Entries at or below are in the cursor already.
     applied: Lsn,
 }
@@ -67,10 +67,7 @@ impl Broker {
                     }
                     replay_change(bytes, lsn, &mut catalog, &mut queues, &storage)
                 }
-                other => {
-                    replay_entry(lsn, other, &mut queues);
-                    Ok(())
-                }
+                other => replay_entry(lsn, other, &mut queues),
             };
             failed = failed.take().or(applied.err());
         })?;
@@ -81,19 +78,21 @@ impl Broker {
         catalog.replayed();
         let mut cells = HashMap::new();
         let mut record_count = 0;
-        for (id, _, definition) in catalog.queues() {
+        let now_ms = unix_ms();
+        for (id, space, definition) in catalog.queues() {
             let replayed = queues.remove(&id.log());
-            let (log, mut cursor) = match replayed {
-                Some(replayed) => (replayed.log, replayed.cursor),
+            let (log, queue) = match replayed {
+                Some(replayed) => (replayed.log, replayed.queue),
                 None => {
                     let log = storage.create_log(id.log(), durability(definition.log));
-                    (log, AckCursor::default())
+                    (log, Restoring::default())
                 }
             };
-            cursor.replay_end();
-            record_count += cursor.ready();
-            let machine = Queue::restored(cursor);
-            let cell = QueueCell::new(id, log, definition.auto_delete, machine);
+            let properties = Arc::new(Properties::of(&definition.arguments));
+            let machine = queue.finish(properties, now_ms);
+            record_count += machine.cursor().ready();
+            let place = (space, definition.name.clone());
+            let cell = QueueCell::new(id, place, log, definition.auto_delete, machine, now_ms);
             cells.insert(id, cell);
         }
         // Logs of queues that were deleted since the checkpoint.
@@ -137,7 +136,7 @@ fn restored_catalog(recovery: &Recovery, settings: Settings) -> Result<(Catalog,
 fn restored_queues(recovery: &Recovery) -> Result<HashMap<LogId, Replayed>, Error> {
     let mut queues = HashMap::new();
     for section in recovery.log_sections() {
-        let cursor = AckCursor::decode(&section.state).map_err(|error| {
+        let queue = Restoring::decode(&section.state).map_err(|error| {
             let what = format!("the cursor of log {}: {error:?}", section.log.id());
             Error::corrupt("checkpoint".as_ref(), 0, what)
         })?;
@@ -145,7 +144,7 @@ fn restored_queues(recovery: &Recovery) -> Result<HashMap<LogId, Replayed>, Erro
             section.log.id(),
             Replayed {
                 log: section.log.clone(),
-                cursor,
+                queue,
                 applied: section.applied,
             },
         );
@@ -167,7 +166,7 @@ fn replay_change(
         Change::DeclareQueue { id, queue, .. } => {
             queues.entry(id.log()).or_insert_with(|| Replayed {
                 log: storage.create_log(id.log(), durability(queue.log)),
-                cursor: AckCursor::default(),
+                queue: Restoring::default(),
                 applied: Lsn(0),
             });
         }
@@ -182,30 +181,51 @@ fn replay_change(
 
 /// Entries of logs that are not there belong to queues deleted later: their deletion is in
 /// the catalog's section already, or was just replayed.
-fn replay_entry(lsn: Lsn, entry: &Entry, queues: &mut HashMap<LogId, Replayed>) {
-    let mut with = |log: LogId, act: &mut dyn FnMut(&mut AckCursor)| {
+fn replay_entry(
+    lsn: Lsn,
+    entry: &Entry,
+    queues: &mut HashMap<LogId, Replayed>,
+) -> Result<(), Error> {
+    let mut with = |log: LogId, act: &mut dyn FnMut(&mut Restoring)| {
         if let Some(queue) = queues.get_mut(&log).filter(|queue| queue.applied < lsn) {
-            act(&mut queue.cursor);
+            act(&mut queue.queue);
         }
     };
     match entry {
         Entry::Append { targets, batch } => {
             let count = u64::from(batch.record_count());
             for (log, base) in targets {
-                with(*log, &mut |cursor| cursor.replay_append(base.plus(count)));
+                with(*log, &mut |queue| {
+                    queue.cursor.replay_append(base.plus(count));
+                    if batch.has_terms() {
+                        queue.cursor.replay_judges();
+                    }
+                });
             }
         }
         Entry::Stored {
             log, base, count, ..
-        } => with(*log, &mut |cursor| {
-            cursor.replay_append(base.plus(u64::from(*count)));
+        } => with(*log, &mut |queue| {
+            // Its records have no terms: else they were in the lane.
+            queue.cursor.replay_append(base.plus(u64::from(*count)));
         }),
-        Entry::Settle { log, ranges } => with(*log, &mut |cursor| {
+        Entry::Settle { log, ranges } => with(*log, &mut |queue| {
             for range in ranges {
-                cursor.replay_settle(range.clone());
+                queue.cursor.replay_settle(range.clone());
             }
         }),
-        Entry::Mark { log, next } => with(*log, &mut |cursor| cursor.replay_mark(*next)),
+        Entry::Mark { log, next } => with(*log, &mut |queue| queue.cursor.replay_mark(*next)),
+        Entry::Note { kind, id, bytes } if *kind == QUEUE_NOTE => {
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                let note = Note::decode(&mut rest).map_err(|error| {
+                    let what = format!("a note of log {id}: {error:?}");
+                    Error::corrupt("lane".as_ref(), lsn.0, what)
+                })?;
+                with(LogId(*id), &mut |queue| queue.replay(note.clone()));
+            }
+        }
         Entry::Note { .. } => {}
     }
+    Ok(())
 }

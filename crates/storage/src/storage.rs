@@ -225,6 +225,9 @@ impl Storage {
         if let [publish] = publishes
             && let [(log, base)] = publish.targets
             && publish.batch.len() >= self.shared.options.direct_bytes_min
+            // A replay must see which queues have records with terms of delivery, without
+            // reading segments.
+            && !publish.batch.has_terms()
             && log.durability() != Durability::Memory
         {
             return self.shared.append_direct(log, *base, publish.batch, more);

@@ -2,10 +2,16 @@
 //!
 //! Pure. Memory follows leased records, never the backlog.
 //! Always: floor <= next <= end of log, and an offset in between is exactly one of
-//! settled, leased, returned. [`AckCursor::check`] asserts it; tests call it after every
-//! step.
+//! settled, leased, returned, waiting, dying. [`AckCursor::check`] asserts it; tests call
+//! it after every step.
 //!
-//! The durable state is drawn byte by byte at [`AckCursor::encode`].
+//! A queue that only counts leases from `next` on. One that *judges* its records (by time,
+//! priority, key) moves `next` as it learns of them and takes leases out of `returned`, in
+//! whatever order its rules give.
+//!
+//! What survives a crash is in [`state`].
+
+pub mod state;
 
 use std::ops::Range;
 
@@ -13,47 +19,59 @@ use bongsu_record::Offset;
 
 use super::links::LinkKey;
 use super::runs::RunMap;
+use crate::session::Tries;
+pub use state::CursorMalformed;
 
 /// See the module's comment.
 #[derive(Clone, Debug, Default)]
 pub struct AckCursor {
     /// All below are settled.
     floor: u64,
-    /// Never leased from here on. Only grows: a lease that comes back waits in
+    /// From here on never leased nor judged. Only grows: a lease that comes back waits in
     /// `returned`, so that redelivery never disturbs the read-ahead.
     next: u64,
     /// End of the log.
     end: u64,
+    /// No record from here on was ever leased.
+    lent_end: u64,
     /// Everything below may have been handed out, as the WAL knows it. Kept ahead of
-    /// `next` in steps, so that a thousand deliveries cost one entry.
+    /// `lent_end` in steps, so that a thousand deliveries cost one entry.
     marked: u64,
+    /// Records are judged before they are leased: only what is in `returned` is.
+    judges: bool,
     /// Lent out.
     leased: RunMap<Lease>,
-    /// Came back; served before `next`, lowest first. Holds how often they were lent.
-    returned: RunMap<u32>,
+    /// Ready below `next`, with how often they were tried.
+    returned: RunMap<Tries>,
+    /// Not to be leased before some time.
+    waiting: RunMap<Tries>,
+    /// On their way to where dead records go.
+    dying: RunMap<Reason>,
     /// Settled, above the floor.
     settled: RunMap<()>,
+}
+
+/// Why a record is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A consumer did not want it.
+    Rejected,
+    /// It was not consumed in time.
+    Expired,
+    /// The queue was full.
+    MaxLen,
+    /// It failed too often.
+    DeliveryLimit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lease {
     holder: LinkKey,
-    /// Times lent, this one included.
-    attempt: u32,
-}
-
-/// Why bytes are not a cursor's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CursorMalformed {
-    /// They end too early, or go on behind the end.
-    Length {
-        /// Bytes there.
-        found: usize,
-    },
-    /// Another format than this program writes.
-    Format(u8),
-    /// Ranges out of order or beyond their bounds.
-    Order,
+    /// This time included in `acquired`.
+    tries: Tries,
+    /// Unix seconds; 0 = while the holder lives. Coarse, so that leases of one second are
+    /// one run.
+    deadline_s: u64,
 }
 
 impl AckCursor {
@@ -67,7 +85,7 @@ impl AckCursor {
         Offset(self.end)
     }
 
-    /// Records that could be leased now.
+    /// Records that could be leased now, or once they are judged.
     pub fn ready(&self) -> u64 {
         self.end - self.next + self.returned.total()
     }
@@ -75,6 +93,16 @@ impl AckCursor {
     /// Records leased.
     pub fn leased(&self) -> u64 {
         self.leased.total()
+    }
+
+    /// Records not to be leased before some time.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.total()
+    }
+
+    /// Records on their way to where dead ones go.
+    pub fn dying(&self) -> u64 {
+        self.dying.total()
     }
 
     /// Whether any record of the range is not settled.
@@ -89,14 +117,46 @@ impl AckCursor {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn next_for_test(&self) -> u64 {
-        self.next
-    }
-
     /// Everything below may have been handed out, as the WAL was told.
     pub fn marked(&self) -> Offset {
         Offset(self.marked)
+    }
+
+    /// The lowest dying records, up to so many, all dead of one reason.
+    pub fn first_dying(&self, most: u64) -> Option<(Range<Offset>, Reason)> {
+        let (run, reason) = self.dying.first()?;
+        let end = run.end.min(run.start.saturating_add(most));
+        Some((Offset(run.start)..Offset(end), reason))
+    }
+
+    /// Whether all of these are still dying of that reason.
+    pub fn is_dying(&self, records: &Range<Offset>, reason: Reason) -> bool {
+        match self.dying.from(records.start.0) {
+            Some((run, found)) => {
+                found == reason && run.start <= records.start.0 && run.end >= records.end.0
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub(super) fn end_number(&self) -> u64 {
+        self.end
+    }
+
+    pub(super) fn judges(&self) -> bool {
+        self.judges
+    }
+
+    /// From here on records are judged before they are leased; those that are there
+    /// already are ready as they are.
+    pub(super) fn begin_judging(&mut self) {
+        if !std::mem::replace(&mut self.judges, true) {
+            self.reach(self.end);
+        }
     }
 
     pub(super) fn append(&mut self, count: u64) {
@@ -104,106 +164,115 @@ impl AckCursor {
     }
 
     pub(super) fn has_ready(&self) -> bool {
-        self.next < self.end || !self.returned.is_empty()
+        (!self.judges && self.next < self.end) || !self.returned.is_empty()
     }
 
-    /// Length of the run that the next lease would come from.
-    pub(super) fn ready_run(&self) -> u64 {
+    /// The run that the next lease would come from, in the order of offsets.
+    pub(super) fn first_ready(&self) -> Option<(Range<u64>, Tries)> {
         match self.returned.first() {
-            Some((run, _)) => run.end - run.start,
-            None => self.end - self.next,
+            Some(first) => Some(first),
+            None if self.judges || self.next == self.end => None,
+            None => Some((self.next..self.end, Tries::default())),
         }
     }
 
-    /// Lends up to `most` records of one run: returned ones first, then new ones.
-    pub(super) fn lease(&mut self, holder: LinkKey, most: u64) -> Option<(Range<Offset>, u32)> {
-        let (range, attempt) = match self.returned.first() {
-            Some((run, attempts)) => {
-                let range = run.start..run.end.min(run.start + most);
-                self.returned.remove(range.clone(), |_| true, |_, _| ());
-                (range, attempts + 1)
-            }
-            None => {
-                let range = self.next..self.end.min(self.next + most);
-                self.next = range.end;
-                (range, 1)
-            }
+    /// The ready run that holds or follows `offset`, below `next`.
+    pub(super) fn ready_from(&self, offset: u64) -> Option<(Range<u64>, Tries)> {
+        self.returned.from(offset)
+    }
+
+    /// Lends a range that lies within one ready run of those tries.
+    pub(super) fn lease(
+        &mut self,
+        holder: LinkKey,
+        range: Range<u64>,
+        mut tries: Tries,
+        deadline_s: u64,
+    ) {
+        if range.start >= self.next {
+            debug_assert!(range.start == self.next && !self.judges);
+            self.next = range.end;
+        } else {
+            self.returned.remove(range.clone(), |_| true, |_, _| ());
+        }
+        self.lent_end = self.lent_end.max(range.end);
+        tries.acquired = tries.acquired.saturating_add(1);
+        let lease = Lease {
+            holder,
+            tries,
+            deadline_s,
         };
-        if range.is_empty() {
-            return None;
-        }
-        self.leased.insert(range.clone(), Lease { holder, attempt });
-        Some((Offset(range.start)..Offset(range.end), attempt))
+        self.leased.insert(range, lease);
     }
 
-    /// A new mark, if `next` has come near the last one: near, not past, so that the mark
-    /// is mostly durable by the time the leases it covers are made.
+    /// A new mark, if the leases have come near the last one: near, not past, so that the
+    /// mark is mostly durable by the time the leases it covers are made.
     pub(super) fn mark(&mut self) -> Option<Offset> {
-        if self.next + MARK_AHEAD / 2 <= self.marked {
+        if self.lent_end + MARK_AHEAD / 2 <= self.marked {
             return None;
         }
-        self.marked = self.next + MARK_AHEAD;
+        self.marked = self.lent_end + MARK_AHEAD;
         Some(Offset(self.marked))
     }
 
-    /// Settles what `holder` holds of the range; returns how many that were.
-    pub(super) fn settle(
-        &mut self,
-        holder: LinkKey,
-        range: Range<Offset>,
-        mut settled: impl FnMut(Range<Offset>),
-    ) -> u64 {
-        let mut count = 0;
-        let mut pieces = Pieces::default();
-        self.leased.remove(
-            range.start.0..range.end.0,
-            |lease| lease.holder == holder,
-            |piece, _| {
-                count += piece.end - piece.start;
-                pieces.push(piece);
-            },
-        );
-        pieces.finish(|piece| {
-            self.put_settled(piece.clone());
-            settled(Offset(piece.start)..Offset(piece.end));
-        });
-        count
+    /// Nothing is lent and nothing will be: what was marked ahead was not handed out.
+    pub(super) fn rest(&mut self) {
+        self.marked = self.lent_end;
     }
 
-    /// Gives back what `holder` holds of the range; returns how many that were.
-    pub(super) fn release(&mut self, holder: LinkKey, range: Range<Offset>) -> u64 {
+    /// Ends what `holder` holds of the range; tells each piece with its tries, this one
+    /// included. The caller decides what they become.
+    pub(super) fn end_leases(
+        &mut self,
+        holder: LinkKey,
+        range: Range<u64>,
+        mut ended: impl FnMut(Range<u64>, Tries),
+    ) -> u64 {
         let mut count = 0;
-        let returned = &mut self.returned;
         self.leased.remove(
-            range.start.0..range.end.0,
+            range,
             |lease| lease.holder == holder,
             |piece, lease| {
                 count += piece.end - piece.start;
-                returned.insert(piece, lease.attempt);
+                ended(piece, lease.tries);
             },
         );
         count
     }
 
-    pub(super) fn release_all(&mut self, holder: LinkKey) {
-        self.release(holder, Offset(self.floor)..Offset(self.next));
+    /// Holders whose leases have passed their deadline, and the next deadline.
+    pub(super) fn overdue(&self, now_s: u64) -> (Vec<LinkKey>, Option<u64>) {
+        let mut holders = Vec::new();
+        let mut next = None;
+        for (_, lease) in self.leased.iter() {
+            match lease.deadline_s {
+                0 => {}
+                deadline if deadline <= now_s => holders.push(lease.holder),
+                deadline => next = Some(next.map_or(deadline, |next: u64| next.min(deadline))),
+            }
+        }
+        holders.sort_unstable();
+        holders.dedup();
+        (holders, next)
     }
 
-    /// Settles all that is ready.
-    pub(super) fn settle_ready(&mut self, mut settled: impl FnMut(Range<Offset>)) {
-        let mut pieces = Pieces::default();
-        self.returned
-            .remove(0..u64::MAX, |_| true, |piece, _| pieces.push(piece));
-        pieces.push(self.next..self.end);
-        self.next = self.end;
-        self.marked = self.marked.max(self.next);
-        pieces.finish(|piece| {
-            self.put_settled(piece.clone());
-            settled(Offset(piece.start)..Offset(piece.end));
-        });
+    /// Makes records ready that are in no state: a lease that ended, a new one judged.
+    pub(super) fn put_ready(&mut self, range: Range<u64>, tries: Tries) {
+        self.returned.insert(range, tries);
     }
 
-    fn put_settled(&mut self, piece: Range<u64>) {
+    /// As [`AckCursor::put_ready`], for later.
+    pub(super) fn put_waiting(&mut self, range: Range<u64>, tries: Tries) {
+        self.waiting.insert(range, tries);
+    }
+
+    /// As [`AckCursor::put_ready`], for dead records that are to be moved.
+    pub(super) fn put_dying(&mut self, range: Range<u64>, reason: Reason) {
+        self.dying.insert(range, reason);
+    }
+
+    /// As [`AckCursor::put_ready`], for records that nobody is owed any more.
+    pub(super) fn put_settled(&mut self, piece: Range<u64>) {
         if piece.start == self.floor {
             self.floor = piece.end;
             if let Some((run, ())) = self.settled.first()
@@ -217,158 +286,68 @@ impl AckCursor {
         }
     }
 
-    /// Replay: records were appended up to `end`.
-    pub fn replay_append(&mut self, end: Offset) {
-        self.end = self.end.max(end.0);
+    /// The ready records of a range, below `next`.
+    pub(super) fn ready_within(&self, range: Range<u64>, each: impl FnMut(Range<u64>)) {
+        within(&self.returned, range, each);
     }
 
-    /// Replay: these were settled. Offsets already settled are passed over.
-    pub fn replay_settle(&mut self, records: Range<Offset>) {
-        self.end = self.end.max(records.end.0);
-        let start = records.start.0.max(self.floor);
-        let mut missing = Vec::new();
-        let mut from = start;
-        while from < records.end.0 {
-            match self.settled.from(from) {
-                Some((run, ())) if run.start <= from => from = run.end,
-                Some((run, ())) => {
-                    missing.push(from..run.start.min(records.end.0));
-                    from = run.end;
-                }
-                None => {
-                    missing.push(from..records.end.0);
-                    break;
-                }
-            }
-        }
-        for piece in missing {
-            self.returned.remove(piece.clone(), |_| true, |_, _| ());
-            self.put_settled(piece);
-        }
+    /// The waiting records of a range.
+    pub(super) fn waiting_within(&self, range: Range<u64>, each: impl FnMut(Range<u64>)) {
+        within(&self.waiting, range, each);
     }
 
-    /// Replay: all below may have been handed out.
-    pub fn replay_mark(&mut self, next: Offset) {
-        self.marked = self.marked.max(next.0);
+    /// Takes ready records of a range, below `next`, out of that state.
+    pub(super) fn take_ready(&mut self, range: Range<u64>, taken: impl FnMut(Range<u64>, Tries)) {
+        self.returned.remove(range, |_| true, taken);
     }
 
-    /// After replay: what may have been handed out and was not settled comes back, as
-    /// redelivered. A record settled above `next` (its mark was lost) moves `next` too.
-    pub fn replay_end(&mut self) {
-        let settled_end = self.settled.iter().last().map_or(0, |(run, ())| run.end);
-        let next = self
-            .marked
-            .min(self.end)
-            .max(settled_end)
-            .max(self.floor)
-            .max(self.next);
-        let mut from = self.next.max(self.floor);
-        while from < next {
-            let free_end = match self.settled.from(from) {
-                Some((run, ())) if run.start <= from => {
-                    from = run.end;
-                    continue;
-                }
-                Some((run, ())) => run.start.min(next),
-                None => next,
-            };
-            self.returned.insert(from..free_end, 1);
-            from = free_end;
-        }
-        self.next = next;
-        self.marked = self.marked.max(next);
+    /// Takes up to `most` ready records from `next` on, where they are not judged.
+    pub(super) fn take_next(&mut self, most: u64) -> Range<u64> {
+        debug_assert!(!self.judges);
+        let range = self.next..self.end.min(self.next.saturating_add(most));
+        self.next = range.end;
+        self.lent_end = self.lent_end.max(range.end);
+        self.marked = self.marked.max(range.end);
+        range
     }
 
-    /// Writes the durable state. Leases are written as returned, for a reader of this
-    /// state has no links.
-    ///
-    /// ```text
-    ///  0  u8   format, 1
-    ///  1  u64  floor
-    ///  9  u64  next
-    /// 17  u64  end
-    /// 25  u64  marked
-    /// 33  u32  count of settled runs, each: u64 start, u64 end
-    ///     u32  count of returned runs, each: u64 start, u64 end, u32 attempts
-    /// ```
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.push(STATE_FORMAT);
-        for number in [self.floor, self.next, self.end, self.marked] {
-            out.extend_from_slice(&number.to_be_bytes());
-        }
-        put_count(self.settled.run_count(), out);
-        for (run, ()) in self.settled.iter() {
-            put_run(&run, out);
-        }
-        let mut returned = self.returned.clone();
-        for (run, lease) in self.leased.iter() {
-            returned.insert(run, lease.attempt);
-        }
-        put_count(returned.run_count(), out);
-        for (run, attempts) in returned.iter() {
-            put_run(&run, out);
-            out.extend_from_slice(&attempts.to_be_bytes());
+    /// Takes waiting records of a range out of that state.
+    pub(super) fn take_waiting(&mut self, range: Range<u64>, taken: impl FnMut(Range<u64>, Tries)) {
+        self.waiting.remove(range, |_| true, taken);
+    }
+
+    /// Takes dying records of a range out of that state.
+    pub(super) fn take_dying(&mut self, range: Range<u64>, mut taken: impl FnMut(Range<u64>)) {
+        self.dying.remove(range, |_| true, |piece, _| taken(piece));
+    }
+
+    /// Moves `next` on; what it passes is ready, and untried.
+    pub(super) fn reach(&mut self, to: u64) {
+        if to > self.next {
+            self.returned.insert(self.next..to, Tries::default());
+            self.next = to;
         }
     }
 
-    /// Reads what [`AckCursor::encode`] wrote.
-    ///
-    /// # Errors
-    /// [`CursorMalformed`].
-    pub fn decode(bytes: &[u8]) -> Result<AckCursor, CursorMalformed> {
-        let mut reader = Reader {
-            rest: bytes,
-            found: bytes.len(),
-        };
-        let [format] = reader.take()?;
-        if format != STATE_FORMAT {
-            return Err(CursorMalformed::Format(format));
-        }
-        let mut cursor = AckCursor {
-            floor: reader.u64()?,
-            next: reader.u64()?,
-            end: reader.u64()?,
-            marked: reader.u64()?,
-            ..AckCursor::default()
-        };
-        if cursor.floor > cursor.next || cursor.next > cursor.end {
-            return Err(CursorMalformed::Order);
-        }
-        let mut last = cursor.floor;
-        for _ in 0..reader.u32()? {
-            let run = reader.run(&mut last, cursor.next)?;
-            cursor.settled.insert(run, ());
-        }
-        let mut last = cursor.floor;
-        for _ in 0..reader.u32()? {
-            let run = reader.run(&mut last, cursor.next)?;
-            let attempts = reader.u32()?;
-            if cursor
-                .settled
-                .from(run.start)
-                .is_some_and(|(s, ())| s.start < run.end)
-            {
-                return Err(CursorMalformed::Order);
-            }
-            cursor.returned.insert(run, attempts);
-        }
-        if !reader.rest.is_empty() {
-            return Err(CursorMalformed::Length {
-                found: reader.found,
-            });
-        }
-        Ok(cursor)
+    /// As [`AckCursor::reach`]; what it passes is in no state, and the caller's to place.
+    pub(super) fn pass(&mut self, to: u64) {
+        debug_assert!(self.next <= to && to <= self.end);
+        self.next = to;
     }
 
     /// Panics if an invariant is broken.
     pub fn check(&self) {
         assert!(self.floor <= self.next && self.next <= self.end);
+        let mut runs: Vec<Range<u64>> = Vec::new();
         self.leased.check();
         self.returned.check();
+        self.waiting.check();
+        self.dying.check();
         self.settled.check();
-        let mut runs: Vec<Range<u64>> = Vec::new();
         runs.extend(self.leased.iter().map(|(run, _)| run));
         runs.extend(self.returned.iter().map(|(run, _)| run));
+        runs.extend(self.waiting.iter().map(|(run, _)| run));
+        runs.extend(self.dying.iter().map(|(run, _)| run));
         runs.extend(self.settled.iter().map(|(run, ())| run));
         runs.sort_by_key(|run| run.start);
         let mut at = self.floor;
@@ -382,16 +361,28 @@ impl AckCursor {
     }
 }
 
+fn within<T: Copy + PartialEq>(
+    runs: &RunMap<T>,
+    range: Range<u64>,
+    mut each: impl FnMut(Range<u64>),
+) {
+    let mut at = range.start;
+    while let Some((run, _)) = runs.from(at).filter(|(run, _)| run.start < range.end) {
+        each(run.start.max(at)..run.end.min(range.end));
+        at = run.end;
+    }
+}
+
 /// Merges neighbouring pieces as they come, so that settling a thousand leases in a row
 /// is one range. Most settles are one piece, kept without allocation.
 #[derive(Default)]
-struct Pieces {
+pub(super) struct Pieces {
     done: Vec<Range<u64>>,
     open: Option<Range<u64>>,
 }
 
 impl Pieces {
-    fn push(&mut self, piece: Range<u64>) {
+    pub(super) fn push(&mut self, piece: Range<u64>) {
         if piece.is_empty() {
             return;
         }
@@ -401,54 +392,12 @@ impl Pieces {
         }
     }
 
-    fn finish(self, each: impl FnMut(Range<u64>)) {
+    pub(super) fn finish(self, each: impl FnMut(Range<u64>)) {
         self.done.into_iter().chain(self.open).for_each(each);
     }
-}
-
-struct Reader<'a> {
-    rest: &'a [u8],
-    found: usize,
-}
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], CursorMalformed> {
-        let short = CursorMalformed::Length { found: self.found };
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(short)?;
-        self.rest = rest;
-        Ok(*taken)
-    }
-
-    fn u64(&mut self) -> Result<u64, CursorMalformed> {
-        Ok(u64::from_be_bytes(self.take()?))
-    }
-
-    fn u32(&mut self) -> Result<u32, CursorMalformed> {
-        Ok(u32::from_be_bytes(self.take()?))
-    }
-
-    fn run(&mut self, last: &mut u64, bound: u64) -> Result<Range<u64>, CursorMalformed> {
-        let run = self.u64()?..self.u64()?;
-        if run.start < *last || run.start >= run.end || run.end > bound {
-            return Err(CursorMalformed::Order);
-        }
-        *last = run.end;
-        Ok(run)
-    }
-}
-
-fn put_count(count: usize, out: &mut Vec<u8>) {
-    let count = u32::try_from(count).expect("fewer runs than memory has bytes");
-    out.extend_from_slice(&count.to_be_bytes());
-}
-
-fn put_run(run: &Range<u64>, out: &mut Vec<u8>) {
-    out.extend_from_slice(&run.start.to_be_bytes());
-    out.extend_from_slice(&run.end.to_be_bytes());
 }
 
 /// Records marked as handed out ahead of the last lease. After a crash up to so many
 /// records that nobody was given may be flagged as redelivered; a larger step would flag
 /// more, a smaller one writes more entries.
 const MARK_AHEAD: u64 = 4096;
-const STATE_FORMAT: u8 = 1;

@@ -22,6 +22,16 @@ impl Identity {
     pub fn of(id: &[u8]) -> Identity {
         Identity(SipHasher24::new_with_key(KEY).hash(id).as_bytes())
     }
+
+    /// As it is recorded.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// As it was recorded.
+    pub fn from_bytes(bytes: [u8; 16]) -> Identity {
+        Identity(bytes)
+    }
 }
 
 /// How much is remembered.

@@ -73,6 +73,10 @@ pub struct Links {
     /// No ring is empty.
     rings: BTreeMap<i64, VecDeque<LinkKey>>,
     exclusive: Option<LinkKey>,
+    /// One link is served, the others stand by.
+    is_single: bool,
+    /// Which, if only one is.
+    active: Option<LinkKey>,
 }
 
 impl Links {
@@ -98,7 +102,37 @@ impl Links {
         };
         let previous = self.states.insert(key, state);
         assert!(previous.is_none(), "a link key is never used twice");
+        self.choose();
         self.enter(key);
+    }
+
+    /// Whether one link is served at a time.
+    pub(super) fn set_single(&mut self, is_single: bool) {
+        if std::mem::replace(&mut self.is_single, is_single) == is_single {
+            return;
+        }
+        self.active = None;
+        let keys: Vec<LinkKey> = self.states.keys().copied().collect();
+        keys.iter().for_each(|key| self.leave(*key));
+        self.choose();
+        keys.iter().for_each(|key| self.enter(*key));
+    }
+
+    /// The link that is served where only one is.
+    pub fn active(&self) -> Option<LinkKey> {
+        self.active
+    }
+
+    /// Of the highest priority, the one that came first takes over.
+    fn choose(&mut self) {
+        if !self.is_single || self.active.is_some() {
+            return;
+        }
+        let first = self
+            .states
+            .iter()
+            .min_by_key(|(key, state)| (-i64::from(state.link.priority), **key));
+        self.active = first.map(|(key, _)| *key);
     }
 
     pub(super) fn detach(&mut self, key: LinkKey) {
@@ -107,6 +141,13 @@ impl Links {
         }
         self.leave(key);
         self.states.remove(&key);
+        if self.active == Some(key) {
+            self.active = None;
+            self.choose();
+            if let Some(next) = self.active {
+                self.enter(next);
+            }
+        }
     }
 
     /// The next link in turn, moved to the back of its ring. Alone in its ring, it is
@@ -161,7 +202,8 @@ impl Links {
         let Some(state) = self.states.get_mut(&key) else {
             return;
         };
-        if !state.in_ring && !state.gated && state.credit_left() > 0 {
+        let served = !self.is_single || self.active == Some(key);
+        if served && !state.in_ring && !state.gated && state.credit_left() > 0 {
             state.in_ring = true;
             let ring = self.rings.entry(-i64::from(state.link.priority));
             ring.or_default().push_back(key);
@@ -197,8 +239,9 @@ impl Links {
             }
         }
         assert_eq!(ringed, self.states.values().filter(|s| s.in_ring).count());
-        for state in self.states.values() {
-            let servable = !state.gated && state.credit_left() > 0;
+        for (key, state) in &self.states {
+            let served = !self.is_single || self.active == Some(*key);
+            let servable = served && !state.gated && state.credit_left() > 0;
             assert_eq!(servable, state.in_ring);
         }
     }

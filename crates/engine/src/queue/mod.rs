@@ -4,21 +4,20 @@
 //! drives it appends the records to the log first, then tells it, all under one lock.
 //!
 //! Reading order: [`runs`] (a map of offset ranges), [`cursor`] (which records are still
-//! owed to somebody), [`links`] (whose turn it is), then [`Queue`].
+//! owed to somebody), [`links`] (whose turn it is), [`properties`] (what a queue may be
+//! asked to be), [`fact`] and [`judge`] (what it must know of its records for that),
+//! [`order`], [`schedule`], [`groups`] and [`dedup`] (the indexes), then [`Queue`] with
+//! [`steps`] (what each input does) and [`restore`] (what survives a crash).
 //!
 //! What must be durable before what: an [`Effect::Lease`] needs nothing durable (a lost
-//! lease is a record delivered again). An [`Effect::Settled`] is recorded, and nobody
-//! waits for it: losing it is a redelivery, too. An [`Effect::Mark`] is durable before a
-//! lease it covers reaches a client, so that after a crash what was handed out comes back
-//! flagged as redelivered; it is recorded well ahead, so that this wait is rare.
+//! lease is a record delivered again). An [`Effect::Settled`] or [`Effect::Returned`] is
+//! recorded, and nobody waits for it: losing it is a redelivery, or a try not counted. An
+//! [`Effect::Mark`] is durable before a lease it covers reaches a client, so that after a
+//! crash what was handed out comes back flagged as redelivered; it is recorded well ahead,
+//! so that this wait is rare. Dead records are owed until [`Input::Moved`] says that they
+//! are elsewhere, which is recorded in one group with their arrival there.
 
 pub mod runs;
-
-pub mod schedule;
-
-pub mod groups;
-
-pub mod dedup;
 
 pub mod cursor;
 
@@ -26,14 +25,39 @@ pub mod links;
 
 pub mod properties;
 
+pub mod fact;
+
+pub mod schedule;
+
+pub mod groups;
+
+pub mod dedup;
+
+mod order;
+
+mod judge;
+
+mod seen;
+
+mod steps;
+
+pub mod restore;
+
 use std::ops::Range;
+use std::sync::Arc;
 
 use bongsu_record::Offset;
 
-pub use cursor::{AckCursor, CursorMalformed};
+pub use cursor::{AckCursor, CursorMalformed, Reason};
+pub use fact::{Fact, FactRun, push_fact};
 pub use links::{Gate, Link, LinkKey, Links};
+pub use properties::Properties;
+pub use restore::{Note, Restoring};
 
-use crate::session::Outcome;
+use crate::session::{Outcome, Tries};
+use dedup::Identity;
+use judge::Judge;
+use seen::Seen;
 
 /// What happens to a queue.
 #[derive(Clone, Debug)]
@@ -42,6 +66,16 @@ pub enum Input<'a> {
     Append {
         /// At least one.
         count: u64,
+        /// What holds for each, if [`Queue::judges`] or any of them is not plain; else
+        /// empty.
+        facts: &'a [FactRun],
+    },
+    /// The answer to [`Effect::Tell`].
+    Facts {
+        /// As asked, or the front part of it.
+        records: Range<Offset>,
+        /// What holds for each; those left out are settled.
+        facts: &'a [FactRun],
     },
     /// A consumer appears.
     Attach {
@@ -50,12 +84,12 @@ pub enum Input<'a> {
         /// What it is like.
         link: Link,
     },
-    /// A consumer goes. Its leases stay until settled, unless released.
+    /// A consumer goes. Its leases stay until settled, unless they end in this way.
     Detach {
         /// Which.
         key: LinkKey,
-        /// Give its leases back.
-        release: bool,
+        /// How its leases end, if they do: [`Outcome::Fail`] if it vanished with them.
+        outcome: Option<Outcome>,
     },
     /// Leases end.
     Settle {
@@ -78,6 +112,20 @@ pub enum Input<'a> {
     },
     /// Settle everything that is ready.
     Purge,
+    /// These dead records are in another queue, or nowhere by design.
+    Moved {
+        /// Dying ones.
+        records: Range<Offset>,
+    },
+    /// The queue's properties are others from now on.
+    Configure {
+        /// All of them.
+        properties: Arc<Properties>,
+    },
+    /// [`Queue::deadline_ms`] has passed.
+    Timeout,
+    /// The broker stops: nothing is lent any more.
+    Rest,
 }
 
 /// What must be done. In order.
@@ -87,20 +135,47 @@ pub enum Effect {
     Lease {
         /// To whom.
         key: LinkKey,
-        /// Which: all with the same count of attempts.
+        /// Which: all with the same tries.
         records: Range<Offset>,
-        /// 1 = never handed out before, as far as is known.
-        attempt: u32,
+        /// Before this time.
+        tries: Tries,
     },
     /// Record that these need never be delivered again.
     Settled {
         /// Which.
         records: Range<Offset>,
     },
+    /// Record that these came back.
+    Returned {
+        /// Which.
+        records: Range<Offset>,
+        /// How often they were tried.
+        tries: Tries,
+        /// Unix milliseconds before which they are not lent again; 0 = at once.
+        at_ms: u64,
+    },
     /// Record that all below may have been handed out.
     Mark {
         /// Not included.
         next: Offset,
+    },
+    /// Move these to where dead records go; see [`AckCursor::first_dying`].
+    Dying {
+        /// Which.
+        records: Range<Offset>,
+        /// Why.
+        reason: Reason,
+    },
+    /// Read these records, or the first part of them, and answer with [`Input::Facts`].
+    Tell {
+        /// Which.
+        records: Range<Offset>,
+    },
+    /// Tell this consumer that it is cancelled: it held a lease for too long. Its link is
+    /// gone from the queue.
+    Cancel {
+        /// Whom.
+        key: LinkKey,
     },
 }
 
@@ -109,101 +184,19 @@ pub enum Effect {
 pub struct Queue {
     cursor: AckCursor,
     links: Links,
+    properties: Arc<Properties>,
+    /// Only where offsets alone do not decide.
+    judge: Option<Box<Judge>>,
+    /// Only where records are not taken twice.
+    seen: Option<Box<Seen>>,
+    /// Unix seconds at which to look for overdue leases.
+    overdue_s: Option<u64>,
 }
 
 impl Queue {
     /// An empty queue over an empty log.
-    pub fn new() -> Queue {
-        Queue::default()
-    }
-
-    /// A queue whose cursor was restored; it has no links.
-    pub fn restored(cursor: AckCursor) -> Queue {
-        Queue {
-            cursor,
-            links: Links::default(),
-        }
-    }
-
-    /// Takes one input, appending what must be done to `effects`. `gates` says what each
-    /// link may still be lent beyond its own credit.
-    pub fn handle(&mut self, input: Input<'_>, gates: &dyn Gate, effects: &mut Vec<Effect>) {
-        match input {
-            Input::Append { count } => self.cursor.append(count),
-            Input::Attach { key, link } => self.links.attach(key, link),
-            Input::Detach { key, release } => {
-                self.links.detach(key);
-                if release {
-                    self.cursor.release_all(key);
-                }
-            }
-            Input::Settle {
-                key,
-                ranges,
-                outcome,
-            } => {
-                for range in ranges {
-                    let count = match outcome {
-                        Outcome::Release | Outcome::Fail => self.cursor.release(key, range.clone()),
-                        Outcome::Accept | Outcome::Reject => {
-                            self.cursor.settle(key, range.clone(), |records| {
-                                effects.push(Effect::Settled { records });
-                            })
-                        }
-                    };
-                    self.links.give_back(key, count);
-                }
-            }
-            Input::Get { key } => {
-                if let Some((records, attempt)) = self.cursor.lease(key, 1) {
-                    self.mark(effects);
-                    effects.push(Effect::Lease {
-                        key,
-                        records,
-                        attempt,
-                    });
-                }
-                return;
-            }
-            Input::Resume { key } => self.links.resume(key),
-            Input::Purge => {
-                self.cursor
-                    .settle_ready(|records| effects.push(Effect::Settled { records }));
-            }
-        }
-        self.dispatch(gates, effects);
-    }
-
-    /// Lends what is ready to whoever has credit, in turns.
-    fn dispatch(&mut self, gates: &dyn Gate, effects: &mut Vec<Effect>) {
-        while self.cursor.has_ready() {
-            let Some(turn) = self.links.next_turn() else {
-                return;
-            };
-            let wanted = turn.credit.min(self.cursor.ready_run());
-            let admitted = gates.admit(turn.key, wanted);
-            if admitted == 0 {
-                self.links.hold(turn.key);
-                continue;
-            }
-            let (records, attempt) = self
-                .cursor
-                .lease(turn.key, admitted)
-                .expect("something is ready: it was asked above");
-            self.links.take(turn.key, records.end.0 - records.start.0);
-            self.mark(effects);
-            effects.push(Effect::Lease {
-                key: turn.key,
-                records,
-                attempt,
-            });
-        }
-    }
-
-    fn mark(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(next) = self.cursor.mark() {
-            effects.push(Effect::Mark { next });
-        }
+    pub fn new(properties: Arc<Properties>, now_ms: u64) -> Queue {
+        Restoring::default().finish(properties, now_ms)
     }
 
     /// Its cursor.
@@ -216,10 +209,111 @@ impl Queue {
         &self.links
     }
 
+    /// What it was asked to be.
+    pub fn properties(&self) -> &Arc<Properties> {
+        &self.properties
+    }
+
+    /// Whether it wants facts with each append.
+    pub fn judges(&self) -> bool {
+        self.cursor.judges()
+    }
+
+    /// Unix milliseconds at which to come back with [`Input::Timeout`].
+    pub fn deadline_ms(&self) -> Option<u64> {
+        let overdue_ms = self.overdue_s.map(|s| s.saturating_mul(1000));
+        let Some(judge) = &self.judge else {
+            return overdue_ms;
+        };
+        let heads = match judge.expiries.is_empty() {
+            true => Vec::new(),
+            false => judge.order.heads(&self.cursor, judge.known),
+        };
+        let expiry = heads
+            .into_iter()
+            .filter_map(|head| judge.expiry(head).0)
+            .min();
+        [overdue_ms, judge.schedule.next_ms(), expiry]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Which of so many new records a full queue refuses, by their index; in order. Only
+    /// where [`properties::Overflow`] says to refuse. `sizes` are those of their bodies;
+    /// `planned` records go before them.
+    pub fn refuses(
+        &self,
+        planned: u64,
+        sizes: &mut dyn Iterator<Item = u32>,
+    ) -> Vec<Range<u32>> {
+        let properties = &self.properties;
+        let mut refused: Vec<Range<u32>> = Vec::new();
+        if properties.overflow == properties::Overflow::DropHead {
+            return refused;
+        }
+        let length_max = properties.length_max.unwrap_or(u64::MAX);
+        let bytes_max = properties.bytes_max.unwrap_or(u64::MAX);
+        let mut length = self.cursor.ready() + planned;
+        let mut bytes = self.ready_bytes();
+        for (index, size) in (0_u32..).zip(sizes) {
+            let fits = length < length_max && bytes.saturating_add(u64::from(size)) <= bytes_max;
+            if fits {
+                length += 1;
+                bytes += u64::from(size);
+                continue;
+            }
+            match refused.last_mut() {
+                Some(last) if last.end == index => last.end += 1,
+                _ => refused.push(index..index + 1),
+            }
+        }
+        refused
+    }
+
+    /// Whether new records must be shown to [`Queue::refuses`] or [`Queue::duplicates`].
+    pub fn screens(&self) -> bool {
+        let bounded = self.properties.length_max.is_some() || self.properties.bytes_max.is_some();
+        self.seen.is_some()
+            || (bounded && self.properties.overflow != properties::Overflow::DropHead)
+    }
+
+    /// Which of so many new records it has seen before, by their index; in order.
+    pub fn duplicates(
+        &self,
+        identities: &mut dyn Iterator<Item = Option<Identity>>,
+        now_ms: u64,
+    ) -> Vec<Range<u32>> {
+        match &self.seen {
+            Some(seen) => seen.duplicates(identities, now_ms),
+            None => Vec::new(),
+        }
+    }
+
+    /// Remembers records that are being appended. To be recorded in one group with them:
+    /// [`Note::Seen`].
+    pub fn remember(&mut self, identities: &[(Offset, Identity)], now_ms: u64) {
+        if let Some(seen) = &mut self.seen {
+            for (offset, identity) in identities {
+                seen.remember(offset.0, *identity, now_ms);
+            }
+        }
+    }
+
+    /// Bytes of ready bodies, where the queue counts them.
+    pub fn ready_bytes(&self) -> u64 {
+        let sizes = self.judge.as_ref().and_then(|judge| judge.sizes.as_ref());
+        sizes.map_or(0, |sizes| sizes.ready_bytes)
+    }
+
     /// Panics if an invariant is broken; tests call it after every step.
     pub fn check(&self) {
         self.cursor.check();
         self.links.check();
+        if let Some(judge) = &self.judge {
+            judge.schedule.check();
+            assert!(judge.known <= self.cursor.end().0);
+        }
     }
 }
 

@@ -170,6 +170,14 @@ impl Schedule {
         }
     }
 
+    /// Exact entries that are nowhere else, in order of their offsets, with their times.
+    pub fn kept(&self) -> Vec<(Range<u64>, u64)> {
+        let kept = self.times.iter();
+        kept.filter(|(_, (_, recall))| *recall == Recall::Keep)
+            .map(|(run, (at_ms, _))| (run, at_ms))
+            .collect()
+    }
+
     /// How many offsets are in the schedule.
     pub fn len(&self) -> u64 {
         self.times.total() + self.bitmaps().map(RoaringTreemap::len).sum::<u64>()

@@ -1,0 +1,305 @@
+//! Dead records on their way: out of the queue that gave them up, through its dead letter
+//! exchange, into other queues, in one group; so never lost, and never twice.
+//!
+//! The clerk does it, a bounded piece at a time. Where no queue takes a record it is
+//! dropped, or, with the strategy at-least-once, stays and is tried again.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bongsu_engine::Refused;
+use bongsu_engine::queue::Reason;
+use bongsu_engine::queue::properties::DeadLetter;
+use bongsu_engine::router::RouteScratch;
+use bongsu_record::blocks::amqp091;
+use bongsu_record::death::{self, Death};
+use bongsu_record::message::Message;
+use bongsu_record::native::{Builder, Origin, PERSISTENT, Record, Terms};
+use bongsu_record::{Arguments, Batch, Offset};
+use bongsu_storage::Stored;
+
+use crate::broker::Broker;
+use crate::cell::QueueCell;
+use crate::group::{Group, Leaving, Part};
+use crate::publish::Cells;
+
+/// A dead record made ready for where it goes.
+struct Dead {
+    cells: Cells,
+    key: Vec<u8>,
+    block: Vec<u8>,
+}
+
+impl Broker {
+    /// Moves what is dead in a queue.
+    pub(crate) fn bury(&self, cell: &Arc<QueueCell>) {
+        loop {
+            let found = {
+                let state = cell.lock();
+                if state.gone {
+                    return;
+                }
+                let first = state.machine.cursor().first_dying(PIECE_RECORDS_MAX);
+                first.zip(Some(state.machine.properties().dead_letter.clone()))
+            };
+            let Some(((records, reason), dead_letter)) = found else {
+                return;
+            };
+            if !self.bury_piece(cell, records, reason, dead_letter.as_ref()) {
+                // No queue took it, or storage has no room: later.
+                let later_ms = self.now_ms() + AGAIN_MS;
+                self.clerk().wake_at(later_ms, cell.id);
+                return;
+            }
+        }
+    }
+
+    fn bury_piece(
+        &self,
+        cell: &Arc<QueueCell>,
+        records: Range<Offset>,
+        reason: Reason,
+        dead_letter: Option<&DeadLetter>,
+    ) -> bool {
+        let mut group = Group::default();
+        let mut records = records;
+        if let Some(dead_letter) = dead_letter {
+            let stored = match self.read(cell, &records) {
+                Ok(stored) => stored,
+                Err(()) => return false,
+            };
+            let mut runs = Runs::default();
+            let mut end = records.start;
+            for (offset, record, batch) in each(&stored, &records) {
+                let timestamp = batch.header().base_timestamp;
+                let message = Message::native(record, offset, timestamp);
+                let dead = self.dead(cell, &message, reason, dead_letter);
+                if dead.cells.is_empty() && dead_letter.at_least_once {
+                    break;
+                }
+                runs.push(&record, dead, &dead_letter.exchange);
+                end = offset.plus(1);
+            }
+            if end == records.start && stored.iter().any(|s| s.base < records.end) {
+                return false;
+            }
+            if end > records.start {
+                records.end = end;
+            }
+            group.parts = runs.finish(i64::try_from(self.now_ms()).unwrap_or(i64::MAX));
+            // Whoever is dead here has nobody to be refused by: a full queue drops its head.
+            group.forced = dead_letter.at_least_once;
+        }
+        group.leaving = Some(Leaving {
+            cell: cell.clone(),
+            records,
+            reason,
+        });
+        match self.group(&group) {
+            Ok(grouped) => {
+                self.bury_refused(grouped.dead);
+                true
+            }
+            Err(Refused::Storage { cause }) => {
+                tracing::warn!("dead records of queue '{}' wait: {cause}", cell.name);
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Sends on what full queues refused that have it dead.
+    pub(crate) fn bury_refused(&self, dead: Vec<(Arc<QueueCell>, Batch)>) {
+        for (cell, batch) in dead {
+            let dead_letter = cell.lock().machine.properties().dead_letter.clone();
+            let Some(dead_letter) = dead_letter else {
+                continue;
+            };
+            let mut runs = Runs::default();
+            let timestamp = batch.header().base_timestamp;
+            for record in batch.native_records(0..batch.record_count()) {
+                let message = Message::native(record, Offset(0), timestamp);
+                let dead = self.dead(&cell, &message, Reason::MaxLen, &dead_letter);
+                runs.push(&record, dead, &dead_letter.exchange);
+            }
+            let group = Group {
+                parts: runs.finish(i64::try_from(self.now_ms()).unwrap_or(i64::MAX)),
+                forced: true,
+                ..Group::default()
+            };
+            if let Err(Refused::Storage { cause }) = self.group(&group) {
+                tracing::warn!("records that queue '{}' refused are dropped: {cause}", cell.name);
+            }
+        }
+    }
+
+    fn read(&self, cell: &QueueCell, records: &Range<Offset>) -> Result<Vec<Stored>, ()> {
+        let mut stored = Vec::new();
+        if cell.log.read(records.start, PIECE_BYTES_MAX, &mut stored) {
+            return Ok(stored);
+        }
+        stored.clear();
+        let fetched = cell.log.fetch(records.start, PIECE_BYTES_MAX, &mut stored);
+        fetched.map_err(|error| self.report(&error))?;
+        Ok(stored)
+    }
+
+    /// What a record becomes, and who takes it.
+    fn dead(
+        &self,
+        cell: &QueueCell,
+        message: &Message<'_>,
+        reason: Reason,
+        dead_letter: &DeadLetter,
+    ) -> Dead {
+        let keys = death::routing_keys(message).unwrap_or_else(|_| vec![message.routing_key()]);
+        let death = Death {
+            queue: &cell.name,
+            reason: reason_of(reason),
+            exchange: message.exchange(),
+            routing_keys: &keys,
+            time_s: self.now_ms() / 1000,
+            has_own_key: dead_letter.routing_key.is_some(),
+        };
+        // A block that cannot be read is sent on as it is: better than losing the record.
+        let block = death::block_after(message, &death).unwrap_or_else(|_| {
+            amqp091::block_of(message).map_or_else(|_| vec![0, 0], |block| block.into_owned())
+        });
+        let own_key = dead_letter.routing_key.as_ref().map(|key| key.as_bytes());
+        let next_keys: Vec<&[u8]> = match own_key {
+            Some(key) => vec![key],
+            None => keys,
+        };
+        let mut ids = self.route_dead(cell.space, &dead_letter.exchange, &next_keys, &block);
+        if reason != Reason::Rejected {
+            let catalog = self.catalog();
+            ids.retain(|id| {
+                let cycles = catalog
+                    .queue(*id)
+                    .is_some_and(|queue| death::cycles(&block, &queue.name));
+                if cycles {
+                    tracing::warn!("a message dead in '{}' went in a circle", cell.name);
+                }
+                !cycles
+            });
+        }
+        Dead {
+            cells: self.cells(&ids),
+            key: next_keys.first().map(|key| key.to_vec()).unwrap_or_default(),
+            block,
+        }
+    }
+
+    fn route_dead(
+        &self,
+        space: bongsu_engine::router::SpaceId,
+        exchange: &str,
+        keys: &[&[u8]],
+        block: &[u8],
+    ) -> Vec<bongsu_engine::router::QueueId> {
+        let headers = || -> Arguments {
+            let read = amqp091::read(block).and_then(|fields| fields.headers());
+            read.unwrap_or_default()
+        };
+        let mut scratch = RouteScratch::default();
+        let mut all = Vec::new();
+        let mut queues = Vec::new();
+        let catalog = self.catalog();
+        for key in keys {
+            let Ok(key) = std::str::from_utf8(key) else {
+                continue;
+            };
+            let router = catalog.router();
+            let routed = router.route(space, exchange, key, &headers, &mut scratch, &mut queues);
+            // An exchange that is not there takes nothing.
+            if routed.is_ok() {
+                all.append(&mut queues);
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+/// Consecutive records with one way, gathered.
+#[derive(Default)]
+struct Runs {
+    parts: Vec<(Cells, Builder)>,
+}
+
+impl Runs {
+    fn push(&mut self, record: &Record<'_>, dead: Dead, exchange: &str) {
+        if dead.cells.is_empty() {
+            return;
+        }
+        let same = |cells: &Cells| {
+            let ids = |cells: &Cells| cells.iter().map(|cell| cell.id).collect::<Vec<_>>();
+            ids(cells) == ids(&dead.cells)
+        };
+        if !self.parts.last().is_some_and(|(cells, _)| same(cells)) {
+            self.parts.push((dead.cells, Builder::new()));
+        }
+        let Some((_, builder)) = self.parts.last_mut() else {
+            return;
+        };
+        let terms = Terms {
+            priority: record.terms().priority,
+            ..Terms::default()
+        };
+        builder.begin_with(
+            Origin::Amqp091,
+            record.flags & PERSISTENT,
+            exchange.as_bytes(),
+            &dead.key,
+            &terms,
+            &dead.block,
+            record.body.len() as u64,
+        );
+        builder.body(record.body);
+        builder.end();
+    }
+
+    fn finish(self, unix_ms: i64) -> Vec<Part> {
+        let parts = self.parts.into_iter();
+        parts
+            .filter_map(|(cells, mut builder)| {
+                let batch = builder.finish(unix_ms)?;
+                Some(Part { cells, batch })
+            })
+            .collect()
+    }
+}
+
+/// The records of a range, as far as they were read.
+fn each<'a>(
+    stored: &'a [Stored],
+    records: &Range<Offset>,
+) -> impl Iterator<Item = (Offset, Record<'a>, &'a Batch)> {
+    let records = records.clone();
+    stored.iter().flat_map(move |stored| {
+        let count = u64::from(stored.batch.record_count());
+        let first = records.start.0.saturating_sub(stored.base.0).min(count);
+        let last = records.end.0.saturating_sub(stored.base.0).min(count);
+        let found = stored.batch.native_records(first as u32..last as u32);
+        (first..)
+            .zip(found)
+            .map(move |(index, record)| (stored.base.plus(index), record, &stored.batch))
+    })
+}
+
+fn reason_of(reason: Reason) -> death::Reason {
+    match reason {
+        Reason::Rejected => death::Reason::Rejected,
+        Reason::Expired => death::Reason::Expired,
+        Reason::MaxLen => death::Reason::MaxLen,
+        Reason::DeliveryLimit => death::Reason::DeliveryLimit,
+    }
+}
+
+/// Records moved at once, at most.
+const PIECE_RECORDS_MAX: u64 = 4_096;
+/// Bytes read for that, about.
+const PIECE_BYTES_MAX: usize = 1 << 20;
+/// What could not be moved is tried again after this.
+const AGAIN_MS: u64 = 1_000;

@@ -1,0 +1,264 @@
+//! Which ready record goes next: by offset, by priority, or by key.
+//!
+//! Knows only records that were judged. Told of every change of state, so that whatever is
+//! offered here is ready in the cursor, and the other way round.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use roaring::RoaringTreemap;
+
+use super::cursor::AckCursor;
+use super::fact::Fact;
+use super::groups::{Groups, Turns};
+use super::links::LinkKey;
+use super::properties::Properties;
+use super::runs::RunMap;
+
+/// See the module's comment.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Lowest offset first.
+    Offset,
+    /// Highest priority first, lowest offset within it.
+    Bands(Bands),
+    /// By key.
+    Keys(Keys),
+}
+
+/// Ready records by priority.
+#[derive(Debug, Default)]
+pub(super) struct Bands {
+    /// By priority.
+    ready: Vec<RoaringTreemap>,
+    /// The priority of records that are not ready and may be again.
+    away: RunMap<u8>,
+}
+
+/// Ready records by key.
+#[derive(Debug)]
+pub(super) struct Keys {
+    groups: Groups,
+    /// Keys of records that were never ready yet.
+    early: BTreeMap<u64, Option<u64>>,
+}
+
+impl Order {
+    pub fn of(properties: &Properties) -> Order {
+        if let Some(grouping) = &properties.grouping {
+            let turns = match grouping.is_fair {
+                true => Turns::Fair,
+                false => Turns::Exclusive,
+            };
+            return Order::Keys(Keys {
+                groups: Groups::new(turns),
+                early: BTreeMap::new(),
+            });
+        }
+        match properties.priority_max {
+            Some(max) => Order::Bands(Bands {
+                ready: vec![RoaringTreemap::new(); usize::from(max) + 1],
+                away: RunMap::default(),
+            }),
+            None => Order::Offset,
+        }
+    }
+
+    /// Records that are ready for the first time.
+    pub fn offer(&mut self, range: Range<u64>, fact: &Fact) {
+        match self {
+            Order::Offset => {}
+            Order::Bands(bands) => bands.put(range, fact.priority),
+            Order::Keys(keys) => {
+                for offset in range {
+                    keys.groups.offer(offset, fact.key);
+                }
+            }
+        }
+    }
+
+    /// Records that are judged and not ready yet.
+    pub fn hold(&mut self, range: Range<u64>, fact: &Fact) {
+        match self {
+            Order::Offset => {}
+            Order::Bands(bands) => bands.away.insert(range, fact.priority),
+            Order::Keys(keys) => {
+                for offset in range {
+                    keys.early.insert(offset, fact.key);
+                }
+            }
+        }
+    }
+
+    /// Records that came back before and have to wait, seen for the first time.
+    pub fn wait(&mut self, range: Range<u64>, fact: &Fact) {
+        match self {
+            Order::Offset => {}
+            Order::Bands(bands) => bands.away.insert(range, fact.priority),
+            Order::Keys(keys) => {
+                range.for_each(|offset| keys.groups.offer_parked(offset, fact.key));
+            }
+        }
+    }
+
+    /// Held or parked records are ready.
+    pub fn due(&mut self, range: Range<u64>) {
+        match self {
+            Order::Offset => {}
+            Order::Bands(bands) => bands.back(range),
+            Order::Keys(keys) => {
+                for offset in range {
+                    match keys.early.remove(&offset) {
+                        Some(key) => keys.groups.offer(offset, key),
+                        None => keys.groups.unparked(offset),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leases came back and are ready.
+    pub fn returned(&mut self, range: Range<u64>) {
+        match self {
+            Order::Offset => {}
+            Order::Bands(bands) => bands.back(range),
+            Order::Keys(keys) => range.for_each(|offset| keys.groups.returned(offset)),
+        }
+    }
+
+    /// Leases came back and have to wait.
+    pub fn parked(&mut self, range: Range<u64>) {
+        match self {
+            Order::Offset | Order::Bands(_) => {}
+            Order::Keys(keys) => range.for_each(|offset| keys.groups.parked(offset)),
+        }
+    }
+
+    /// Ready records are not any more, and never again.
+    pub fn withdraw(&mut self, range: Range<u64>) {
+        match self {
+            Order::Offset => {}
+            Order::Bands(bands) => bands.cut(range),
+            Order::Keys(keys) => range.for_each(|offset| keys.groups.withdraw(offset)),
+        }
+    }
+
+    /// Leased records will not come back.
+    pub fn ended(&mut self, range: Range<u64>) {
+        match self {
+            Order::Offset => {}
+            Order::Bands(bands) => bands.away.remove(range, |_| true, |_, _| ()),
+            Order::Keys(keys) => range.for_each(|offset| keys.groups.ended(offset)),
+        }
+    }
+
+    /// What goes next to this link, up to `most`, one after the other. By key it is taken
+    /// already; [`Order::put_back`] undoes that.
+    pub fn reserve(
+        &mut self,
+        holder: LinkKey,
+        cursor: &AckCursor,
+        known: u64,
+        most: u64,
+    ) -> Option<Range<u64>> {
+        match self {
+            Order::Offset => {
+                let (run, _) = cursor.first_ready()?;
+                let end = run.end.min(known).min(run.start.saturating_add(most));
+                (run.start < end).then_some(run.start..end)
+            }
+            Order::Bands(bands) => bands.peek(most),
+            Order::Keys(keys) => {
+                let offset = keys.groups.take(holder)?;
+                Some(offset..offset + 1)
+            }
+        }
+    }
+
+    /// What was reserved is not lent after all.
+    pub fn put_back(&mut self, reserved: Range<u64>) {
+        if let Order::Keys(keys) = self {
+            reserved.for_each(|offset| keys.groups.returned(offset));
+        }
+    }
+
+    /// Lends the front part of what was reserved.
+    pub fn lend(&mut self, reserved: Range<u64>) {
+        if let Order::Bands(bands) = self {
+            bands.lend(reserved);
+        }
+    }
+
+    /// The records at the head: those that expire first come off here. Mostly one.
+    pub fn heads(&self, cursor: &AckCursor, known: u64) -> Vec<u64> {
+        match self {
+            Order::Offset => cursor
+                .first_ready()
+                .filter(|(run, _)| run.start < known)
+                .map(|(run, _)| run.start)
+                .into_iter()
+                .collect(),
+            Order::Bands(bands) => bands.ready.iter().filter_map(RoaringTreemap::min).collect(),
+            Order::Keys(keys) => keys.groups.first().into_iter().collect(),
+        }
+    }
+
+    /// The record that a full queue drops first.
+    pub fn oldest(&self, cursor: &AckCursor, known: u64) -> Option<u64> {
+        match self {
+            Order::Bands(bands) => bands.highest().and_then(|(_, band)| band.min()),
+            _ => self.heads(cursor, known).first().copied(),
+        }
+    }
+}
+
+impl Bands {
+    fn band(&self, priority: u8) -> usize {
+        usize::from(priority).min(self.ready.len() - 1)
+    }
+
+    fn put(&mut self, range: Range<u64>, priority: u8) {
+        let band = self.band(priority);
+        self.ready[band].insert_range(range);
+    }
+
+    fn back(&mut self, range: Range<u64>) {
+        let mut pieces = Vec::new();
+        self.away
+            .remove(range, |_| true, |piece, band| pieces.push((piece, band)));
+        for (piece, band) in pieces {
+            self.put(piece, band);
+        }
+    }
+
+    fn highest(&self) -> Option<(usize, &RoaringTreemap)> {
+        self.ready
+            .iter()
+            .enumerate()
+            .rev()
+            .find(|(_, band)| !band.is_empty())
+    }
+
+    fn peek(&self, most: u64) -> Option<Range<u64>> {
+        let (_, band) = self.highest()?;
+        let start = band.min()?;
+        let mut end = start + 1;
+        while end - start < most && band.contains(end) {
+            end += 1;
+        }
+        Some(start..end)
+    }
+
+    fn lend(&mut self, range: Range<u64>) {
+        if let Some((band, _)) = self.highest() {
+            self.ready[band].remove_range(range.clone());
+            self.away.insert(range, band as u8);
+        }
+    }
+
+    fn cut(&mut self, range: Range<u64>) {
+        for band in &mut self.ready {
+            band.remove_range(range.clone());
+        }
+    }
+}

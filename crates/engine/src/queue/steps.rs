@@ -1,0 +1,667 @@
+//! What each input does to a queue.
+
+use std::ops::Range;
+
+use bongsu_record::Offset;
+
+use super::cursor::Pieces;
+use super::judge::Judge;
+use super::properties::{Overflow, RetryAfter};
+use super::schedule::Recall;
+use super::{Effect, Fact, FactRun, Gate, Input, LinkKey, Queue, Reason};
+use crate::session::{Outcome, Tries};
+
+/// Why a lease comes back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Back {
+    Given,
+    Failed,
+}
+
+impl Queue {
+    /// Takes one input, appending what must be done to `effects`. `gates` says what each
+    /// link may still be lent beyond its own credit. `now_ms` is Unix time.
+    pub fn handle(
+        &mut self,
+        input: Input<'_>,
+        now_ms: u64,
+        gates: &dyn Gate,
+        effects: &mut Vec<Effect>,
+    ) {
+        match input {
+            Input::Append { count, facts } => self.append(count, facts, now_ms),
+            Input::Facts { records, facts } => self.told(&records, facts, now_ms),
+            Input::Attach { key, link } => self.links.attach(key, link),
+            Input::Detach { key, outcome } => {
+                self.links.detach(key);
+                if let Some(outcome) = outcome {
+                    let all = Offset(0)..self.cursor.end();
+                    self.settle(key, &[all], outcome, now_ms, effects);
+                }
+            }
+            Input::Settle {
+                key,
+                ranges,
+                outcome,
+            } => self.settle(key, ranges, outcome, now_ms, effects),
+            Input::Get { key } => {
+                self.come_due(now_ms);
+                self.get(key, now_ms, effects);
+                self.ask(effects);
+                return;
+            }
+            Input::Resume { key } => self.links.resume(key),
+            Input::Purge => self.purge(effects),
+            Input::Moved { records } => self.moved(records, effects),
+            Input::Configure { properties } => {
+                self.properties = properties;
+                self.configured(now_ms);
+            }
+            Input::Timeout => self.overdue(now_ms, effects),
+            Input::Rest => {
+                self.cursor.rest();
+                return;
+            }
+        }
+        self.come_due(now_ms);
+        self.dispatch(now_ms, gates, effects);
+        self.shorten(effects);
+        self.ask(effects);
+    }
+
+    fn append(&mut self, count: u64, facts: &[FactRun], now_ms: u64) {
+        let start = self.cursor.end_number();
+        if facts.iter().any(|run| !run.fact.is_plain()) {
+            self.begin_judging(now_ms);
+        }
+        self.cursor.append(count);
+        let Some(judge) = &self.judge else {
+            return;
+        };
+        let ahead = self.cursor.ready() - count < judge.window();
+        if self.cursor.judges() && judge.known == start && ahead && !facts.is_empty() {
+            self.judge(start..start + count, facts, now_ms);
+        }
+    }
+
+    /// Offsets alone no longer decide.
+    fn begin_judging(&mut self, now_ms: u64) {
+        if !self.cursor.judges() {
+            self.cursor.begin_judging();
+            let known = self.cursor.end_number();
+            // Records that wait for another try are in the schedule already.
+            let judge = self.judge_mut(now_ms);
+            judge.known = known;
+            judge.ordered = known;
+        }
+    }
+
+    fn judge_mut(&mut self, now_ms: u64) -> &mut Judge {
+        let known = self.cursor.end_number();
+        let properties = &self.properties;
+        self.judge
+            .get_or_insert_with(|| Box::new(Judge::new(properties, known, now_ms)))
+    }
+
+    /// Facts that were asked for.
+    fn told(&mut self, records: &Range<Offset>, facts: &[FactRun], now_ms: u64) {
+        let Some(judge) = &mut self.judge else {
+            return;
+        };
+        if records.start.0 == judge.known {
+            judge.asked = false;
+            self.judge(records.start.0..records.end.0, facts, now_ms);
+            return;
+        }
+        judge.asked_times = false;
+        for run in facts {
+            let at_ms = run.fact.deliver_at_ms;
+            judge.schedule.told(at_ms, run.records.clone());
+        }
+    }
+
+    /// Judges records from `known` on.
+    fn judge(&mut self, records: Range<u64>, facts: &[FactRun], now_ms: u64) {
+        let end = records.end.min(self.cursor.end_number());
+        for run in facts {
+            let range = run.records.start.max(records.start)..run.records.end.min(end);
+            if !range.is_empty() {
+                self.judge_run(range, &run.fact, now_ms);
+            }
+        }
+        // What was left out is settled, or cannot be: it is ready as it is.
+        self.cursor.reach(end);
+        if let Some(judge) = &mut self.judge {
+            judge.known = judge.known.max(end);
+            judge.ordered = judge.ordered.max(end);
+        }
+    }
+
+    fn judge_run(&mut self, range: Range<u64>, fact: &Fact, now_ms: u64) {
+        let Some(judge) = &mut self.judge else {
+            return;
+        };
+        if let Some(sizes) = &mut judge.sizes {
+            sizes.push(&range, fact.bytes);
+        }
+        let ttl_ms = self.properties.message_ttl_ms;
+        if let Some(at_ms) = fact.expires_ms(ttl_ms) {
+            judge.expiries.insert(range.clone(), at_ms);
+        }
+        let next = self.cursor.next();
+        let mut pieces = Vec::new();
+        let again = range.start..range.end.min(judge.ordered);
+        if !again.is_empty() {
+            self.cursor
+                .ready_within(again, |piece| judge.enter(&piece));
+        }
+        let range = range.start.max(judge.ordered)..range.end;
+        if range.is_empty() {
+            return;
+        }
+        if range.start < next {
+            // Seen before a restart.
+            let seen = range.start..range.end.min(next);
+            self.cursor
+                .waiting_within(seen.clone(), |piece| judge.order.wait(piece, fact));
+            self.cursor
+                .take_ready(seen, |piece, tries| pieces.push((piece, tries)));
+        }
+        if range.end > next {
+            self.cursor.reach(range.start);
+            let new = range.start.max(next)..range.end;
+            self.cursor.pass(new.end);
+            pieces.push((new, Tries::default()));
+        }
+        for (piece, mut tries) in pieces {
+            let limit = self.properties.delivery_limit.unwrap_or(u32::MAX);
+            if fact.deliver_at_ms > now_ms && tries.failed == 0 && tries.acquired <= 1 {
+                // It cannot have been handed out yet, whatever a mark says.
+                tries = Tries::default();
+                judge.order.hold(piece.clone(), fact);
+                let recall = Recall::FromRecord;
+                judge
+                    .schedule
+                    .insert(fact.deliver_at_ms, piece.clone(), recall);
+                self.cursor.put_waiting(piece, tries);
+            } else if tries.failed > limit && self.properties.dead_letter.is_some() {
+                self.cursor.put_dying(piece, Reason::DeliveryLimit);
+            } else {
+                judge.order.offer(piece.clone(), fact);
+                judge.enter(&piece);
+                self.cursor.put_ready(piece, tries);
+            }
+        }
+    }
+
+    /// Records whose time has come are ready.
+    fn come_due(&mut self, now_ms: u64) {
+        let Some(judge) = &mut self.judge else {
+            return;
+        };
+        if judge.schedule.next_ms().is_none_or(|next| next > now_ms) {
+            return;
+        }
+        let mut due = Vec::new();
+        judge.schedule.advance(now_ms, &mut due);
+        let mut ready = Vec::new();
+        for range in due {
+            self.cursor
+                .take_waiting(range, |piece, tries| ready.push((piece, tries)));
+        }
+        for (piece, tries) in ready {
+            // What is not judged yet after a restart is ordered when it is.
+            let judged = piece.start..piece.end.min(judge.ordered);
+            if !judged.is_empty() {
+                judge.order.due(judged.clone());
+                judge.enter(&judged);
+            }
+            self.cursor.put_ready(piece, tries);
+        }
+    }
+
+    /// Lends what is ready to whoever has credit, in turns.
+    fn dispatch(&mut self, now_ms: u64, gates: &dyn Gate, effects: &mut Vec<Effect>) {
+        let mut dry = Vec::new();
+        loop {
+            self.expire(now_ms, effects);
+            if !self.cursor.has_ready() {
+                break;
+            }
+            let Some(turn) = self.links.next_turn() else {
+                break;
+            };
+            let Some(next) = self.reserve(turn.key, turn.credit, now_ms, effects) else {
+                // Not judged yet; or, by key, nothing for this link, perhaps for another.
+                self.links.hold(turn.key);
+                dry.push(turn.key);
+                continue;
+            };
+            let admitted = gates.admit(turn.key, next.end - next.start);
+            if admitted == 0 {
+                if let Some(judge) = &mut self.judge {
+                    judge.order.put_back(next);
+                }
+                self.links.hold(turn.key);
+                continue;
+            }
+            self.lend(turn.key, next.start..next.start + admitted, now_ms, effects);
+            self.links.take(turn.key, admitted);
+        }
+        for key in dry {
+            self.links.resume(key);
+        }
+    }
+
+    fn get(&mut self, key: LinkKey, now_ms: u64, effects: &mut Vec<Effect>) {
+        self.expire(now_ms, effects);
+        if self.cursor.has_ready()
+            && let Some(next) = self.reserve(key, 1, now_ms, effects)
+        {
+            self.lend(key, next, now_ms, effects);
+        }
+    }
+
+    /// What is lent to this link next, up to `most` records of one run.
+    fn reserve(
+        &mut self,
+        key: LinkKey,
+        most: u64,
+        now_ms: u64,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Range<u64>> {
+        loop {
+            let Some(judge) = self.judge.as_mut().filter(|_| self.cursor.judges()) else {
+                let (run, _) = self.cursor.first_ready()?;
+                return Some(run.start..run.end.min(run.start.saturating_add(most)));
+            };
+            let next = judge
+                .order
+                .reserve(key, &self.cursor, judge.known, most)?;
+            let mut end = next.end;
+            if let Some((run, _)) = self.cursor.ready_from(next.start)
+                && run.start <= next.start
+            {
+                end = end.min(run.end);
+            }
+            if judge.expiries.is_empty() {
+                return Some(next.start..end);
+            }
+            let (expires_ms, until) = judge.expiry(next.start);
+            if expires_ms.is_none_or(|at_ms| at_ms > now_ms) {
+                // Behind it may be one that has expired by the time it is the head.
+                return Some(next.start..end.min(until));
+            }
+            // Only by key: it was not the head of the queue, and is of its key.
+            judge.order.ended(next.clone());
+            judge.leave(&next);
+            self.cursor.take_ready(next.clone(), |_, _| ());
+            match self.properties.dead_letter {
+                Some(_) => self.bury(next, Reason::Expired, effects),
+                None => self.settled(next, effects),
+            }
+        }
+    }
+
+    /// Lends what was reserved, or the front part of it.
+    fn lend(
+        &mut self,
+        key: LinkKey,
+        range: Range<u64>,
+        now_ms: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.cursor.judges()
+            && let Some(judge) = &mut self.judge
+        {
+            judge.order.lend(range.clone());
+            judge.leave(&range);
+        }
+        let found = self.cursor.ready_from(range.start);
+        let tries = match found {
+            Some((run, tries)) if run.start <= range.start => tries,
+            _ => Tries::default(),
+        };
+        let deadline_s = match self.properties.consumer_timeout_ms {
+            Some(ms) => now_ms.saturating_add(ms).div_ceil(1000),
+            None => 0,
+        };
+        if deadline_s > 0 {
+            let sooner = self.overdue_s.unwrap_or(u64::MAX).min(deadline_s);
+            self.overdue_s = Some(sooner);
+        }
+        self.cursor.lease(key, range.clone(), tries, deadline_s);
+        if let Some(next) = self.cursor.mark() {
+            effects.push(Effect::Mark { next });
+        }
+        effects.push(Effect::Lease {
+            key,
+            records: Offset(range.start)..Offset(range.end),
+            tries,
+        });
+    }
+
+    fn settle(
+        &mut self,
+        key: LinkKey,
+        ranges: &[Range<Offset>],
+        outcome: Outcome,
+        now_ms: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        for range in ranges {
+            let range = range.start.0..range.end.0;
+            let count = match outcome {
+                Outcome::Accept => self.accept(key, range, effects),
+                _ => self.give_back(key, range, outcome, now_ms, effects),
+            };
+            self.links.give_back(key, count);
+        }
+    }
+
+    fn accept(&mut self, key: LinkKey, range: Range<u64>, effects: &mut Vec<Effect>) -> u64 {
+        let mut pieces = Pieces::default();
+        let count = self
+            .cursor
+            .end_leases(key, range, |piece, _| pieces.push(piece));
+        pieces.finish(|piece| self.end(piece, effects));
+        count
+    }
+
+    fn give_back(
+        &mut self,
+        key: LinkKey,
+        range: Range<u64>,
+        outcome: Outcome,
+        now_ms: u64,
+        effects: &mut Vec<Effect>,
+    ) -> u64 {
+        let mut pieces = Vec::new();
+        let count = self.cursor.end_leases(key, range, |piece, tries| {
+            pieces.push((piece, tries));
+        });
+        for (piece, tries) in pieces {
+            match outcome {
+                Outcome::Reject => self.kill_leased(piece, Reason::Rejected, effects),
+                Outcome::Fail => self.back(piece, tries, Back::Failed, now_ms, effects),
+                _ => self.back(piece, tries, Back::Given, now_ms, effects),
+            }
+        }
+        count
+    }
+
+    /// A lease came back: the record is ready again, at once or later, or dead.
+    fn back(
+        &mut self,
+        piece: Range<u64>,
+        mut tries: Tries,
+        back: Back,
+        now_ms: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        if back == Back::Failed {
+            tries.failed = tries.failed.saturating_add(1);
+            if self
+                .properties
+                .delivery_limit
+                .is_some_and(|limit| tries.failed > limit)
+            {
+                return self.kill_leased(piece, Reason::DeliveryLimit, effects);
+            }
+        }
+        let at_ms = self.retry_at(tries, back, now_ms);
+        // A try that counts is recorded. Others are seen in the mark.
+        if at_ms > 0 || back == Back::Failed || self.properties.tells_tries {
+            effects.push(Effect::Returned {
+                records: Offset(piece.start)..Offset(piece.end),
+                tries,
+                at_ms,
+            });
+        }
+        if at_ms > 0 {
+            let judge = self.judge_mut(now_ms);
+            judge.order.parked(piece.clone());
+            judge.schedule.insert(at_ms, piece.clone(), Recall::Keep);
+            self.cursor.put_waiting(piece, tries);
+            return;
+        }
+        if let Some(judge) = &mut self.judge {
+            judge.order.returned(piece.clone());
+            judge.enter(&piece);
+        }
+        self.cursor.put_ready(piece, tries);
+    }
+
+    fn retry_at(&self, tries: Tries, back: Back, now_ms: u64) -> u64 {
+        let Some(retry) = &self.properties.retry else {
+            return 0;
+        };
+        let count = match (retry.after, back) {
+            (RetryAfter::All, _) | (RetryAfter::Returned, Back::Given) => tries.acquired,
+            (RetryAfter::Failed, Back::Failed) => tries.failed,
+            _ => return 0,
+        };
+        now_ms.saturating_add(retry.delay.after(count))
+    }
+
+    /// A leased record is dead.
+    fn kill_leased(&mut self, piece: Range<u64>, reason: Reason, effects: &mut Vec<Effect>) {
+        if self.properties.dead_letter.is_none() {
+            return self.end(piece, effects);
+        }
+        if let Some(judge) = &mut self.judge {
+            judge.order.ended(piece.clone());
+        }
+        self.bury(piece, reason, effects);
+    }
+
+    /// Ready records are dead: all of the range, which lies in one ready run or beyond
+    /// `next`.
+    fn kill_ready(&mut self, range: Range<u64>, reason: Reason, effects: &mut Vec<Effect>) {
+        if let Some(judge) = &mut self.judge {
+            judge.order.withdraw(range.clone());
+            judge.leave(&range);
+        }
+        let mut pieces = Pieces::default();
+        self.cursor
+            .take_ready(range.clone(), |piece, _| pieces.push(piece));
+        if range.start >= self.cursor.next() {
+            pieces.push(self.cursor.take_next(range.end - range.start));
+        }
+        pieces.finish(|piece| match self.properties.dead_letter {
+            Some(_) => self.bury(piece, reason, effects),
+            None => self.settled(piece, effects),
+        });
+    }
+
+    fn bury(&mut self, piece: Range<u64>, reason: Reason, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Dying {
+            records: Offset(piece.start)..Offset(piece.end),
+            reason,
+        });
+        self.cursor.put_dying(piece, reason);
+    }
+
+    /// A lease is over and done with.
+    fn end(&mut self, piece: Range<u64>, effects: &mut Vec<Effect>) {
+        if let Some(judge) = &mut self.judge {
+            judge.order.ended(piece.clone());
+        }
+        self.settled(piece, effects);
+    }
+
+    fn settled(&mut self, piece: Range<u64>, effects: &mut Vec<Effect>) {
+        self.cursor.put_settled(piece.clone());
+        if let Some(judge) = &mut self.judge {
+            judge.forget(piece.clone(), self.cursor.floor().0);
+        }
+        if let Some(seen) = &mut self.seen {
+            seen.settled(&piece);
+        }
+        effects.push(Effect::Settled {
+            records: Offset(piece.start)..Offset(piece.end),
+        });
+    }
+
+    fn moved(&mut self, records: Range<Offset>, effects: &mut Vec<Effect>) {
+        let mut pieces = Pieces::default();
+        self.cursor
+            .take_dying(records.start.0..records.end.0, |piece| pieces.push(piece));
+        pieces.finish(|piece| self.settled(piece, effects));
+    }
+
+    fn purge(&mut self, effects: &mut Vec<Effect>) {
+        let mut pieces = Pieces::default();
+        self.cursor
+            .take_ready(0..u64::MAX, |piece, _| pieces.push(piece));
+        let (next, end) = (self.cursor.next(), self.cursor.end_number());
+        if let Some(judge) = &mut self.judge {
+            judge.known = end;
+            judge.asked = false;
+        }
+        if self.cursor.judges() {
+            self.cursor.pass(end);
+            pieces.push(next..end);
+        } else {
+            pieces.push(self.cursor.take_next(u64::MAX));
+        }
+        pieces.finish(|piece| {
+            if let Some(judge) = &mut self.judge {
+                judge.order.withdraw(piece.clone());
+                judge.leave(&piece);
+            }
+            self.settled(piece, effects);
+        });
+    }
+
+    /// Records at the head whose time is over are dead. Only there: what is behind a record
+    /// that lives is not looked at, as with RabbitMQ.
+    fn expire(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        loop {
+            let Some(judge) = self.judge.as_ref().filter(|j| !j.expiries.is_empty()) else {
+                return;
+            };
+            let is_over = |head: u64| {
+                let (at_ms, end) = judge.expiry(head);
+                (at_ms? <= now_ms).then_some(head..end)
+            };
+            let expired = match &judge.order {
+                super::order::Order::Offset => match self.cursor.first_ready() {
+                    Some((run, _)) if run.start < judge.known => is_over(run.start),
+                    _ => None,
+                },
+                order => {
+                    let heads = order.heads(&self.cursor, judge.known);
+                    heads.into_iter().find_map(is_over)
+                }
+            };
+            let Some(mut range) = expired else {
+                return;
+            };
+            range.end = match judge.order {
+                super::order::Order::Offset => {
+                    let run = self.cursor.first_ready().map(|(run, _)| run.end);
+                    range.end.min(judge.known).min(run.unwrap_or(u64::MAX))
+                }
+                _ => range.start + 1,
+            };
+            self.kill_ready(range, Reason::Expired, effects);
+        }
+    }
+
+    /// Drops records from the head of a queue that is too long.
+    fn shorten(&mut self, effects: &mut Vec<Effect>) {
+        if self.properties.overflow != Overflow::DropHead {
+            return;
+        }
+        if let Some(length_max) = self.properties.length_max {
+            while self.cursor.ready() > length_max {
+                let excess = self.cursor.ready() - length_max;
+                let Some(range) = self.oldest(excess) else {
+                    break;
+                };
+                self.kill_ready(range, Reason::MaxLen, effects);
+            }
+        }
+        if let Some(bytes_max) = self.properties.bytes_max {
+            while self.ready_bytes() > bytes_max {
+                let Some(range) = self.oldest(1) else {
+                    break;
+                };
+                self.kill_ready(range, Reason::MaxLen, effects);
+            }
+        }
+    }
+
+    /// The ready records that go first when there are too many.
+    fn oldest(&self, most: u64) -> Option<Range<u64>> {
+        let by_key_or_band = self.judge.as_ref().filter(|judge| {
+            self.cursor.judges() && !matches!(judge.order, super::order::Order::Offset)
+        });
+        if let Some(judge) = by_key_or_band {
+            let first = judge.order.oldest(&self.cursor, judge.known)?;
+            return Some(first..first + 1);
+        }
+        let (run, _) = self.cursor.first_ready()?;
+        Some(run.start..run.end.min(run.start.saturating_add(most)))
+    }
+
+    /// Leases that were held for too long come back, without being counted as failed, and
+    /// their holders are served no more.
+    fn overdue(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+        let now_s = now_ms / 1000;
+        if self.overdue_s.is_none_or(|at| at > now_s) {
+            return;
+        }
+        let (holders, next) = self.cursor.overdue(now_s);
+        self.overdue_s = next;
+        for key in holders {
+            self.links.detach(key);
+            let all = Offset(0)..self.cursor.end();
+            self.settle(key, &[all], Outcome::Release, now_ms, effects);
+            effects.push(Effect::Cancel { key });
+        }
+    }
+
+    fn configured(&mut self, now_ms: u64) {
+        self.links.set_single(self.properties.single_active);
+        let floor = self.cursor.floor().0;
+        if self.properties.judges() {
+            self.cursor.begin_judging();
+        }
+        if self.cursor.judges() {
+            self.judge_mut(now_ms);
+        }
+        if let Some(judge) = &mut self.judge {
+            judge.restart(&self.properties, floor, now_ms);
+        }
+    }
+
+    /// Asks for facts where the window has room, and for times that were forgotten.
+    fn ask(&mut self, effects: &mut Vec<Effect>) {
+        let Some(judge) = &mut self.judge else {
+            return;
+        };
+        let end = self.cursor.end_number();
+        if self.cursor.judges() && !judge.asked && judge.known < end {
+            let judged = self.cursor.ready() - (end - self.cursor.next().max(judge.known));
+            if judged < judge.window() / 2 {
+                judge.asked = true;
+                effects.push(Effect::Tell {
+                    records: Offset(judge.known)..Offset(end),
+                });
+            }
+        }
+        if !judge.asked_times
+            && let Some(wanted) = judge.schedule.wanted(TOLD_COUNT_MAX)
+        {
+            judge.asked_times = true;
+            effects.push(Effect::Tell {
+                records: Offset(wanted.start)..Offset(wanted.end),
+            });
+        }
+    }
+}
+
+/// Records whose forgotten times are asked for at once.
+const TOLD_COUNT_MAX: u64 = 65_536;
