@@ -7,7 +7,7 @@ mod arguments;
 use std::fmt::{self, Display};
 
 use bongsu_engine::Refused;
-use bongsu_engine::refused::{Kind, Permission};
+use bongsu_engine::refused::{Kind, Permission, StreamOperation};
 
 use crate::codec::frame::FrameMalformed;
 use crate::codec::wire::Malformed;
@@ -218,6 +218,35 @@ pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
                 format_args!(
                     "invalid arg '{argument}' for {thing} of queue type rabbit_stream_queue"
                 ),
+            )
+        }
+        Refused::OnlyForReaders { argument } => {
+            let (kind, name) = asked.of.unwrap_or((Kind::Queue, ""));
+            let thing = thing(kind, name);
+            say(
+                406,
+                format_args!(
+                    "invalid arg '{argument}' for {thing} of queue type rabbit_classic_queue"
+                ),
+            )
+        }
+        Refused::NoCredit { queue } => {
+            let thing = thing(Kind::Queue, queue);
+            say(
+                406,
+                format_args!("consumer prefetch count is not set for '{thing}'"),
+            )
+        }
+        Refused::NotWithStreams { queue, operation } => {
+            let thing = thing(Kind::Queue, queue);
+            let what = match operation {
+                StreamOperation::Get => "basic.get",
+                StreamOperation::Purge => "queue.purge",
+                StreamOperation::AutoSettle => "automatic acknowledgement",
+            };
+            say(
+                540,
+                format_args!("{what} not supported by stream queues {thing}"),
             )
         }
         Refused::StreamProperty { queue, property } => {

@@ -20,6 +20,17 @@ pub enum Permission {
     Read,
 }
 
+/// What a queue does, and a stream does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamOperation {
+    /// Lending one record to whoever asks.
+    Get,
+    /// Dropping what is ready.
+    Purge,
+    /// Settling records as they are delivered.
+    AutoSettle,
+}
+
 /// A request declined. Nothing has changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refused {
@@ -125,6 +136,24 @@ pub enum Refused {
     NotForStreams {
         /// Its name.
         argument: String,
+    },
+    /// An argument of readers, to a queue that has nothing to be read: it is no stream and
+    /// keeps no settled records.
+    OnlyForReaders {
+        /// Its name.
+        argument: String,
+    },
+    /// A reader of a stream says how much it takes at once.
+    NoCredit {
+        /// The stream.
+        queue: String,
+    },
+    /// Not what is done with streams.
+    NotWithStreams {
+        /// The stream.
+        queue: String,
+        /// What was asked for.
+        operation: StreamOperation,
     },
     /// A stream is durable and everybody's.
     StreamProperty {

@@ -237,6 +237,12 @@ fn invalid_arguments_have_their_words() {
             },
             " of queue type rabbit_stream_queue",
         ),
+        (
+            Refused::OnlyForReaders {
+                argument: named("x-stream-offset"),
+            },
+            " of queue type rabbit_classic_queue",
+        ),
     ];
     for (refused, words) in &table {
         let said = say(refused, QUEUE_DECLARE);
@@ -244,6 +250,29 @@ fn invalid_arguments_have_their_words() {
         assert!(said.ends_with(&expected), "{said}");
         assert!(said.starts_with("406 channel PRECONDITION_FAILED - invalid arg 'x-"));
     }
+}
+
+#[test]
+fn what_streams_do_not_do_is_said_as_rabbitmq_says_it() {
+    let queue = || named("q");
+    let refused = |operation| Refused::NotWithStreams {
+        queue: queue(),
+        operation,
+    };
+    let not_supported = "not supported by stream queues queue 'q' in vhost '/'";
+    for (operation, what) in [
+        (StreamOperation::Get, "basic.get"),
+        (StreamOperation::Purge, "queue.purge"),
+        (StreamOperation::AutoSettle, "automatic acknowledgement"),
+    ] {
+        let said = say(&refused(operation), QUEUE_DECLARE);
+        let expected = format!("540 connection NOT_IMPLEMENTED - {what} {not_supported}");
+        assert_eq!(said, expected);
+    }
+    assert_eq!(
+        say(&Refused::NoCredit { queue: queue() }, QUEUE_DECLARE),
+        "406 channel PRECONDITION_FAILED - consumer prefetch count is not set for 'queue 'q' in vhost '/''"
+    );
 }
 
 #[test]

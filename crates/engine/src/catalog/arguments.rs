@@ -19,7 +19,7 @@ use crate::catalog::definition::QueueDefinition;
 use crate::catalog::equivalence;
 use crate::refused::Refused;
 
-pub use accepted::{Accepted, age_ms};
+pub use accepted::Accepted;
 pub use table::TABLE;
 
 /// What an argument is given to.

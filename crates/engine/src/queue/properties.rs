@@ -6,7 +6,8 @@
 
 use bongsu_record::{Arguments, Value};
 
-use crate::catalog::arguments::accepted::{age_ms, whole};
+use crate::catalog::arguments::accepted::whole;
+use crate::stream::Retention;
 
 /// See the module's comment. The default is a plain queue.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,15 +48,6 @@ pub struct Properties {
     pub retention: Option<Retention>,
     /// Bytes after which a stream's log begins a new segment.
     pub segment_bytes: Option<u64>,
-}
-
-/// How much of a log stays readable: a record goes once one of the two says so.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Retention {
-    /// For how long.
-    pub age_ms: Option<u64>,
-    /// How much, at least.
-    pub bytes: Option<u64>,
 }
 
 /// What happens when a queue is full.
@@ -197,7 +189,10 @@ impl Properties {
             consumer_timeout_ms: reader.count("x-consumer-timeout").filter(|ms| *ms > 0),
             deduplication: reader.deduplication(),
             grouping: reader.grouping(),
-            retention: reader.retention(is_stream),
+            retention: match is_stream {
+                true => Some(Retention::of_stream(arguments)).filter(Retention::is_bounded),
+                false => Retention::of_queue(arguments),
+            },
             segment_bytes: reader.count("x-stream-max-segment-size-bytes"),
         }
     }
@@ -273,17 +268,6 @@ impl<'a> Reader<'a> {
             count_max: self.0.get("x-cache-size").and_then(whole),
             keep_ms: self.0.get("x-cache-ttl").and_then(whole),
         }
-    }
-
-    /// A stream's bounds are a queue's retention under other names.
-    fn retention(&self, is_stream: bool) -> Option<Retention> {
-        let (age, bytes) = match is_stream {
-            true => ("x-max-age", "x-max-length-bytes"),
-            false => ("x-retention", "x-retention-bytes"),
-        };
-        let age_ms = self.text(age).and_then(age_ms);
-        let bytes = self.count(bytes);
-        (age_ms.is_some() || bytes.is_some()).then_some(Retention { age_ms, bytes })
     }
 
     fn grouping(&self) -> Option<Grouping> {

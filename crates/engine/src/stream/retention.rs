@@ -9,8 +9,9 @@
 //! - a table of both: `{age: "7D", bytes: 1000000000}`, where what is left out is no limit;
 //! - `"forever"`.
 //!
-//! Of two limits the one that keeps less holds. What a queue still owes to somebody is
-//! never dropped by its retention.
+//! `x-retention-bytes` is the number of bytes beside a span, for those who cannot write
+//! tables. Of two limits the one that keeps less holds. What a queue still owes to somebody
+//! is never dropped by its retention.
 
 use bongsu_record::{Arguments, Value};
 
@@ -37,7 +38,16 @@ impl Retention {
 
     /// A queue's, from arguments that were checked; none if it keeps nothing.
     pub fn of_queue(arguments: &Arguments) -> Option<Retention> {
-        Retention::parse(arguments.get(RETENTION)?)
+        let own = arguments.get(RETENTION).and_then(Retention::parse);
+        let size = arguments.get(RETENTION_BYTES).and_then(bytes);
+        match (own, size) {
+            (None, None) => None,
+            (own, None) => own,
+            (own, size) => Some(Retention {
+                bytes: size,
+                ..own.unwrap_or_default()
+            }),
+        }
     }
 
     /// Reads a value of `x-retention`; none if it is not one.
@@ -86,6 +96,7 @@ fn bytes(value: &Value) -> Option<u64> {
 
 /// The argument's name.
 pub const RETENTION: &str = "x-retention";
+const RETENTION_BYTES: &str = "x-retention-bytes";
 
 /// What [`Retention::parse`] takes, for people.
 pub const ACCEPTED: &str =

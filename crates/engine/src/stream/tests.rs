@@ -397,6 +397,16 @@ fn retentions_of_every_form() {
         assert_eq!(Retention::of_queue(&arguments), expected);
     }
     assert_eq!(Retention::of_queue(&table(&[])), None);
+    let size = ("x-retention-bytes", Value::Int(9));
+    let day_and_size = table(&[("x-retention", text("1D")), size.clone()]);
+    assert_eq!(
+        Retention::of_queue(&day_and_size),
+        retention(Some(day), Some(9))
+    );
+    assert_eq!(
+        Retention::of_queue(&table(&[size])),
+        retention(None, Some(9))
+    );
     let stream = table(&[
         ("x-max-age", text("1D")),
         ("x-max-length-bytes", Value::Int(9)),

@@ -5,6 +5,7 @@ use bongsu_record::Value;
 use crate::catalog::arguments::invalid;
 use crate::catalog::equivalence;
 use crate::refused::Refused;
+use crate::stream::{Retention, StreamOffset, age, offset, retention};
 
 /// What values an argument takes.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +20,10 @@ pub enum Accepted {
     Text,
     /// One of these texts, in words.
     OneOf(&'static [&'static str], &'static str),
-    /// A span of time as [`age_ms`] reads it.
+    /// A span of time as [`age::parse_ms`] reads it.
     Age,
+    /// What [`Retention::parse`] reads.
+    Retention,
     /// Waits in milliseconds.
     Delays,
     /// Where a reader of a stream begins.
@@ -57,7 +60,7 @@ impl Accepted {
             }
             Accepted::Age => {
                 let text = value.as_text();
-                (text.is_some(), text.and_then(age_ms).is_some())
+                (text.is_some(), text.and_then(age::parse_ms).is_some())
             }
             Accepted::Delays => match value {
                 Value::List(delays) => {
@@ -70,15 +73,12 @@ impl Accepted {
                 }
                 _ => (false, false),
             },
-            Accepted::StreamOffset => match value {
-                Value::Text(text) => {
-                    let named = matches!(text.as_str(), "first" | "last" | "next");
-                    (true, named || age_ms(text).is_some())
-                }
-                Value::Int(offset) => (true, *offset >= 0),
-                // What else there is RabbitMQ takes too, and then fails over it.
-                other => (true, matches!(other, Value::Time(_))),
-            },
+            Accepted::Retention => {
+                let is_typed = matches!(value, Value::Text(_) | Value::Int(_) | Value::Map(_));
+                (is_typed, Retention::parse(value).is_some())
+            }
+            // What else there is RabbitMQ takes too, and then fails over it.
+            Accepted::StreamOffset => (true, StreamOffset::parse(Some(value)).is_ok()),
             Accepted::Texts => match value {
                 Value::List(values) => {
                     let all = values.iter().all(|value| value.as_text().is_some());
@@ -108,32 +108,14 @@ impl Accepted {
             Accepted::Whole => "an integer greater than 0",
             Accepted::Bool => "a boolean",
             Accepted::Text => "a text",
-            Accepted::Age => "a number and one of Y, M, D, h, m, s",
+            Accepted::Age => age::ACCEPTED,
+            Accepted::Retention => retention::ACCEPTED,
             Accepted::Delays => "a list of 1 to 64 integers from 0 to 315360000000",
-            Accepted::StreamOffset => "first, last, next, an offset, a timestamp, or an age",
+            Accepted::StreamOffset => offset::ACCEPTED,
             Accepted::Texts => "a text or a list of texts",
             Accepted::Anything => "anything",
         }
     }
-}
-
-/// Milliseconds of a span like `7D`: a positive number and one of `Y` (365 days), `M` (30
-/// days), `D`, `h`, `m`, `s`, as RabbitMQ reads `x-max-age`.
-pub fn age_ms(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let seconds: u64 = match unit {
-        "Y" => 365 * 24 * 3600,
-        "M" => 30 * 24 * 3600,
-        "D" => 24 * 3600,
-        "h" => 3600,
-        "m" => 60,
-        "s" => 1,
-        _ => return None,
-    };
-    let number: u64 = number.parse().ok()?;
-    let ms = number.checked_mul(seconds)?.checked_mul(1000)?;
-    (ms > 0).then_some(ms)
 }
 
 /// A count that may be written as a text.

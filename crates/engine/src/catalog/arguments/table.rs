@@ -1,7 +1,7 @@
 //! The rows, queues' in the order in which RabbitMQ looks at them, then ours, then those
 //! that are ignored.
 
-use super::Accepted::{Age, Anything, Bool, Delays, StreamOffset, Text, Texts, Whole};
+use super::Accepted::{Age, Anything, Bool, Delays, Retention, StreamOffset, Text, Texts, Whole};
 use super::Place::{Consumer, Exchange, Queue};
 use super::Status::{AcceptAndIgnore, Enforced};
 use super::accepted::{BYTE, COUNT, INT, LIMIT, POSITIVE, POSITIVE_SPAN, SPAN};
@@ -35,7 +35,7 @@ pub const TABLE: &[Row] = &[
     row("x-cache-ttl", Queue, Whole, Enforced),
     row("x-group-key", Queue, Text, Enforced),
     row("x-fair-key", Queue, Text, Enforced),
-    row("x-retention", Queue, Age, Enforced),
+    row("x-retention", Queue, Retention, Enforced),
     row("x-retention-bytes", Queue, POSITIVE, Enforced),
     row(DURABILITY, Queue, DURABILITIES, Enforced),
     row("x-cache-persistence", Queue, PERSISTENCES, AcceptAndIgnore),
@@ -64,6 +64,7 @@ pub const TABLE: &[Row] = &[
 
     row("x-priority", Consumer, INT, Enforced),
     row("x-stream-offset", Consumer, StreamOffset, Enforced),
+    row("x-stream-until", Consumer, StreamOffset, Enforced),
     row("x-stream-filter", Consumer, Texts, Enforced),
     row("x-stream-match-unfiltered", Consumer, Bool, Enforced),
     row("x-stream-automatic-offset-tracking", Consumer, Bool, Enforced),
