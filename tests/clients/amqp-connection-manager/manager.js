@@ -118,4 +118,22 @@ async function reconnect(url) {
   await close(connection);
 }
 
-module.exports = { channels, reconnect };
+/** What a broker refuses, at the limit that a queue has. */
+async function full(url) {
+  const connection = connect(url);
+  const full = unique('full');
+  const wrapper = connection.createChannel({
+    json: true,
+    setup: (channel) => channel.assertQueue(full, {
+      durable: true,
+      arguments: { 'x-max-length': 1, 'x-overflow': 'reject-publish' },
+    }),
+  });
+  await within(wrapper.sendToQueue(full, 'first'), 'a confirm');
+  await assert.rejects(within(wrapper.sendToQueue(full, 'second'), 'a nack'), /nacked/);
+  ok('a full queue that rejects what is published makes the promise reject');
+  await within(wrapper.deleteQueue(full), 'the delete');
+  await close(connection);
+}
+
+module.exports = { channels, full, reconnect };

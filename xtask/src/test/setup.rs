@@ -17,6 +17,9 @@ pub(super) enum Ecosystem {
     Go,
     Rust,
     Java,
+    /// With its libraries from Debian, as is PHP: their versions are the release's.
+    Ruby,
+    Php,
 }
 
 /// Installs or builds what `directory` pins.
@@ -47,6 +50,15 @@ pub(super) fn prepare(ecosystem: Ecosystem, directory: &Path) -> Result<(), Stri
             "cargo",
             &["build", "--quiet", "--locked", "--target-dir", "target"],
         ),
+        Ecosystem::Ruby => {
+            need(&["ruby", "--version"], "ruby")?;
+            need(&["ruby", "-e", "require 'bunny'"], "ruby-bunny")
+        }
+        Ecosystem::Php => {
+            need(&["php", "--version"], "php-cli")?;
+            let probe = "require '/usr/share/php/PhpAmqpLib/autoload.php';";
+            need(&["php", "-r", probe], "php-amqplib")
+        }
         Ecosystem::Java => {
             need(&["javac", "-version"], "default-jdk-headless")?;
             need(&["mvn", "--version"], "maven")?;
