@@ -47,6 +47,17 @@ impl ContentHeader<'_> {
     pub fn persistent(&self) -> bool {
         self.delivery_mode == Some(2)
     }
+
+    /// Whether nothing is in it that a broker has rules for but a delivery mode that is one.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        matches!(self.delivery_mode, None | Some(1 | 2))
+            && matches!(self.priority, None | Some(0))
+            && self.expiration.is_none()
+            && self.ruled.is_none()
+            && self.reply_to.is_none()
+            && self.user_id.is_none()
+    }
 }
 
 /// Reads class and body size, and walks the properties so that whoever decodes them later

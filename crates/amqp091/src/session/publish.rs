@@ -7,7 +7,7 @@
 
 use bongsu_engine::session::{Call, Effects, Now, Publish};
 use bongsu_record::Batch;
-use bongsu_record::native::{Builder, Origin, PERSISTENT};
+use bongsu_record::native::{Builder, Origin, PERSISTENT, Terms};
 
 use super::calls::Then;
 use super::deliver::write_content;
@@ -51,6 +51,24 @@ impl Publishing {
             _ => 0,
         }
     }
+
+    #[inline]
+    fn begin(&mut self, header: &ContentHeader<'_>, block: &[u8], terms: Option<&Terms>) {
+        let flags = if header.persistent() { PERSISTENT } else { 0 };
+        let (exchange, key) = (self.exchange.as_bytes(), self.routing_key.as_bytes());
+        let (origin, bytes) = (Origin::Amqp091, header.body_bytes);
+        let builder = &mut self.builder;
+        match terms {
+            None => builder.begin(origin, flags, exchange, key, block, bytes),
+            Some(terms) => builder.begin_with(origin, flags, exchange, key, terms, block, bytes),
+        }
+        self.content = Content::Body(bytes);
+    }
+
+    fn end(&mut self) {
+        self.builder.end();
+        self.content = Content::None;
+    }
 }
 
 impl Open {
@@ -70,7 +88,7 @@ impl Open {
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
-        let publishing = &channel.publishing;
+        let publishing = &mut channel.publishing;
         // A message that may come back stands alone in its batch: behind a headers exchange
         // one of a run may have a queue and the next none, and the answer is about the batch.
         let goes_on = !mandatory
@@ -78,17 +96,17 @@ impl Open {
             && publishing.routing_key == routing_key
             && publishing.exchange == exchange
             && publishing.builder.len() < BATCH_BYTES_MAX;
-        if other_channel || !goes_on {
-            self.flush(now);
-            if let Some(channel) = self.channel(number) {
-                let publishing = &mut channel.publishing;
-                exchange.clone_into(&mut publishing.exchange);
-                routing_key.clone_into(&mut publishing.routing_key);
-                publishing.mandatory = mandatory;
-            }
+        if goes_on && !other_channel {
+            publishing.content = Content::Header;
+            return Ok(());
         }
+        self.flush(now);
         if let Some(channel) = self.channel(number) {
-            channel.publishing.content = Content::Header;
+            let publishing = &mut channel.publishing;
+            exchange.clone_into(&mut publishing.exchange);
+            routing_key.clone_into(&mut publishing.routing_key);
+            publishing.mandatory = mandatory;
+            publishing.content = Content::Header;
         }
         Ok(())
     }
@@ -107,36 +125,42 @@ impl Open {
             Exception::new(code, PUBLISH, format_args!("content header: {malformed:?}"))
         })?;
         self.check_header(&header)?;
-        let asked = self.asked(number, &header)?;
-        let bytes = header.body_bytes.saturating_add(header.block.len() as u64);
-        self.publish_later(number, bytes)?;
-        let Some(channel) = self.channel(number) else {
-            return Ok(());
-        };
-        if channel.publishing.more_keys != asked.more_keys {
-            // What is complete was published with other keys.
-            self.flush(now);
-        }
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
         let publishing = &mut channel.publishing;
-        publishing.more_keys = asked.more_keys;
-        let flags = match header.delivery_mode {
-            Some(2) => PERSISTENT,
-            _ => 0,
-        };
-        let (exchange, key) = (&publishing.exchange, &publishing.routing_key);
-        let (exchange, key) = (exchange.as_bytes(), key.as_bytes());
-        let (origin, block, bytes) = (Origin::Amqp091, &asked.block, header.body_bytes);
-        let builder = &mut publishing.builder;
-        match asked.terms.is_empty() {
-            true => builder.begin(origin, flags, exchange, key, block, bytes),
-            false => builder.begin_with(origin, flags, exchange, key, &asked.terms, block, bytes),
+        if header.is_plain() && publishing.more_keys.is_empty() && channel.tx.is_none() {
+            publishing.begin(&header, header.block, None);
+        } else {
+            self.begin_asked(number, &header, now)?;
         }
-        publishing.content = Content::Body(header.body_bytes);
         if header.body_bytes == 0 {
             self.content_end(number, now);
+        }
+        Ok(())
+    }
+
+    /// Begins a message that asks for something, or stands beside one that did, or waits for
+    /// its transaction.
+    #[cold]
+    fn begin_asked(
+        &mut self,
+        number: u16,
+        header: &ContentHeader<'_>,
+        now: Now,
+    ) -> Result<(), Exception> {
+        let asked = self.asked(number, header)?;
+        let bytes = header.body_bytes.saturating_add(header.block.len() as u64);
+        self.publish_later(number, bytes)?;
+        let publishing = self.channel(number).map(|channel| &channel.publishing);
+        if publishing.is_some_and(|publishing| publishing.more_keys != asked.more_keys) {
+            // What is complete was published with other keys.
+            self.flush(now);
+        }
+        if let Some(channel) = self.channel(number) {
+            channel.publishing.more_keys = asked.more_keys;
+            let terms = Some(&asked.terms).filter(|terms| !terms.is_empty());
+            channel.publishing.begin(header, &asked.block, terms);
         }
         Ok(())
     }
@@ -169,6 +193,7 @@ impl Open {
         payload: &[u8],
         now: Now,
     ) -> Result<(), Exception> {
+        let other_channel = self.dirty.is_some_and(|dirty| dirty != number);
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
@@ -183,7 +208,11 @@ impl Open {
         publishing.builder.body(payload);
         publishing.content = Content::Body(missing);
         match missing {
-            0 => self.content_end(number, now),
+            0 if other_channel => self.content_end(number, now),
+            0 => {
+                publishing.end();
+                self.dirty = Some(number);
+            }
             _ => self.check_arriving()?,
         }
         Ok(())
@@ -213,8 +242,7 @@ impl Open {
             self.flush(now);
         }
         if let Some(channel) = self.channel(number) {
-            channel.publishing.builder.end();
-            channel.publishing.content = Content::None;
+            channel.publishing.end();
             self.dirty = Some(number);
         }
     }
