@@ -70,6 +70,11 @@ impl SessionHandle {
                 self.allowed(Permission::Configure, Kind::Queue, &name)?;
                 return self.delete_queue(&name, if_unused, if_empty);
             }
+            Call::OpenReplyQueue => Input::OpenReplyQueue {
+                space,
+                owner,
+                token: self.broker.token(),
+            },
             other => unreachable!("execute() handles {other:?} itself"),
         };
         let (answer, lsn) = self.broker.change(input)?;

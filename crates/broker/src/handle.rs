@@ -179,9 +179,6 @@ impl SessionHandle {
                 self.publishes = true;
                 self.commit(&publishes, &settles, now)
             }
-            Call::OpenReplyQueue => Err(Refused::Unsupported {
-                what: "amq.rabbitmq.reply-to".to_owned(),
-            }),
             change => self.change(change),
         };
         result.unwrap_or_else(|refused| Executed::Now(Reply::Refused(refused)))
