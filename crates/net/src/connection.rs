@@ -14,7 +14,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bongsu_broker::{Broker, Executed, Prepared, SessionHandle};
-use bongsu_engine::session::{Call, Close, Delivery, Effects, Input, Now, Reply, Session};
+use bongsu_engine::session::{Close, Delivery, Effects, Input, Now, Reply, Session};
 use bongsu_record::Lsn;
 use tokio::net::TcpStream;
 use tokio::time::sleep_until;
@@ -272,13 +272,14 @@ impl<S: Session> Connection<S> {
     /// Executes the session's call, and those its answer leads to.
     fn calls(&mut self) {
         while let Some(call) = self.effects.call.take() {
-            let publish = matches!(call, Call::Publish(_));
             match self.handle.execute(call, now()) {
                 Executed::Now(reply) => {
-                    if publish
-                        && let Reply::Published {
-                            wait: Some(lsn), ..
-                        } = &reply
+                    if let Reply::Published {
+                        wait: Some(lsn), ..
+                    }
+                    | Reply::Committed {
+                        wait: Some(lsn), ..
+                    } = &reply
                     {
                         self.awaited = self.awaited.max(*lsn);
                     }
