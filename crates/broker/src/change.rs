@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::{Answer, Catalog, Effect, Input, Owner, QueueId};
-use bongsu_engine::queue::{Properties, Queue};
+use bongsu_engine::queue::Queue;
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::session::{Binding, Call, Destination, Reply};
 use bongsu_record::Lsn;
@@ -161,10 +161,17 @@ impl Broker {
         for effect in effects {
             match effect {
                 Effect::Durable(change) => notes.push(change.encode()),
-                Effect::Transient(_) | Effect::CreateWindow { .. } | Effect::DropWindow { .. } => {}
-                Effect::CreateQueue { id, space, queue } => {
+                Effect::Transient(_)
+                | Effect::Reconfigure { .. }
+                | Effect::CreateWindow { .. }
+                | Effect::DropWindow { .. } => {}
+                Effect::CreateQueue {
+                    id,
+                    space,
+                    queue,
+                    properties,
+                } => {
                     let log = self.storage().create_log(id.log(), durability(queue.log));
-                    let properties = Arc::new(Properties::of(&queue.arguments));
                     let now_ms = self.now_ms();
                     let place = (space, queue.name.clone());
                     let machine = Queue::new(properties, now_ms);

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use bongsu_engine::catalog::{Catalog, Change, LogDurability, Settings};
-use bongsu_engine::queue::{Note, Properties, Restoring};
+use bongsu_engine::queue::{Note, Restoring};
 use bongsu_record::{LogId, Lsn};
 use bongsu_storage::disk::Disk;
 use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, Storage};
@@ -88,7 +88,7 @@ impl Broker {
                     (log, Restoring::default())
                 }
             };
-            let properties = Arc::new(Properties::of(&definition.arguments));
+            let properties = Arc::clone(catalog.properties(id).expect("it is among its queues"));
             let machine = queue.finish(properties, now_ms);
             record_count += machine.cursor().ready();
             let place = (space, definition.name.clone());

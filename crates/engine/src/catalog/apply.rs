@@ -8,8 +8,9 @@ use crate::catalog::definition::{
     BindingDefinition, BindingEnd, ExchangeDefinition, QueueDefinition,
 };
 use crate::catalog::edge::Edge;
+use crate::catalog::effective;
 use crate::catalog::state::{Catalog, ExchangeEntry, QueueEntry};
-use crate::router::{ExchangeId, QueueId, SpaceId, Target};
+use crate::router::{ExchangeId, QueueId, Rules, SpaceId, Target};
 
 impl Catalog {
     /// Applies a change. Whether it altered anything: replaying changes that the state has
@@ -40,6 +41,23 @@ impl Catalog {
                 Some(edge) => self.remove_edge(&edge),
                 None => false,
             },
+            Change::SetPolicy { space, policy } => {
+                let known = self.policies.by_name(*space, &policy.name);
+                if known.is_some_and(|known| **known == *policy) {
+                    return false;
+                }
+                self.policies.set(*space, policy);
+                self.follow_policies(*space);
+                true
+            }
+            Change::ClearPolicy { space, name } => {
+                if self.policies.by_name(*space, name).is_none() {
+                    return false;
+                }
+                self.policies.clear(*space, name);
+                self.follow_policies(*space);
+                true
+            }
         }
     }
 
@@ -56,15 +74,21 @@ impl Catalog {
             }
             self.remove_exchange(id);
         }
-        let id = self
-            .router
-            .add_exchange(space, &definition.name, &definition.rules());
+        let policy = self.policies.of_exchange(space, &definition.name);
+        let alternate = effective::alternate(definition, policy.as_deref());
+        let rules = Rules {
+            alternate: alternate.clone(),
+            ..definition.rules()
+        };
+        let id = self.router.add_exchange(space, &definition.name, &rules);
         if let Some(window) = definition.window {
             self.number_taken(window.0);
         }
         let entry = ExchangeEntry {
             space,
             definition: Arc::new(definition.clone()),
+            policy,
+            alternate,
             inbound: BTreeSet::new(),
             outbound: BTreeSet::new(),
         };
@@ -94,9 +118,13 @@ impl Catalog {
         if let Some(owner) = definition.owner {
             self.owned.insert((owner, id));
         }
+        let policy = self.policies.of_queue(space, definition);
+        let properties = self.shared.properties(definition, policy.as_deref());
         let entry = QueueEntry {
             space,
             definition: Arc::new(definition.clone()),
+            policy,
+            properties,
             inbound: BTreeSet::new(),
         };
         self.queues.insert(id, entry);
@@ -124,6 +152,26 @@ impl Catalog {
             self.owned.remove(&(owner, id));
         }
         true
+    }
+
+    fn follow_policies(&mut self, space: SpaceId) {
+        for entry in self.queues.values_mut().filter(|one| one.space == space) {
+            let definition = &entry.definition;
+            entry.policy = self.policies.of_queue(space, definition);
+            entry.properties = self.shared.properties(definition, entry.policy.as_deref());
+        }
+        for (id, entry) in &mut self.exchanges {
+            if entry.space != space {
+                continue;
+            }
+            let definition = &entry.definition;
+            entry.policy = self.policies.of_exchange(space, &definition.name);
+            let alternate = effective::alternate(definition, entry.policy.as_deref());
+            if entry.alternate != alternate {
+                entry.alternate.clone_from(&alternate);
+                self.router.set_alternate(*id, alternate);
+            }
+        }
     }
 
     fn add_edge(&mut self, edge: Edge) -> bool {

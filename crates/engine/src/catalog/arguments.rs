@@ -176,7 +176,7 @@ const EXCLUSIVE: [(&str, &str); 3] = [
 ];
 
 /// What RabbitMQ's streams take, and the durability.
-const OF_STREAMS: [&str; 6] = [
+pub(super) const OF_STREAMS: [&str; 6] = [
     "x-max-length-bytes",
     QUEUE_TYPE,
     "x-max-age",

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::catalog::change::Change;
 use crate::catalog::definition::{Owner, QueueDefinition};
-use crate::queue::properties::Deduplication;
+use crate::catalog::policy::Policy;
+use crate::queue::properties::{Deduplication, Properties};
 use crate::router::{QueueId, SpaceId, WindowId};
 use crate::session::{Binding, DeclareExchange, DeclareQueue};
 
@@ -83,6 +84,20 @@ pub enum Input {
         /// What.
         binding: Binding,
     },
+    /// Answer: [`Answer::Done`].
+    SetPolicy {
+        /// Where.
+        space: SpaceId,
+        /// What; in place of one of its name.
+        policy: Policy,
+    },
+    /// Answer: [`Answer::Done`], also if there was none.
+    ClearPolicy {
+        /// Where.
+        space: SpaceId,
+        /// Which.
+        name: String,
+    },
     /// A consumer's link closed and `links` consumers are left. Without this a queue never
     /// had one, so an auto-delete queue waits for its first. A place to `get` is no link.
     /// Answer: [`Answer::Done`].
@@ -145,6 +160,15 @@ pub enum Effect {
         space: SpaceId,
         /// What.
         queue: Arc<QueueDefinition>,
+        /// What its arguments and policy come to.
+        properties: Arc<Properties>,
+    },
+    /// A policy makes another of a queue that is there, at once.
+    Reconfigure {
+        /// Its number.
+        id: QueueId,
+        /// What it is from now on.
+        properties: Arc<Properties>,
     },
     /// Make a window of what an exchange has seen; see [`Part::window`].
     ///

@@ -11,6 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::definition::{BindingDefinition, ExchangeDefinition, QueueDefinition};
+use crate::catalog::policy::Policy;
 use crate::router::{QueueId, SpaceId};
 
 /// One thing that happened to the catalog. Applying the durable ones in their order gives
@@ -58,6 +59,20 @@ pub enum Change {
     Bind(BindingDefinition),
     /// A binding is gone.
     Unbind(BindingDefinition),
+    /// A policy, in place of one of its name.
+    SetPolicy {
+        /// Where.
+        space: SpaceId,
+        /// What.
+        policy: Policy,
+    },
+    /// A policy is gone.
+    ClearPolicy {
+        /// Where.
+        space: SpaceId,
+        /// Which.
+        name: String,
+    },
 }
 
 /// Bytes that are not a change this broker can read.

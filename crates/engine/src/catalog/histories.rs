@@ -7,6 +7,7 @@
 //!     open-reply-queue
 //!     delete queue NAME [if-unused] [if-empty] [links=N] [ready=N]
 //!     bind SOURCE queue|exchange NAME KEY [HEADER=VALUE]        unbind likewise
+//!     policy NAME PATTERN [apply-to=…] [priority=N] [SETTING=VALUE]        clear-policy NAME
 //!     link-closed NAME links=N        session-closed session=N
 //!     publish EXCHANGE KEY [MORE KEYS] [HEADER=VALUE]
 //!     restart                         # only what is durable comes back, by either way
@@ -19,6 +20,7 @@ use bongsu_record::{Arguments, Value};
 
 use super::tests::{durable_lines, replay};
 use super::*;
+use crate::queue::properties::Properties;
 use crate::router::{Attributes, Property, Publication, RouteScratch};
 use crate::session::{Binding, DeclareExchange, DeclareQueue, Destination};
 
@@ -27,6 +29,8 @@ struct Line<'a> {
     flags: Vec<&'a str>,
     numbers: Vec<(&'a str, u64)>,
     arguments: Arguments,
+    apply_to: ApplyTo,
+    priority: i64,
 }
 
 impl<'a> Line<'a> {
@@ -36,11 +40,19 @@ impl<'a> Line<'a> {
             flags: Vec::new(),
             numbers: Vec::new(),
             arguments: Arguments::new(),
+            apply_to: ApplyTo::All,
+            priority: 0,
         };
         for word in text.split_whitespace() {
             match word.split_once('=') {
                 Some((name @ ("session" | "links" | "ready"), number)) => {
                     line.numbers.push((name, number.parse().expect("a number")));
+                }
+                Some(("apply-to", name)) => {
+                    line.apply_to = ApplyTo::by_name(name).expect("what it applies to");
+                }
+                Some(("priority", text)) => {
+                    line.priority = text.parse().expect("a number");
                 }
                 Some((name, text)) => {
                     line.arguments.insert(name.to_owned(), value(text));
@@ -106,6 +118,33 @@ fn value(text: &str) -> Value {
     }
 }
 
+/// What of some properties the policies' histories are about.
+fn told(properties: &Properties) -> String {
+    let mut told = String::new();
+    let numbers = [
+        ("ttl", properties.message_ttl_ms),
+        ("expires", properties.expires_ms),
+        ("length", properties.length_max),
+        ("bytes", properties.bytes_max),
+        ("limit", properties.delivery_limit.map(u64::from)),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            write!(told, " {name}={number}").unwrap();
+        }
+    }
+    if let Some(dead_letter) = &properties.dead_letter {
+        write!(told, " dead={:?}", dead_letter.exchange).unwrap();
+    }
+    if let Some(retention) = properties.retention {
+        write!(told, " age={:?} of={:?}", retention.age_ms, retention.bytes).unwrap();
+    }
+    if let Some(retry) = &properties.retry {
+        write!(told, " {retry:?}").unwrap();
+    }
+    told
+}
+
 struct World {
     catalog: Catalog,
     /// Everything recorded since the directory was new.
@@ -156,6 +195,20 @@ impl World {
                     token: self.token,
                 }
             }
+            ["policy", name, pattern] => Input::SetPolicy {
+                space,
+                policy: Policy {
+                    name: name.to_owned(),
+                    pattern: pattern.to_owned(),
+                    apply_to: line.apply_to,
+                    priority: line.priority,
+                    definition: arguments,
+                },
+            },
+            ["clear-policy", name] => Input::ClearPolicy {
+                space,
+                name: name.to_owned(),
+            },
             ["open-reply-queue"] => {
                 self.token += 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
                 Input::OpenReplyQueue {
@@ -213,8 +266,17 @@ impl World {
                     let json = String::from_utf8(change.encode()).unwrap();
                     format!("transient {json}")
                 }
-                Effect::CreateQueue { id, queue, .. } => {
-                    format!("create queue {id} {} log={:?}", queue.name, queue.log)
+                Effect::Reconfigure { id, properties } => {
+                    format!("reconfigure {id}{}", told(&properties))
+                }
+                Effect::CreateQueue {
+                    id,
+                    queue,
+                    properties,
+                    ..
+                } => {
+                    let told = told(&properties);
+                    format!("create queue {id} {} log={:?}{told}", queue.name, queue.log)
                 }
                 Effect::DropQueue { id } => format!("drop queue {id}"),
                 Effect::CreateWindow { id, settings, .. } => {

@@ -7,7 +7,8 @@
 //! Reading order: [`call`] (what goes in and comes out), [`definition`] (queue, exchange,
 //! binding), [`change`] (what is recorded), [`state`] (and what can be asked of it),
 //! [`apply`] (changes applied to it), [`decide`] (the requests, one file each),
-//! [`arguments`] (the table of `x-…`), [`equivalence`] (redeclaring), [`names`],
+//! [`arguments`] (the table of `x-…`), [`policy`] (the same for many, by a pattern),
+//! [`effective`] (what both come to), [`equivalence`] (redeclaring), [`names`],
 //! [`snapshot`].
 
 pub mod call;
@@ -26,6 +27,10 @@ mod decide;
 
 pub mod arguments;
 
+pub mod policy;
+
+mod effective;
+
 mod equivalence;
 
 mod names;
@@ -38,6 +43,7 @@ pub use definition::{
     BindingDefinition, BindingEnd, ExchangeDefinition, LogDurability, Owner, QueueDefinition,
 };
 pub use names::NAME_BYTES_MAX;
+pub use policy::{ApplyTo, Policy};
 pub use snapshot::SnapshotMalformed;
 pub use state::{Catalog, Settings};
 

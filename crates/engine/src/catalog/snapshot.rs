@@ -1,5 +1,6 @@
 //! The durable part of the catalog as lines, each a [`Change`] that makes one thing: a
-//! restore is a replay, and there is one format. Exchanges come before queues, bindings last.
+//! restore is a replay, and there is one format. Policies come first, so that what they apply to
+//! is read once; then exchanges, queues, bindings.
 
 use std::fmt;
 
@@ -28,6 +29,10 @@ impl Catalog {
         let reserved = Change::ReserveQueueIds {
             end: self.reserved_end,
         };
+        let policies = self.policies().map(|(space, policy)| Change::SetPolicy {
+            space,
+            policy: (**policy).clone(),
+        });
         let exchanges = self.durable_exchanges();
         let queues = self
             .queues
@@ -40,6 +45,7 @@ impl Catalog {
         });
         let bindings = self.durable_bindings();
         let changes = std::iter::once(reserved)
+            .chain(policies)
             .chain(exchanges)
             .chain(queues)
             .chain(bindings);

@@ -3,7 +3,7 @@
 //! Always: both ends of a binding exist; the router knows exactly the queues, exchanges and
 //! bindings that stand here; an owned queue is not durable; every number in use, of a queue
 //! or a window, is below `next_queue`, which is at most `reserved_end`; exactly the exchanges
-//! that drop what they have seen have a window. [`Catalog::check`] asserts it.
+//! that drop what they have seen have a window; a thing has the policy that applies to it. [`Catalog::check`] asserts it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,8 +15,10 @@ use crate::catalog::definition::{
     BindingDefinition, BindingEnd, ExchangeDefinition, LogDurability, Owner, QueueDefinition,
 };
 use crate::catalog::edge::Edge;
+use crate::catalog::effective::{Policies, Shared};
 use crate::catalog::names;
-use crate::queue::properties::Deduplication;
+use crate::catalog::policy::Policy;
+use crate::queue::properties::{Deduplication, Properties};
 use crate::refused::{Kind, Refused};
 use crate::router::{ExchangeId, ExchangeType, QueueId, Router, SpaceId, Target, WindowId};
 
@@ -32,6 +34,8 @@ pub struct Catalog {
     pub(super) next_queue: u64,
     pub(super) reserved_end: u64,
     pub(super) no_arguments: Arc<Arguments>,
+    pub(super) policies: Policies,
+    pub(super) shared: Shared,
 }
 
 /// What the broker decides for its catalog.
@@ -47,6 +51,10 @@ pub struct Settings {
 pub(super) struct QueueEntry {
     pub(super) space: SpaceId,
     pub(super) definition: Arc<QueueDefinition>,
+    /// The one that applies.
+    pub(super) policy: Option<Arc<Policy>>,
+    /// What both come to.
+    pub(super) properties: Arc<Properties>,
     /// Bindings to it.
     pub(super) inbound: BTreeSet<Arc<Edge>>,
 }
@@ -55,6 +63,10 @@ pub(super) struct QueueEntry {
 pub(super) struct ExchangeEntry {
     pub(super) space: SpaceId,
     pub(super) definition: Arc<ExchangeDefinition>,
+    /// The one that applies.
+    pub(super) policy: Option<Arc<Policy>>,
+    /// What both come to.
+    pub(super) alternate: Option<Arc<str>>,
     /// Bindings to it.
     pub(super) inbound: BTreeSet<Arc<Edge>>,
     /// Bindings from it.
@@ -73,6 +85,8 @@ impl Catalog {
             next_queue: FIRST_QUEUE,
             reserved_end: FIRST_QUEUE,
             no_arguments: Arc::default(),
+            policies: Policies::default(),
+            shared: Shared::default(),
         };
         for (name, exchange_type) in PREDECLARED {
             catalog.apply(&Change::DeclareExchange {
@@ -137,6 +151,26 @@ impl Catalog {
     /// A queue by its number.
     pub fn queue(&self, id: QueueId) -> Option<&Arc<QueueDefinition>> {
         self.queues.get(&id).map(|entry| &entry.definition)
+    }
+
+    /// What a queue's arguments and policy come to; equal ones are shared.
+    pub fn properties(&self, id: QueueId) -> Option<&Arc<Properties>> {
+        self.queues.get(&id).map(|entry| &entry.properties)
+    }
+
+    /// The policy that applies to a queue.
+    pub fn queue_policy(&self, id: QueueId) -> Option<&Arc<Policy>> {
+        self.queues.get(&id)?.policy.as_ref()
+    }
+
+    /// The policy that applies to an exchange.
+    pub fn exchange_policy(&self, space: SpaceId, name: &str) -> Option<&Arc<Policy>> {
+        self.exchange_entry(space, name)?.1.policy.as_ref()
+    }
+
+    /// All policies, by space, in the order in which they are tried.
+    pub fn policies(&self) -> impl Iterator<Item = (SpaceId, &Arc<Policy>)> {
+        self.policies.all()
     }
 
     /// All queues, by number.
@@ -217,6 +251,8 @@ impl Catalog {
             assert_eq!(self.router.queue(entry.space, &definition.name), Some(*id));
             assert!(definition.owner.is_none() || !definition.durable);
             assert!(id.0 < self.next_queue);
+            let policy = self.policies.of_queue(entry.space, definition);
+            assert_eq!(entry.policy, policy);
             if let Some(owner) = definition.owner {
                 assert!(self.owned.contains(&(owner, *id)));
             }
@@ -226,6 +262,8 @@ impl Catalog {
             let definition = &entry.definition;
             let id_there = self.router.exchange(entry.space, &definition.name);
             assert_eq!(id_there, Some(*id));
+            let policy = self.policies.of_exchange(entry.space, &definition.name);
+            assert_eq!(entry.policy, policy);
             assert_eq!(definition.window.is_some(), definition.deduplicates());
             assert!(definition.window.is_none_or(|id| id.0 < self.next_queue));
             for edge in &entry.outbound {

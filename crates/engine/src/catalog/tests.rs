@@ -1,6 +1,6 @@
 //! What is recorded, and that it brings back what was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bongsu_record::{Arguments, Value};
 use proptest::prelude::*;
@@ -140,6 +140,20 @@ fn every_row_of_change_has_its_golden_line() {
             space: SPACE,
             name: "logs".to_owned(),
         },
+        Change::SetPolicy {
+            space: SPACE,
+            policy: Policy {
+                name: "short".to_owned(),
+                pattern: "^a\\.".to_owned(),
+                apply_to: ApplyTo::QuorumQueues,
+                priority: -1,
+                definition: Arguments::from([("max-length".to_owned(), Value::Int(5))]),
+            },
+        },
+        Change::ClearPolicy {
+            space: SPACE,
+            name: "short".to_owned(),
+        },
     ];
     let file = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -199,6 +213,8 @@ enum Step {
     UnbindAny(usize),
     LinkClosed(usize),
     SessionClosed(u64),
+    SetPolicy(usize, usize, i64),
+    ClearPolicy(usize),
     Restart,
 }
 
@@ -217,6 +233,9 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..100_usize).prop_map(Step::UnbindAny),
         1 => (0..5_usize).prop_map(Step::LinkClosed),
         1 => (1..3_u64).prop_map(Step::SessionClosed),
+        2 => (0..3_usize, 0..PATTERNS.len(), -1..2_i64)
+            .prop_map(|(n, p, i)| Step::SetPolicy(n, p, i)),
+        1 => (0..3_usize).prop_map(Step::ClearPolicy),
         1 => Just(Step::Restart),
     ]
 }
@@ -332,8 +351,32 @@ fn input(step: Step, catalog: &Catalog) -> Option<Input> {
         Step::SessionClosed(owner) => Input::SessionClosed {
             owner: Owner(owner),
         },
+        Step::SetPolicy(name, pattern, priority) => Input::SetPolicy {
+            space,
+            policy: Policy {
+                name: format!("p{name}"),
+                pattern: PATTERNS[pattern].to_owned(),
+                apply_to: ApplyTo::All,
+                priority,
+                definition: Arguments::from([(
+                    "message-ttl".to_owned(),
+                    Value::Int(pattern as i64),
+                )]),
+            },
+        },
+        Step::ClearPolicy(name) => Input::ClearPolicy {
+            space,
+            name: format!("p{name}"),
+        },
         Step::Restart => return None,
     })
+}
+
+/// One property of each queue, which only policies set.
+fn ttls(catalog: &Catalog) -> BTreeMap<QueueId, Option<u64>> {
+    let ids = catalog.queues().map(|(id, _, _)| id);
+    ids.map(|id| (id, catalog.properties(id).unwrap().message_ttl_ms))
+        .collect()
 }
 
 /// Where a publish goes, from the list of bindings alone.
@@ -400,6 +443,7 @@ proptest! {
                 continue;
             };
             let (epoch, before) = (catalog.epoch(), snapshot(&catalog));
+            let mut properties = ttls(&catalog);
             let all: Vec<_> = catalog.bindings().collect();
             let mut effects = Vec::new();
             let answer = catalog.handle(input, &mut effects);
@@ -415,10 +459,20 @@ proptest! {
             for effect in effects {
                 match effect {
                     Effect::Durable(change) => recorded.push(change.encode()),
-                    Effect::CreateQueue { id, .. } => prop_assert!(ids.insert(id), "{id} twice"),
+                    Effect::CreateQueue { id, properties: of, .. } => {
+                        prop_assert!(ids.insert(id), "{id} twice");
+                        properties.insert(id, of.message_ttl_ms);
+                    }
+                    Effect::Reconfigure { id, properties: of } => {
+                        prop_assert!(properties.insert(id, of.message_ttl_ms).is_some());
+                    }
+                    Effect::DropQueue { id } => {
+                        properties.remove(&id);
+                    }
                     _ => {}
                 }
             }
+            prop_assert_eq!(properties, ttls(&catalog));
             for index in 0..6 {
                 let exchange = exchange_name(index);
                 for (key, headers) in [("a.b", rule(0)), ("a", rule(2)), ("", rule(0))] {
@@ -509,4 +563,5 @@ fn a_snapshot_of_100_000_queues_is_fast() {
     println!("declared and bound in {declared:?}; {size} KiB in {taken:?}; back in {restored:?}");
 }
 
+const PATTERNS: [&str; 3] = ["q", "^q[0-2]$", "^(?!q)"];
 const KEYS: [&str; 5] = ["a.b", "a", "#", "a.*", ""];

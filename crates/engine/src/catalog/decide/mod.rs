@@ -2,6 +2,7 @@
 
 mod binding;
 mod exchange;
+mod policy;
 mod queue;
 
 use crate::catalog::call::{Answer, Effect, Input};
@@ -59,6 +60,11 @@ impl Catalog {
                 owner,
                 binding,
             } => self.unbind(space, owner, binding, effects),
+            Input::SetPolicy { space, policy } => self.set_policy(space, policy, effects),
+            Input::ClearPolicy { space, name } => {
+                self.clear_policy(space, name, effects);
+                Ok(Answer::Done)
+            }
             Input::LinkClosed { queue, links } => {
                 self.link_closed(queue, links, effects);
                 Ok(Answer::Done)

@@ -109,8 +109,13 @@ impl Catalog {
         let id = QueueId(self.allocate_number(effects));
         let durable = queue.durable;
         self.change(Change::DeclareQueue { space, id, queue }, durable, effects);
-        let queue = Arc::clone(&self.queues[&id].definition);
-        effects.push(Effect::CreateQueue { id, space, queue });
+        let entry = &self.queues[&id];
+        effects.push(Effect::CreateQueue {
+            id,
+            space,
+            queue: Arc::clone(&entry.definition),
+            properties: Arc::clone(&entry.properties),
+        });
         id
     }
 
