@@ -5,6 +5,7 @@
 //! ```text
 //! restart                            what the generator writes
 //! restarted PID SECONDS              what it reads once the broker listens again; how long that took
+//! refused                            what it reads instead if that broker is not to be restarted
 //! ```
 
 use std::io::{BufRead, Write, stdin, stdout};
@@ -23,7 +24,8 @@ pub struct Restarted {
     pub seconds: f64,
 }
 
-/// Has the broker stopped and started again, and asks it about `queue`. Nothing if nobody drives.
+/// Has the broker stopped and started again, and asks it about `queue`. Nothing if nobody
+/// drives, or whoever does refuses.
 pub fn restart(options: &Options, queue: &str) -> Result<Option<Restarted>> {
     if !options.driven {
         return Ok(None);
@@ -33,6 +35,9 @@ pub fn restart(options: &Options, queue: &str) -> Result<Option<Restarted>> {
     let mut answer = String::new();
     stdin().lock().read_line(&mut answer)?;
     let wrong = || format!("asked for a restart and was told {answer:?}");
+    if answer.trim() == "refused" {
+        return Ok(None);
+    }
     let mut words = answer.split_whitespace();
     if words.next() != Some("restarted") {
         return Err(wrong().into());
