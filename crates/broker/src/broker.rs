@@ -23,6 +23,7 @@ use crate::cell::QueueCell;
 use crate::checkpoint::Source;
 use crate::clerk::{Clerk, Desk};
 use crate::handle::{SessionHandle, not_found};
+use crate::windows::Windows;
 
 /// Kind of the WAL notes and checkpoint sections that the catalog writes.
 pub(crate) const CATALOG_NOTE: u8 = 1;
@@ -80,6 +81,9 @@ struct Inner {
     /// Position of the last catalog change.
     last_change: AtomicU64,
     cells: RwLock<HashMap<QueueId, Arc<QueueCell>>>,
+    windows: Windows,
+    /// Of random exchanges; a test sets its own.
+    seed: AtomicU64,
     next_owner: AtomicU64,
     next_link: AtomicU64,
     durable: watch::Sender<Lsn>,
@@ -101,7 +105,7 @@ impl Broker {
         (disk, dir): (Arc<dyn Disk>, PathBuf),
         limits: Limits,
         catalog: Catalog,
-        cells: HashMap<QueueId, Arc<QueueCell>>,
+        (cells, windows): (HashMap<QueueId, Arc<QueueCell>>, Windows),
     ) -> Broker {
         let durable = watch::Sender::new(storage.durable());
         let teller = durable.clone();
@@ -122,6 +126,8 @@ impl Broker {
                 catalog: RwLock::new(catalog),
                 last_change: AtomicU64::new(0),
                 cells: RwLock::new(cells),
+                windows,
+                seed: AtomicU64::new(RandomState::new().build_hasher().finish()),
                 next_owner: AtomicU64::new(1),
                 next_link: AtomicU64::new(1),
                 durable,
@@ -169,6 +175,20 @@ impl Broker {
     /// Makes it a time, from here on: for tests that decide when things are due.
     pub fn set_time(&self, unix_ms: u64) {
         self.inner.set_ms.store(unix_ms, Ordering::Relaxed);
+    }
+
+    /// What exchanges have seen.
+    pub(crate) fn windows(&self) -> &Windows {
+        &self.inner.windows
+    }
+
+    pub(crate) fn route_seed(&self) -> u64 {
+        self.inner.seed.load(Ordering::Relaxed)
+    }
+
+    /// Makes the choices of random exchanges the same in each run of a test.
+    pub fn set_seed(&self, seed: u64) {
+        self.inner.seed.store(seed, Ordering::Relaxed);
     }
 
     /// What the clerk has to do.

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use bongsu_engine::Refused;
-use bongsu_engine::catalog::{Answer, Catalog, Effect, Input, Owner, QueueId};
-use bongsu_engine::queue::Queue;
+use bongsu_engine::catalog::{Answer, Catalog, Effect, Input, Owner, Policy, QueueId};
+use bongsu_engine::queue::dedup::Dedup;
+use bongsu_engine::queue::{Input as QueueInput, Queue};
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::session::{Binding, Call, Destination, Reply};
 use bongsu_record::Lsn;
@@ -15,6 +16,7 @@ use crate::broker::{Broker, CATALOG_NOTE};
 use crate::cell::QueueCell;
 use crate::handle::{Executed, SessionHandle, not_found, refused};
 use crate::outbox::Item;
+use crate::windows;
 
 impl SessionHandle {
     pub(crate) fn change(&mut self, call: Call) -> Result<Executed, Refused> {
@@ -158,13 +160,23 @@ impl Broker {
         self.set_route_epoch(catalog.epoch());
         let mut notes = Vec::new();
         let mut dropped = Vec::new();
+        let mut configured = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Durable(change) => notes.push(change.encode()),
-                Effect::Transient(_)
-                | Effect::Reconfigure { .. }
-                | Effect::CreateWindow { .. }
-                | Effect::DropWindow { .. } => {}
+                Effect::Transient(_) => {}
+                Effect::Reconfigure { id, properties } => {
+                    configured.extend(self.cell(id).map(|cell| (cell, properties)));
+                }
+                Effect::CreateWindow {
+                    id,
+                    settings,
+                    durable,
+                } => {
+                    let seen = Dedup::new(windows::limits(&settings));
+                    self.windows().put(id, seen, durable);
+                }
+                Effect::DropWindow { id } => self.windows().remove(id),
                 Effect::CreateQueue {
                     id,
                     space,
@@ -203,6 +215,11 @@ impl Broker {
         for cell in dropped {
             self.drop_cell(&cell);
         }
+        for (cell, properties) in configured {
+            let input = QueueInput::Configure { properties };
+            let handled = cell.handle(&mut cell.lock(), input, self);
+            self.noted(handled);
+        }
         // If the record failed, what was decided stands until a restart, and the client is
         // told that it is not safe: the lane takes nothing more, or its buffer is full.
         let lsn = lsn.map_err(|error| refused(&error))?;
@@ -210,6 +227,26 @@ impl Broker {
             self.storage().hurry();
         }
         Ok((answer, lsn))
+    }
+
+    /// Sets a policy, in place of one of its name, and waits for nothing: whoever needs it
+    /// durable waits for [`Broker::position`].
+    ///
+    /// # Errors
+    /// Its pattern or a setting cannot be read.
+    pub fn set_policy(&self, space: &str, policy: Policy) -> Result<(), Refused> {
+        let space = self.space(space)?;
+        self.change(Input::SetPolicy { space, policy }).map(|_| ())
+    }
+
+    /// Takes a policy away, if it is there; as [`Broker::set_policy`].
+    ///
+    /// # Errors
+    /// No such space.
+    pub fn clear_policy(&self, space: &str, name: &str) -> Result<(), Refused> {
+        let space = self.space(space)?;
+        let name = name.to_owned();
+        self.change(Input::ClearPolicy { space, name }).map(|_| ())
     }
 
     /// A queue was not used for as long as it may.

@@ -10,6 +10,7 @@ use std::ops::Range;
 use bongsu_engine::catalog::QueueId;
 
 use crate::broker::{CATALOG_NOTE, WeakBroker};
+use crate::windows::WINDOW_NOTE;
 
 /// Answers the checkpointer as long as the broker lives.
 pub(crate) struct Source {
@@ -49,6 +50,16 @@ impl CheckpointSource for Source {
                 Ok::<(), Infallible>(())
             });
             out.put(CATALOG_NOTE, 0, &state);
+            drop(catalog);
+            for (id, window) in broker.windows().all() {
+                if window.durable {
+                    let seen = window.seen.lock();
+                    state.clear();
+                    state.extend_from_slice(&broker.storage().position().0.to_be_bytes());
+                    seen.encode(&mut state);
+                    out.put(WINDOW_NOTE, id.0, &state);
+                }
+            }
             broker.all_cells()
         };
         for cell in cells {

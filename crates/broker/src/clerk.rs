@@ -49,7 +49,12 @@ impl Desk {
     }
 
     pub(crate) fn tell(&self, queue: QueueId, records: Range<Offset>) {
-        self.work.lock().tells.entry(queue).or_default().push(records);
+        self.work
+            .lock()
+            .tells
+            .entry(queue)
+            .or_default()
+            .push(records);
         self.changed.notify_one();
     }
 
@@ -188,10 +193,7 @@ impl Broker {
     fn tell(&self, cell: &Arc<QueueCell>, records: &Range<Offset>) {
         let properties = cell.lock().machine.properties().clone();
         let mut stored: Vec<Stored> = Vec::new();
-        if let Err(error) = cell
-            .log
-            .fetch(records.start, TELL_BYTES_MAX, &mut stored)
-        {
+        if let Err(error) = cell.log.fetch(records.start, TELL_BYTES_MAX, &mut stored) {
             // The queue stands still where it is: its records cannot be read anyway.
             self.report(&error);
             return;

@@ -10,22 +10,24 @@ use std::sync::Arc;
 use bongsu_engine::Refused;
 use bongsu_engine::queue::Reason;
 use bongsu_engine::queue::properties::DeadLetter;
-use bongsu_engine::router::RouteScratch;
+use bongsu_engine::router::{Attributes, RouteScratch};
 use bongsu_record::blocks::amqp091;
 use bongsu_record::death::{self, Death};
 use bongsu_record::message::Message;
 use bongsu_record::native::{Builder, Origin, PERSISTENT, Record, Terms};
-use bongsu_record::{Arguments, Batch, Offset};
+use bongsu_record::{Batch, Offset};
 use bongsu_storage::Stored;
 
 use crate::broker::Broker;
 use crate::cell::QueueCell;
 use crate::group::{Group, Leaving, Part};
 use crate::publish::Cells;
+use crate::route::{Address, OfBlock, delay_ms};
 
 /// A dead record made ready for where it goes.
 struct Dead {
-    cells: Cells,
+    /// Queues, and when it may be delivered there (0: at once).
+    ways: Vec<(Cells, u64)>,
     key: Vec<u8>,
     block: Vec<u8>,
 }
@@ -74,10 +76,10 @@ impl Broker {
                 let timestamp = batch.header().base_timestamp;
                 let message = Message::native(record, offset, timestamp);
                 let dead = self.dead(cell, &message, reason, dead_letter);
-                if dead.cells.is_empty() && dead_letter.at_least_once {
+                if dead.ways.is_empty() && dead_letter.at_least_once {
                     break;
                 }
-                runs.push(&record, dead, &dead_letter.exchange);
+                runs.push(&record, &dead, &dead_letter.exchange);
                 end = offset.plus(1);
             }
             if end == records.start && stored.iter().any(|s| s.base < records.end) {
@@ -120,7 +122,7 @@ impl Broker {
             for record in batch.native_records(0..batch.record_count()) {
                 let message = Message::native(record, Offset(0), timestamp);
                 let dead = self.dead(&cell, &message, Reason::MaxLen, &dead_letter);
-                runs.push(&record, dead, &dead_letter.exchange);
+                runs.push(&record, &dead, &dead_letter.exchange);
             }
             let group = Group {
                 parts: runs.finish(i64::try_from(self.now_ms()).unwrap_or(i64::MAX)),
@@ -128,7 +130,10 @@ impl Broker {
                 ..Group::default()
             };
             if let Err(Refused::Storage { cause }) = self.group(&group) {
-                tracing::warn!("records that queue '{}' refused are dropped: {cause}", cell.name);
+                tracing::warn!(
+                    "records that queue '{}' refused are dropped: {cause}",
+                    cell.name
+                );
             }
         }
     }
@@ -170,55 +175,63 @@ impl Broker {
             Some(key) => vec![key],
             None => keys,
         };
-        let mut ids = self.route_dead(cell.space, &dead_letter.exchange, &next_keys, &block);
-        if reason != Reason::Rejected {
-            let catalog = self.catalog();
-            ids.retain(|id| {
-                let cycles = catalog
-                    .queue(*id)
-                    .is_some_and(|queue| death::cycles(&block, &queue.name));
+        Dead {
+            ways: self.ways_of_dead(cell, reason, dead_letter, &next_keys, &block),
+            key: next_keys
+                .first()
+                .map(|key| key.to_vec())
+                .unwrap_or_default(),
+            block,
+        }
+    }
+
+    fn ways_of_dead(
+        &self,
+        cell: &QueueCell,
+        reason: Reason,
+        dead_letter: &DeadLetter,
+        keys: &[&[u8]],
+        block: &[u8],
+    ) -> Vec<(Cells, u64)> {
+        let mut keys = keys
+            .iter()
+            .map(|key| String::from_utf8_lossy(key).into_owned());
+        let first = keys.next().unwrap_or_default();
+        let more_keys: Vec<String> = keys.collect();
+        let address = Address {
+            space: cell.space,
+            exchange: &dead_letter.exchange,
+            routing_key: &first,
+            more_keys: &more_keys,
+            from_client: false,
+        };
+        let mut scratch = RouteScratch::default();
+        let mut queues = Vec::new();
+        let record = OfBlock(block);
+        // An exchange that is not there takes nothing.
+        let Ok((ways, _)) = self.ways(&address, &record, &mut scratch, &mut queues) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for way in ways {
+            let cells = way.cells.iter().filter(|target| {
+                let cycles = reason != Reason::Rejected && death::cycles(block, &target.name);
                 if cycles {
                     tracing::warn!("a message dead in '{}' went in a circle", cell.name);
                 }
                 !cycles
             });
-        }
-        Dead {
-            cells: self.cells(&ids),
-            key: next_keys.first().map(|key| key.to_vec()).unwrap_or_default(),
-            block,
-        }
-    }
-
-    fn route_dead(
-        &self,
-        space: bongsu_engine::router::SpaceId,
-        exchange: &str,
-        keys: &[&[u8]],
-        block: &[u8],
-    ) -> Vec<bongsu_engine::router::QueueId> {
-        let headers = || -> Arguments {
-            let read = amqp091::read(block).and_then(|fields| fields.headers());
-            read.unwrap_or_default()
-        };
-        let mut scratch = RouteScratch::default();
-        let mut all = Vec::new();
-        let mut queues = Vec::new();
-        let catalog = self.catalog();
-        for key in keys {
-            let Ok(key) = std::str::from_utf8(key) else {
-                continue;
-            };
-            let router = catalog.router();
-            let routed = router.route(space, exchange, key, &headers, &mut scratch, &mut queues);
-            // An exchange that is not there takes nothing.
-            if routed.is_ok() {
-                all.append(&mut queues);
+            let cells: Cells = cells.cloned().collect();
+            let delay_ms = way
+                .is_delayed
+                .then(|| delay_ms(&record.headers()))
+                .flatten();
+            let deliver_at_ms = delay_ms.map_or(0, |delay_ms| self.now_ms() + delay_ms);
+            if !cells.is_empty() {
+                found.push((cells, deliver_at_ms));
             }
         }
-        all.sort_unstable();
-        all.dedup();
-        all
+        found
     }
 }
 
@@ -229,30 +242,39 @@ struct Runs {
 }
 
 impl Runs {
-    fn push(&mut self, record: &Record<'_>, dead: Dead, exchange: &str) {
-        if dead.cells.is_empty() {
-            return;
+    fn push(&mut self, record: &Record<'_>, dead: &Dead, exchange: &str) {
+        for (cells, deliver_at_ms) in &dead.ways {
+            let terms = Terms {
+                priority: record.terms().priority,
+                deliver_at_ms: (*deliver_at_ms > 0).then_some(*deliver_at_ms),
+                ..Terms::default()
+            };
+            let builder = self.builder_of(cells);
+            Runs::put(builder, record, dead, &terms, exchange);
         }
-        let same = |cells: &Cells| {
-            let ids = |cells: &Cells| cells.iter().map(|cell| cell.id).collect::<Vec<_>>();
-            ids(cells) == ids(&dead.cells)
-        };
-        if !self.parts.last().is_some_and(|(cells, _)| same(cells)) {
-            self.parts.push((dead.cells, Builder::new()));
+    }
+
+    /// Of the run that leads to these queues: the last one, if it does.
+    fn builder_of(&mut self, cells: &Cells) -> &mut Builder {
+        let ids = |cells: &Cells| cells.iter().map(|cell| cell.id).collect::<Vec<_>>();
+        let same = self
+            .parts
+            .last()
+            .is_some_and(|(last, _)| ids(last) == ids(cells));
+        if !same {
+            self.parts.push((cells.clone(), Builder::new()));
         }
-        let Some((_, builder)) = self.parts.last_mut() else {
-            return;
-        };
-        let terms = Terms {
-            priority: record.terms().priority,
-            ..Terms::default()
-        };
+        let (_, builder) = self.parts.last_mut().expect("one was pushed at least");
+        builder
+    }
+
+    fn put(builder: &mut Builder, record: &Record<'_>, dead: &Dead, terms: &Terms, exchange: &str) {
         builder.begin_with(
             Origin::Amqp091,
             record.flags & PERSISTENT,
             exchange.as_bytes(),
             &dead.key,
-            &terms,
+            terms,
             &dead.block,
             record.body.len() as u64,
         );

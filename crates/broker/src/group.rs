@@ -60,6 +60,8 @@ pub(crate) struct Group<'a> {
     pub(crate) leaving: Option<Leaving>,
     /// Queues that are full take these all the same.
     pub(crate) forced: bool,
+    /// More to be recorded with them: kind, id, bytes.
+    pub(crate) notes: Vec<(u8, u64, Vec<u8>)>,
 }
 
 /// What became of a [`Group`].
@@ -80,6 +82,12 @@ struct Append {
     batch: Batch,
     /// Index among the locked, and the base offset there.
     at: Vec<(usize, Offset)>,
+}
+
+/// Identities that a queue remembers, by its index among the locked.
+struct Seen {
+    index: usize,
+    identities: Vec<(Offset, Identity)>,
 }
 
 type Locked<'c> = Vec<(&'c Arc<QueueCell>, MutexGuard<'c, State>)>;
@@ -108,8 +116,8 @@ impl Broker {
             });
         }
         let mut grouped = Grouped::default();
-        let mut notes: Vec<(u64, Vec<u8>)> = Vec::new();
-        let appends = self.plan(group, &place, &mut locked, &mut grouped, &mut notes);
+        let mut seen: Vec<Seen> = Vec::new();
+        let appends = self.plan(group, &place, &mut locked, &mut grouped, &mut seen);
         let mut entries: Vec<(usize, Entries)> = Vec::new();
         for ending in &group.endings {
             let index = place[&ending.cell.id];
@@ -130,7 +138,15 @@ impl Broker {
                 entries.push((index, found));
             }
         }
-        grouped.lsn = self.record_group(group, &locked, &appends, &entries, &notes)?;
+        match self.record_group(group, &locked, &appends, &entries, &seen) {
+            Ok(lsn) => grouped.lsn = lsn,
+            Err(refused) => {
+                for seen in seen {
+                    locked[seen.index].1.machine.forget(&seen.identities);
+                }
+                return Err(refused);
+            }
+        }
         for (index, found) in &entries {
             let (cell, state) = &mut locked[*index];
             cell.marked(state, found, &Ok(grouped.lsn), self);
@@ -172,7 +188,7 @@ impl Broker {
         place: &BTreeMap<QueueId, usize>,
         locked: &mut Locked<'_>,
         grouped: &mut Grouped,
-        notes: &mut Vec<(u64, Vec<u8>)>,
+        seen: &mut Vec<Seen>,
     ) -> Vec<Append> {
         let mut ends: Vec<Offset> = locked
             .iter()
@@ -213,13 +229,8 @@ impl Broker {
                     })
                     .collect();
                 if !identities.is_empty() {
-                    let now_ms = self.now_ms();
-                    state.machine.remember(&identities, now_ms);
-                    let mut note = Vec::new();
-                    Note::Seen { identities, now_ms }.encode(&mut note);
-                    if cell.is_recorded() {
-                        notes.push((cell.log.id().0, note));
-                    }
+                    state.machine.remember(&identities, self.now_ms());
+                    seen.push(Seen { index, identities });
                 }
                 by_left_out.entry(left_out).or_default().push(index);
             }
@@ -256,7 +267,7 @@ impl Broker {
         locked: &Locked<'_>,
         appends: &[Append],
         entries: &[(usize, Entries)],
-        notes: &[(u64, Vec<u8>)],
+        seen: &[Seen],
     ) -> Result<Lsn, Refused> {
         let targets: Vec<Vec<(&Arc<Log>, Offset)>> = appends
             .iter()
@@ -278,12 +289,30 @@ impl Broker {
         for (index, found) in entries {
             more.extend(found.borrowed(locked[*index].0));
         }
-        more.extend(notes.iter().map(|(id, bytes)| EntryRef::Note {
-            kind: QUEUE_NOTE,
-            id: *id,
-            bytes,
-        }));
-        let left = group.leaving.as_ref().map(|leaving| [leaving.records.clone()]);
+        let now_ms = self.now_ms();
+        let seen: Vec<(u64, Vec<u8>)> = seen
+            .iter()
+            .filter(|seen| locked[seen.index].0.is_recorded())
+            .map(|seen| {
+                let identities = seen.identities.clone();
+                let mut note = Vec::new();
+                Note::Seen { identities, now_ms }.encode(&mut note);
+                (locked[seen.index].0.log.id().0, note)
+            })
+            .collect();
+        let seen = seen.iter().map(|(id, bytes)| (QUEUE_NOTE, *id, bytes));
+        let notes = group
+            .notes
+            .iter()
+            .map(|(kind, id, bytes)| (*kind, *id, bytes));
+        more.extend(
+            seen.chain(notes)
+                .map(|(kind, id, bytes)| EntryRef::Note { kind, id, bytes }),
+        );
+        let left = group
+            .leaving
+            .as_ref()
+            .map(|leaving| [leaving.records.clone()]);
         if let (Some(leaving), Some(ranges)) = (&group.leaving, &left)
             && leaving.cell.is_recorded()
         {

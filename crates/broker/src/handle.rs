@@ -12,7 +12,9 @@ use bongsu_engine::catalog::arguments::{self, Place};
 use bongsu_engine::queue::{Input, Link, LinkKey};
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::SpaceId;
-use bongsu_engine::session::{Call, Consume, Delivery, LinkId, Now, Outcome, PoolId, Reply, Settle};
+use bongsu_engine::session::{
+    Call, Consume, Delivery, LinkId, Now, Outcome, PoolId, Reply, Settle,
+};
 use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::{Error, Stored};
 
@@ -108,6 +110,8 @@ impl ReadJob {
 
 impl SessionHandle {
     pub(crate) fn new(broker: Broker, owner: u64, from_loopback: bool) -> SessionHandle {
+        // A publisher through a random exchange chooses as nobody else does.
+        let seed = broker.route_seed() ^ owner;
         SessionHandle {
             broker,
             owner,
@@ -120,7 +124,7 @@ impl SessionHandle {
             pending: VecDeque::new(),
             stored: Vec::new(),
             stored_of: None,
-            routes: RouteCache::default(),
+            routes: RouteCache::seeded(seed),
             publishes: false,
             ended: false,
         }

@@ -19,6 +19,10 @@ pub mod publish;
 
 mod facts;
 
+mod route;
+
+mod windows;
+
 mod group;
 
 pub mod change;

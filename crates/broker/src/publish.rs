@@ -3,21 +3,27 @@
 //! Queues are locked in ascending order of their ids, all of them, from taking the base
 //! offsets until the batch is in the WAL: so each log has its records in WAL order, and a
 //! fan-out is there in all queues or in none.
+//!
+//! Mostly all records of a batch have one route, which is remembered. Where each has its
+//! own, where an exchange delays or drops some, a [`Plan`] is made, record by record.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bongsu_engine::Refused;
 use bongsu_engine::refused::{Kind, Permission};
-use bongsu_engine::router::{QueueId, RouteScratch, SpaceId};
+use bongsu_engine::router::{Attributes, QueueId, RouteScratch, SpaceId, WindowId};
 use bongsu_engine::session::{Now, Publish, Reply, Settle};
-use bongsu_record::message::Message;
 use bongsu_record::native::Builder;
-use bongsu_record::{Arguments, Batch, Lsn, Offset};
+use bongsu_record::{Batch, Lsn};
 
 use crate::broker::Broker;
 use crate::cell::QueueCell;
-use crate::group::{Group, Part};
+use crate::facts;
+use crate::group::{Group, Grouped, Part};
 use crate::handle::{Executed, SessionHandle, refused};
+use crate::route::{Address, OfRecord, Way, delay_ms};
+use crate::windows::{Passing, Window};
 
 /// The queues of a route, ascending by id.
 pub(crate) type Cells = Arc<[Arc<QueueCell>]>;
@@ -34,37 +40,51 @@ pub struct RouteCache {
     queues: Vec<QueueId>,
 }
 
+impl RouteCache {
+    pub(crate) fn seeded(seed: u64) -> RouteCache {
+        RouteCache {
+            scratch: RouteScratch::seeded(seed),
+            ..RouteCache::default()
+        }
+    }
+}
+
 impl SessionHandle {
     pub(crate) fn publish(&mut self, publish: &Publish, now: Now) -> Result<Executed, Refused> {
         self.allowed(Permission::Write, Kind::Exchange, &publish.exchange)?;
         let space = self.in_space()?;
-        if let Some(cells) = self.cached(space, publish, 0)? {
+        if let Some(cells) = self.cached(space, publish)? {
             return self.broker.append(&cells, &publish.batch);
         }
-        let mut waits = None;
-        let mut all_routed = true;
-        let mut all_refused = Vec::new();
-        let mut first = 0;
-        for part in self.parts(space, publish, now)? {
-            let count = part.batch.record_count();
-            let executed = self.broker.append(&part.cells, &part.batch)?;
-            if let Executed::Now(Reply::Published {
-                wait,
-                routed,
-                refused,
-            }) = executed
-            {
-                waits = waits.max(wait);
-                all_routed &= routed;
-                let refused = refused.into_iter();
-                all_refused.extend(refused.map(|range| range.start + first..range.end + first));
+        let routes = self.routes_of(space, publish)?;
+        let windows = self.windows_of(std::slice::from_ref(&routes));
+        let mut passing = Passing::lock(&windows);
+        let plan = Plan::of(&publish.batch, &routes, &mut passing, now);
+        let group = Group {
+            notes: passing.notes(self.broker.now_ms()),
+            parts: plan.parts,
+            ..Group::default()
+        };
+        let grouped = match self.broker.group(&group) {
+            Ok(grouped) => grouped,
+            Err(refused) => {
+                passing.forget();
+                return Err(refused);
             }
-            first += count;
-        }
+        };
+        drop(passing);
+        let refused = in_batch(&grouped.refused, &plan.indexes);
+        let routed = plan.all_routed && grouped.routed.iter().all(|routed| *routed);
+        // What was not appended, because it was seen before, is as safe as what is there.
+        let wait = match grouped.lsn {
+            Lsn(0) if !windows.is_empty() => self.broker.position(),
+            lsn => lsn,
+        };
+        self.broker.bury_refused(grouped.dead);
         Ok(Executed::Now(Reply::Published {
-            wait: waits,
-            routed: all_routed,
-            refused: all_refused,
+            wait: (wait > Lsn(0)).then_some(wait),
+            routed,
+            refused,
         }))
     }
 
@@ -76,23 +96,37 @@ impl SessionHandle {
         now: Now,
     ) -> Result<Executed, Refused> {
         let space = self.in_space()?;
-        let mut group = Group::default();
-        let mut counts = Vec::with_capacity(publishes.len());
+        let mut routes = Vec::with_capacity(publishes.len());
         for publish in publishes {
             self.allowed(Permission::Write, Kind::Exchange, &publish.exchange)?;
-            let parts = self.parts(space, publish, now)?;
-            counts.push(parts.len());
-            group.parts.extend(parts);
+            routes.push(self.routes_of(space, publish)?);
         }
+        let windows = self.windows_of(&routes);
+        let mut passing = Passing::lock(&windows);
+        let mut group = Group::default();
+        let mut counts = Vec::with_capacity(publishes.len());
+        for (publish, routes) in publishes.iter().zip(&routes) {
+            let plan = Plan::of(&publish.batch, routes, &mut passing, now);
+            counts.push((plan.parts.len(), plan.all_routed));
+            group.parts.extend(plan.parts);
+        }
+        group.notes = passing.notes(self.broker.now_ms());
         group.endings = self.endings(settles);
-        let grouped = self.broker.group(&group)?;
-        drop(group);
+        let grouped: Grouped = match self.broker.group(&group) {
+            Ok(grouped) => grouped,
+            Err(refused) => {
+                passing.forget();
+                return Err(refused);
+            }
+        };
+        drop((passing, group));
         self.ended(settles);
         self.broker.bury_refused(grouped.dead);
         let mut routed = grouped.routed.into_iter();
-        let unrouted = (0..publishes.len()).zip(counts).filter_map(|(index, count)| {
-            let any = routed.by_ref().take(count).fold(false, |any, one| any | one);
-            (!any).then_some(index)
+        let unrouted = (0..publishes.len()).zip(counts);
+        let unrouted = unrouted.filter_map(|(index, (count, all_routed))| {
+            let taken = routed.by_ref().take(count).all(|routed| routed);
+            (!all_routed || !taken).then_some(index)
         });
         Ok(Executed::Now(Reply::Committed {
             unrouted: unrouted.collect(),
@@ -100,38 +134,9 @@ impl SessionHandle {
         }))
     }
 
-    /// The batches of a publish, each with its queues: one, unless each record has a route
-    /// of its own.
-    fn parts(
-        &mut self,
-        space: SpaceId,
-        publish: &Publish,
-        now: Now,
-    ) -> Result<Vec<Part>, Refused> {
-        if let Some(cells) = self.cached(space, publish, 0)? {
-            let batch = publish.batch.clone();
-            return Ok(vec![Part { cells, batch }]);
-        }
-        let mut parts = Vec::new();
-        let mut run = Run::default();
-        for index in 0..publish.batch.record_count() {
-            let cells = self.cells_of(space, publish, index)?;
-            if run.leads_elsewhere(&cells) {
-                parts.extend(run.take(now));
-            }
-            run.push(cells, &publish.batch, index);
-        }
-        parts.extend(run.take(now));
-        Ok(parts)
-    }
-
-    /// The route, if one holds for all records with this exchange and routing key.
-    fn cached(
-        &mut self,
-        space: SpaceId,
-        publish: &Publish,
-        index: u32,
-    ) -> Result<Option<Cells>, Refused> {
+    /// The route, if one holds for all records with this exchange and routing key, and is a
+    /// plain one.
+    fn cached(&mut self, space: SpaceId, publish: &Publish) -> Result<Option<Cells>, Refused> {
         let epoch = self.broker.route_epoch();
         let routes = &self.routes;
         if routes.filled
@@ -142,11 +147,13 @@ impl SessionHandle {
         {
             return Ok(Some(routes.cells.clone()));
         }
-        let (cells, cacheable) = self.route(space, publish, index)?;
-        let cacheable = cacheable && publish.more_keys.is_empty();
-        self.routes.filled = cacheable;
-        if !cacheable {
-            return Ok((publish.batch.record_count() == 1).then_some(cells));
+        let (mut ways, cacheable) = self.ways(space, publish, 0)?;
+        let is_plain = ways.len() == 1;
+        let cells = ways.swap_remove(0).cells;
+        self.routes.filled = is_plain && cacheable && publish.more_keys.is_empty();
+        if !self.routes.filled {
+            let holds = cacheable || publish.batch.record_count() == 1;
+            return Ok((is_plain && holds).then_some(cells));
         }
         self.routes.epoch = epoch;
         self.routes.exchange.clone_from(&publish.exchange);
@@ -155,51 +162,160 @@ impl SessionHandle {
         Ok(Some(cells))
     }
 
-    fn cells_of(
-        &mut self,
-        space: SpaceId,
-        publish: &Publish,
-        index: u32,
-    ) -> Result<Cells, Refused> {
-        self.route(space, publish, index).map(|(cells, _)| cells)
+    /// The ways of each record of a publish.
+    fn routes_of(&mut self, space: SpaceId, publish: &Publish) -> Result<Routes, Refused> {
+        let (ways, cacheable) = self.ways(space, publish, 0)?;
+        if cacheable {
+            return Ok(Routes::Same(ways));
+        }
+        let mut each = vec![ways];
+        for index in 1..publish.batch.record_count() {
+            each.push(self.ways(space, publish, index)?.0);
+        }
+        Ok(Routes::Each(each))
     }
 
-    fn route(
+    fn ways(
         &mut self,
         space: SpaceId,
         publish: &Publish,
         index: u32,
-    ) -> Result<(Cells, bool), Refused> {
+    ) -> Result<(Vec<Way>, bool), Refused> {
         let RouteCache {
             scratch, queues, ..
         } = &mut self.routes;
-        let headers = || headers_of(&publish.batch, index);
-        let catalog = self.broker.catalog();
-        let exchange = &publish.exchange;
-        let mut of = |key: &str, queues: &mut Vec<QueueId>| {
-            let router = catalog.router();
-            router.route(space, exchange, key, &headers, scratch, queues)
+        let address = Address {
+            space,
+            exchange: &publish.exchange,
+            routing_key: &publish.routing_key,
+            more_keys: &publish.more_keys,
+            from_client: true,
         };
-        let routed = of(&publish.routing_key, queues)?;
-        if !publish.more_keys.is_empty() {
-            let mut more = Vec::new();
-            for key in &publish.more_keys {
-                of(key, &mut more)?;
-                queues.append(&mut more);
-            }
-            queues.sort_unstable();
-            queues.dedup();
-        }
-        drop(catalog);
-        Ok((self.broker.cells(queues), routed.cacheable))
+        let record = OfRecord(publish.batch.native_record(index));
+        self.broker.ways(&address, &record, scratch, queues)
+    }
+
+    /// The windows that records pass, ascending.
+    fn windows_of(&self, routes: &[Routes]) -> Vec<(WindowId, Arc<Window>)> {
+        let ways = routes.iter().flat_map(Routes::all);
+        let mut ids: Vec<WindowId> = ways.filter_map(|way| way.window).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let windows = ids.into_iter();
+        windows
+            .filter_map(|id| Some((id, self.broker.windows().find(id)?)))
+            .collect()
     }
 }
 
-/// Consecutive records with one route.
+/// The ways of the records of one batch.
+enum Routes {
+    Same(Vec<Way>),
+    Each(Vec<Vec<Way>>),
+}
+
+impl Routes {
+    fn of(&self, index: u32) -> &[Way] {
+        match self {
+            Routes::Same(ways) => ways,
+            Routes::Each(each) => each.get(index as usize).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Way> {
+        let (same, each) = match self {
+            Routes::Same(ways) => (ways.as_slice(), &[][..]),
+            Routes::Each(each) => (&[][..], each.as_slice()),
+        };
+        same.iter().chain(each.iter().flatten())
+    }
+}
+
+/// What of a batch goes where.
+#[derive(Default)]
+struct Plan {
+    parts: Vec<Part>,
+    /// For each part, the indexes of its records in the batch.
+    indexes: Vec<Vec<u32>>,
+    /// Every record has a queue.
+    all_routed: bool,
+}
+
+impl Plan {
+    fn of(batch: &Batch, routes: &Routes, passing: &mut Passing<'_>, now: Now) -> Plan {
+        let mut plan = Plan {
+            all_routed: true,
+            ..Plan::default()
+        };
+        if let Routes::Same(ways) = routes
+            && let [way] = ways.as_slice()
+        {
+            plan.all_routed = !way.cells.is_empty();
+            plan.indexes.push((0..batch.record_count()).collect());
+            plan.parts.push(Part {
+                cells: way.cells.clone(),
+                batch: batch.clone(),
+            });
+            return plan;
+        }
+        let mut run = Run::default();
+        for index in 0..batch.record_count() {
+            let mut routed = false;
+            for way in routes.of(index).iter().filter(|way| !way.cells.is_empty()) {
+                routed = true;
+                if let Some(deliver_at_ms) = pass(way, batch, index, passing, now) {
+                    if run.leads_elsewhere(&way.cells) {
+                        plan.take(&mut run, batch);
+                    }
+                    run.push(&way.cells, batch, index, deliver_at_ms);
+                }
+            }
+            plan.all_routed &= routed;
+        }
+        plan.take(&mut run, batch);
+        plan
+    }
+
+    fn take(&mut self, run: &mut Run, batch: &Batch) {
+        let taken = std::mem::take(run);
+        let mut builder = taken.builder;
+        if let (Some(cells), Some(batch)) =
+            (taken.cells, builder.finish(batch.header().base_timestamp))
+        {
+            self.parts.push(Part { cells, batch });
+            self.indexes.push(taken.indexes);
+        }
+    }
+}
+
+/// When a record may be delivered, 0 for at once, if it goes this way at all.
+fn pass(way: &Way, batch: &Batch, index: u32, passing: &mut Passing<'_>, now: Now) -> Option<u64> {
+    if !way.is_delayed && way.window.is_none() {
+        return Some(0);
+    }
+    let record = batch.native_record(index);
+    let headers = OfRecord(record).headers();
+    let now_ms = u64::try_from(now.unix_ms).unwrap_or(0);
+    if let Some(window) = way.window
+        && let Some(identity) =
+            record.and_then(|r| facts::identity(&r, facts::DEDUPLICATION_HEADER))
+    {
+        let keep_ms = headers.get("x-cache-ttl").and_then(|ttl| ttl.as_int());
+        let keep_ms = keep_ms.and_then(|ms| u64::try_from(ms).ok());
+        if !passing.passes(window, identity, keep_ms, now_ms) {
+            return None;
+        }
+    }
+    let delay_ms = way.is_delayed.then(|| delay_ms(&headers)).flatten();
+    Some(delay_ms.map_or(0, |delay_ms| now_ms.saturating_add(delay_ms)))
+}
+
+/// Consecutive records with one way.
 #[derive(Default)]
 struct Run {
     cells: Option<Cells>,
     builder: Builder,
+    indexes: Vec<u32>,
 }
 
 impl Run {
@@ -210,28 +326,42 @@ impl Run {
         })
     }
 
-    fn push(&mut self, cells: Cells, batch: &Batch, index: u32) {
-        self.cells = Some(cells);
+    fn push(&mut self, cells: &Cells, batch: &Batch, index: u32, deliver_at_ms: u64) {
         let Some(record) = batch.native_record(index) else {
             return;
         };
-        self.builder.copy(&record, &record.terms());
+        let mut terms = record.terms();
+        if deliver_at_ms > 0 {
+            terms.deliver_at_ms = Some(deliver_at_ms);
+        }
+        self.cells = Some(cells.clone());
+        self.builder.copy(&record, &terms);
+        self.indexes.push(index);
     }
+}
 
-    fn take(&mut self, now: Now) -> Option<Part> {
-        let cells = self.cells.take()?;
-        let batch = self.builder.finish(now.unix_ms)?;
-        Some(Part { cells, batch })
+/// Indexes within parts as ranges of indexes in the batch.
+fn in_batch(refused: &[Vec<Range<u32>>], indexes: &[Vec<u32>]) -> Vec<Range<u32>> {
+    let mut all: Vec<u32> = Vec::new();
+    for (ranges, indexes) in refused.iter().zip(indexes) {
+        let within = ranges.iter().flat_map(Range::clone);
+        all.extend(within.filter_map(|at| indexes.get(at as usize)));
     }
+    all.sort_unstable();
+    all.dedup();
+    let mut out: Vec<Range<u32>> = Vec::new();
+    for index in all {
+        match out.last_mut() {
+            Some(last) if last.end == index => last.end += 1,
+            _ => out.push(index..index + 1),
+        }
+    }
+    out
 }
 
 impl Broker {
     /// Appends `batch` to every queue of `cells` (ascending by id) and lends it on.
-    pub(crate) fn append(
-        &self,
-        cells: &Cells,
-        batch: &Batch,
-    ) -> Result<Executed, Refused> {
+    pub(crate) fn append(&self, cells: &Cells, batch: &Batch) -> Result<Executed, Refused> {
         let storage = self.storage();
         let mut locked = Vec::with_capacity(cells.len());
         for cell in cells.iter() {
@@ -273,9 +403,7 @@ impl Broker {
             refused: Vec::new(),
         }))
     }
-}
 
-impl Broker {
     /// As [`Broker::append`], where some queue may not take all of it.
     fn append_screened(&self, cells: &Cells, batch: &Batch) -> Result<Executed, Refused> {
         let group = Group {
@@ -287,21 +415,15 @@ impl Broker {
         };
         let mut grouped = self.group(&group)?;
         self.bury_refused(grouped.dead);
+        // What was seen before is as safe as what is there.
+        let wait = match grouped.lsn {
+            Lsn(0) => self.position(),
+            lsn => lsn,
+        };
         Ok(Executed::Now(Reply::Published {
-            wait: (grouped.lsn > Lsn(0)).then_some(grouped.lsn),
+            wait: (wait > Lsn(0)).then_some(wait),
             routed: grouped.routed.first().copied().unwrap_or(false),
             refused: grouped.refused.pop().unwrap_or_default(),
         }))
     }
-}
-
-/// Headers that cannot be read match nothing: the publisher's session has checked their
-/// shape, so this is a table nested too deep.
-fn headers_of(batch: &Batch, index: u32) -> Arguments {
-    let base_timestamp_ms = batch.header().base_timestamp;
-    batch
-        .native_record(index)
-        .map(|record| Message::native(record, Offset(u64::from(index)), base_timestamp_ms))
-        .and_then(|message| message.headers().ok())
-        .unwrap_or_default()
 }

@@ -6,7 +6,9 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use bongsu_engine::catalog::{Catalog, Change, LogDurability, Settings};
+use bongsu_engine::queue::dedup::Dedup;
 use bongsu_engine::queue::{Note, Restoring};
+use bongsu_engine::router::WindowId;
 use bongsu_record::{LogId, Lsn};
 use bongsu_storage::disk::Disk;
 use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, Storage};
@@ -14,6 +16,7 @@ use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, S
 use crate::broker::{Broker, CATALOG_NOTE, Limits, unix_ms};
 use crate::cell::{QUEUE_NOTE, QueueCell};
 use crate::change::durability;
+use crate::windows::{self, WINDOW_NOTE, Windows};
 
 /// What a start found.
 #[derive(Clone, Debug)]
@@ -59,6 +62,7 @@ impl Broker {
         let (mut catalog, catalog_applied) = restored_catalog(&recovery, settings)?;
         let mut queues = restored_queues(&recovery)?;
         let mut failed = None;
+        let mut windows = RestoredWindows::of(&recovery);
         recovery.replay(&mut |lsn, entry| {
             let applied = match entry {
                 Entry::Note { kind, bytes, .. } if *kind == CATALOG_NOTE => {
@@ -66,6 +70,9 @@ impl Broker {
                         return;
                     }
                     replay_change(bytes, lsn, &mut catalog, &mut queues, &storage)
+                }
+                Entry::Note { kind, id, bytes } if *kind == WINDOW_NOTE => {
+                    windows.replay(lsn, WindowId(*id), bytes)
                 }
                 other => replay_entry(lsn, other, &mut queues),
             };
@@ -106,8 +113,61 @@ impl Broker {
             queue_count: cells.len(),
             record_count,
         };
-        let broker = Broker::assemble(storage, place, limits, catalog, cells);
+        let windows = windows.finish(&catalog)?;
+        let broker = Broker::assemble(storage, place, limits, catalog, (cells, windows));
         Ok((broker, recovered))
+    }
+}
+
+/// Windows while the WAL is replayed. How much each remembers is in the catalog, which is
+/// whole only at the end.
+#[derive(Default)]
+struct RestoredWindows {
+    /// Up to where each knows, and what.
+    sections: HashMap<WindowId, (Lsn, Vec<u8>)>,
+    since: HashMap<WindowId, Vec<Vec<u8>>>,
+}
+
+impl RestoredWindows {
+    fn of(recovery: &Recovery) -> RestoredWindows {
+        let sections = recovery.sections().iter();
+        let sections = sections.filter(|section| section.kind == WINDOW_NOTE);
+        let sections = sections.filter_map(|section| {
+            let (applied, bytes) = section.bytes.split_first_chunk::<8>()?;
+            let applied = Lsn(u64::from_be_bytes(*applied));
+            Some((WindowId(section.id), (applied, bytes.to_vec())))
+        });
+        RestoredWindows {
+            sections: sections.collect(),
+            since: HashMap::new(),
+        }
+    }
+
+    fn replay(&mut self, lsn: Lsn, id: WindowId, bytes: &[u8]) -> Result<(), Error> {
+        let applied = self.sections.get(&id).map_or(Lsn(0), |section| section.0);
+        if lsn > applied {
+            self.since.entry(id).or_default().push(bytes.to_vec());
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, catalog: &Catalog) -> Result<Windows, Error> {
+        let windows = Windows::default();
+        for (id, settings) in catalog.windows() {
+            let limits = windows::limits(&settings);
+            let malformed = |what: String| Error::corrupt("checkpoint".as_ref(), 0, what);
+            let mut seen = match self.sections.remove(&id) {
+                Some((_, bytes)) => Dedup::decode(&bytes, limits)
+                    .map_err(|error| malformed(format!("window {}: {error:?}", id.0)))?,
+                None => Dedup::new(limits),
+            };
+            for note in self.since.remove(&id).unwrap_or_default() {
+                windows::replay(&note, &mut seen)
+                    .ok_or_else(|| malformed(format!("a note of window {}", id.0)))?;
+            }
+            windows.put(id, seen, true);
+        }
+        Ok(windows)
     }
 }
 

@@ -300,6 +300,15 @@ impl Queue {
         }
     }
 
+    /// What was remembered is not appended after all.
+    pub fn forget(&mut self, identities: &[(Offset, Identity)]) {
+        if let Some(seen) = &mut self.seen {
+            for (offset, identity) in identities {
+                seen.forget(offset.0, *identity);
+            }
+        }
+    }
+
     /// Bytes of ready bodies, where the queue counts them.
     pub fn ready_bytes(&self) -> u64 {
         let sizes = self.judge.as_ref().and_then(|judge| judge.sizes.as_ref());

@@ -59,6 +59,14 @@ impl Seen {
         }
     }
 
+    /// A record of that identity was not appended after all.
+    pub fn forget(&mut self, offset: u64, identity: Identity) {
+        self.identities.forget(identity);
+        if let Some(by_offset) = &mut self.by_offset {
+            by_offset.remove(&offset);
+        }
+    }
+
     /// These records are in the queue no more.
     pub fn settled(&mut self, range: &Range<u64>) {
         let Some(by_offset) = &mut self.by_offset else {
