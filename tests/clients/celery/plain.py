@@ -112,7 +112,7 @@ def expired_to_dead_letters(connection):
     buried = Queue(unique("buried"), Exchange(unique("buried"), type="fanout"))
     short = Queue(
         unique("short"),
-        message_ttl=0.1,
+        message_ttl=2.0,
         expires=60.0,
         max_length=2,
         queue_arguments={"x-dead-letter-exchange": buried.exchange.name},

@@ -83,7 +83,7 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Library {
             ecosystem: Ecosystem::Node,
             program: &["node", "client.js"],
-            scenarios: &["channels", "reconnect"],
+            scenarios: &["channels", "full", "reconnect"],
         },
     },
     Suite {
@@ -93,7 +93,15 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Library {
             ecosystem: Ecosystem::Python,
             program: &[".venv/bin/python", "client.py"],
-            scenarios: &["tasks", "chords", "acks_late", "restart"],
+            scenarios: &[
+                "plain",
+                "tasks",
+                "chords",
+                "priorities",
+                "acks_late",
+                "native_delay",
+                "restart",
+            ],
         },
     },
     Suite {
@@ -108,7 +116,14 @@ pub(in crate::test) const ALL: &[Suite] = &[
                 "target/classes:target/dependency/*",
                 "Client",
             ],
-            scenarios: &["batch", "restart"],
+            scenarios: &[
+                "topology",
+                "containers",
+                "retry",
+                "batch",
+                "confirms",
+                "restart",
+            ],
         },
     },
     Suite {
@@ -138,7 +153,7 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Library {
             ecosystem: Ecosystem::Python,
             program: &[".venv/bin/python", "client.py"],
-            scenarios: &["requesting"],
+            scenarios: &["publishing", "failing", "requesting", "ordering"],
         },
     },
     Suite {
