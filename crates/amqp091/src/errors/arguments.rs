@@ -20,6 +20,9 @@ pub(super) fn invalid_value(
         ("routing_key", "an integer from 1 up") if value.parse::<i64>().is_ok() => {
             "The binding key must be greater than 0".to_owned()
         }
+        ("routing_key", "an integer from 1 up") if value.is_empty() => {
+            "The binding key must be an integer: <<>>".to_owned()
+        }
         ("routing_key", "an integer from 1 up") => {
             format!("The binding key must be an integer: <<{value:?}>>")
         }

@@ -292,6 +292,10 @@ fn some_arguments_have_a_sentence_of_their_own() {
             "The binding key must be an integer: <<\"k\">>",
         ),
         (
+            invalid("routing_key", "", "an integer from 1 up"),
+            "The binding key must be an integer: <<>>",
+        ),
+        (
             invalid("routing_key", "k", "empty"),
             "Non empty binding 'k' key not permitted",
         ),
