@@ -147,6 +147,8 @@ fn step(world: &mut World, gate: &Counted, verb: &str, words: &[&str], effects: 
                 facts: &facts,
             }
         }
+        // The world looks at the queue, as the clerk does after a start.
+        "tell" => Input::Timeout,
         "told" => {
             let asked = ranges().remove(0);
             facts = world.runs(asked.start.0..asked.end.0);
