@@ -102,7 +102,7 @@ fn run_one(name: &str, options: &Options, tree: Option<Tree>) -> Result<Report> 
         return backlog::run(backlog, options, tree);
     }
     match name {
-        properties::NAME => properties::run(options),
+        properties::NAME => properties::run(options, tree),
         delayed::NAME => delayed::run(options, tree),
         queues::BUSY => queues::busy(options, tree),
         queues::IDLE => queues::idle(options, tree),

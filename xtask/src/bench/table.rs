@@ -223,6 +223,42 @@ const METRICS: &[Metric] = &[
     ),
     Metric("all_rate", "in, all of these, msg/s", Better::Higher, 0),
     Metric(
+        "plain_cpu_us",
+        "CPU per message, plain queue, µs",
+        Better::Lower,
+        2,
+    ),
+    Metric(
+        "length_cpu_us",
+        "CPU per message, maximum length not reached, µs",
+        Better::Lower,
+        2,
+    ),
+    Metric(
+        "ttl_cpu_us",
+        "CPU per message, TTL not reached, µs",
+        Better::Lower,
+        2,
+    ),
+    Metric(
+        "one_priority_cpu_us",
+        "CPU per message, one priority, µs",
+        Better::Lower,
+        2,
+    ),
+    Metric(
+        "dead_letter_cpu_us",
+        "CPU per message, dead letters that never are, µs",
+        Better::Lower,
+        2,
+    ),
+    Metric(
+        "all_cpu_us",
+        "CPU per message, all of these, µs",
+        Better::Lower,
+        2,
+    ),
+    Metric(
         "declare_rate",
         "queues declared a second",
         Better::Higher,
