@@ -21,6 +21,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::broker::Broker;
 use crate::facts;
 use crate::outbox::{Gates, Item, Lease, Target};
+use crate::reading::{Reading, Tracked};
 
 /// Kind of the WAL notes that queues write.
 pub(crate) const QUEUE_NOTE: u8 = 2;
@@ -50,8 +51,21 @@ pub(crate) struct State {
     pub(crate) used_ms: u64,
     /// When the clerk will look at it.
     pub(crate) alarm_ms: Option<u64>,
+    /// Where records stay readable, or are only read.
+    pub(crate) reading: Option<Box<Reading>>,
     effects: Vec<Effect>,
     mark: Mark,
+}
+
+impl State {
+    /// Consumers and readers.
+    pub(crate) fn link_count(&self) -> u32 {
+        let readers = self
+            .reading
+            .as_ref()
+            .map_or(0, |reading| reading.reader_count());
+        self.machine.links().count() + readers
+    }
 }
 
 /// An input and what belongs to it.
@@ -116,8 +130,12 @@ impl QueueCell {
         log: Arc<Log>,
         auto_delete: bool,
         machine: Queue,
+        tracked: Tracked,
         now_ms: u64,
     ) -> Arc<QueueCell> {
+        let end = machine.cursor().end();
+        let keeps = machine.properties().keeps();
+        let reading = keeps.then(|| Reading::new(log.start(), end, tracked));
         let marked = machine.cursor().marked();
         let mark = Mark {
             known: marked,
@@ -136,6 +154,7 @@ impl QueueCell {
                 gone: false,
                 used_ms: now_ms,
                 alarm_ms: None,
+                reading,
                 effects: Vec::new(),
                 mark,
             }),
@@ -144,6 +163,23 @@ impl QueueCell {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Records that are there for whoever comes.
+    pub(crate) fn ready(&self, state: &State) -> u64 {
+        let cursor = state.machine.cursor();
+        match state.machine.properties().is_stream {
+            true => cursor.end().0.saturating_sub(self.log.start().0),
+            false => cursor.ready(),
+        }
+    }
+
+    /// Whether any of the records may still be asked for.
+    pub(crate) fn needs(&self, records: Range<Offset>) -> bool {
+        let state = self.lock();
+        let keeps = state.machine.properties().keeps();
+        let kept = keeps && records.end > self.log.start();
+        kept || state.machine.cursor().is_owed(records)
     }
 
     /// Whether its records survive a restart.
@@ -163,7 +199,8 @@ impl QueueCell {
         broker: &Broker,
     ) -> Result<Option<Lsn>, Error> {
         let mut known: Vec<FactRun> = Vec::new();
-        if state.machine.judges() || batch.has_terms() {
+        let is_stream = state.machine.properties().is_stream;
+        if !is_stream && (state.machine.judges() || batch.has_terms()) {
             let all = 0..batch.record_count();
             facts::of(batch, base, all, state.machine.properties(), &mut known);
         }
@@ -202,10 +239,25 @@ impl QueueCell {
             cell: self,
             targets: &state.targets,
         };
+        if let Some(reading) = &mut state.reading
+            && reading.take(&input, &gates)
+        {
+            return;
+        }
+        let appends = matches!(input, Input::Append { .. });
+        let configures = matches!(input, Input::Configure { .. });
         let now_ms = broker.now_ms();
         state
             .machine
             .handle(input, now_ms, &gates, &mut state.effects);
+        if configures {
+            self.configure_reading(state, broker);
+        } else if appends && let Some(reading) = &mut state.reading {
+            let end = state.machine.cursor().end();
+            let durable = broker.durable_lsn();
+            reading.appended(end, broker.position(), durable, &gates);
+            self.note_retention(state, false, broker);
+        }
     }
 
     /// Acts upon the effects that wait in the state; they are recorded.
@@ -241,6 +293,7 @@ impl QueueCell {
                         records,
                         tries,
                         tells_tries: told_tries(tells_tries, tries),
+                        tells_offsets: false,
                         after,
                         at_hand: covered.map(|(base, batch)| (base, batch.clone())),
                     }));
@@ -263,8 +316,13 @@ impl QueueCell {
         if wait {
             storage.hurry();
         }
-        if trimmed {
-            self.log.trim(state.machine.cursor().floor());
+        if trimmed && state.machine.properties().keeps() {
+            self.note_retention(state, true, broker);
+        } else if trimmed {
+            self.trim(state, broker);
+        }
+        if state.reading.is_some() {
+            self.act_reading(state, at_hand, broker);
         }
         self.set_alarm(state, broker);
     }
@@ -272,10 +330,12 @@ impl QueueCell {
     /// Asks the clerk to look at the queue when something is due.
     pub(crate) fn set_alarm(&self, state: &mut State, broker: &Broker) {
         let idle_ms = match state.machine.properties().expires_ms {
-            Some(ms) if state.machine.links().count() == 0 => Some(state.used_ms + ms),
+            Some(ms) if state.link_count() == 0 => Some(state.used_ms + ms),
             _ => None,
         };
-        let Some(due_ms) = state.machine.deadline_ms().into_iter().chain(idle_ms).min() else {
+        let tend_ms = state.reading.as_ref().and_then(|reading| reading.due_ms());
+        let due_ms = [state.machine.deadline_ms(), idle_ms, tend_ms];
+        let Some(due_ms) = due_ms.into_iter().flatten().min() else {
             return;
         };
         if state.alarm_ms.is_none_or(|set_ms| set_ms > due_ms) {

@@ -16,6 +16,7 @@ use crate::broker::{Broker, CATALOG_NOTE};
 use crate::cell::QueueCell;
 use crate::handle::{Executed, SessionHandle, not_found, refused};
 use crate::outbox::Item;
+use crate::reading::Tracked;
 use crate::windows;
 
 impl SessionHandle {
@@ -87,8 +88,8 @@ impl SessionHandle {
                 state.used_ms = self.broker.now_ms();
                 Reply::Queue {
                     name,
-                    ready: state.machine.cursor().ready(),
-                    links: state.machine.links().count(),
+                    ready: cell.ready(&state),
+                    links: state.link_count(),
                 }
             }
             Answer::ReplyQueue { name } => Reply::Queue {
@@ -187,7 +188,10 @@ impl Broker {
                     let now_ms = self.now_ms();
                     let place = (space, queue.name.clone());
                     let machine = Queue::new(properties, now_ms);
-                    let cell = QueueCell::new(id, place, log, queue.auto_delete, machine, now_ms);
+                    let auto_delete = queue.auto_delete;
+                    let tracked = Tracked::new();
+                    let cell =
+                        QueueCell::new(id, place, log, auto_delete, machine, tracked, now_ms);
                     cell.set_alarm(&mut cell.lock(), self);
                     self.put_cell(cell);
                 }
@@ -278,8 +282,12 @@ impl Broker {
             return (0, 0);
         };
         let state = cell.lock();
-        let machine = &state.machine;
-        (machine.links().count(), machine.cursor().ready())
+        // A stream is never empty: it is only deleted with what is in it.
+        let ready = match state.machine.properties().is_stream {
+            true => 0,
+            false => state.machine.cursor().ready(),
+        };
+        (state.link_count(), ready)
     }
 
     /// A consumer of this queue went; an auto-delete queue goes with its last one.

@@ -10,6 +10,7 @@ use std::ops::Range;
 use bongsu_engine::catalog::QueueId;
 
 use crate::broker::{CATALOG_NOTE, WeakBroker};
+use crate::reading::{TRACK_NOTE, encode_tracked};
 use crate::windows::WINDOW_NOTE;
 
 /// Answers the checkpointer as long as the broker lives.
@@ -29,7 +30,7 @@ impl CheckpointSource for Source {
             return true;
         };
         match broker.cell(QueueId(log.0)) {
-            Some(cell) => cell.lock().machine.cursor().is_owed(records),
+            Some(cell) => cell.needs(records),
             None => false,
         }
     }
@@ -73,6 +74,11 @@ impl CheckpointSource for Source {
             state.clear();
             locked.machine.encode(&mut state);
             out.put_log(&cell.log, broker.storage().position(), &state);
+            let tracked = locked.reading.as_ref().map(|reading| reading.tracked());
+            if let Some(tracked) = tracked.filter(|tracked| !tracked.is_empty()) {
+                let said = tracked.iter().map(|(name, next)| (&**name, *next));
+                out.put(TRACK_NOTE, cell.log.id().0, &encode_tracked(said));
+            }
         }
     }
 }

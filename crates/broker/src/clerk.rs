@@ -173,7 +173,7 @@ impl Broker {
             return;
         }
         state.alarm_ms = None;
-        let unused = state.machine.links().count() == 0
+        let unused = state.link_count() == 0
             && state
                 .machine
                 .properties()
@@ -184,9 +184,16 @@ impl Broker {
             self.expire_queue(cell);
             return;
         }
+        let tends = state
+            .reading
+            .as_mut()
+            .is_some_and(|reading| reading.take_due(now_ms));
         let handled = cell.handle(&mut state, Input::Timeout, self);
         drop(state);
         self.noted(handled);
+        if tends {
+            self.tend(cell);
+        }
     }
 
     /// Reads records and tells the queue what it must know of them.

@@ -10,7 +10,8 @@ use bongsu_engine::Refused;
 use bongsu_engine::access::UserId;
 use bongsu_engine::catalog::arguments::{self, Place};
 use bongsu_engine::queue::{Input, Link, LinkKey};
-use bongsu_engine::refused::{Kind, Permission};
+use bongsu_engine::refused::{Kind, Permission, StreamOperation};
+use bongsu_engine::stream::Filter;
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::{
     Call, Consume, Delivery, LinkId, Now, Outcome, PoolId, Reply, Settle,
@@ -23,6 +24,10 @@ use crate::cell::{Got, QueueCell};
 use crate::group::Ending;
 use crate::outbox::{Item, Lease, Outbox, Pool, Target};
 use crate::publish::RouteCache;
+
+mod read;
+
+use read::sifted;
 
 /// See the module's comment.
 #[derive(Debug)]
@@ -54,6 +59,13 @@ struct LinkState {
     auto_settle: bool,
     /// Served by the queue, not only by gets.
     consumes: bool,
+    /// Reads, with this filter: what it holds goes back to nobody.
+    reads: Option<Reads>,
+}
+
+#[derive(Clone, Debug)]
+struct Reads {
+    filter: Option<Arc<Filter>>,
 }
 
 /// How a call went.
@@ -224,6 +236,9 @@ impl SessionHandle {
     fn consume(&mut self, consume: &Consume) -> Result<Executed, Refused> {
         let cell = self.readable(&consume.queue)?;
         arguments::check(Place::Consumer, &consume.arguments)?;
+        if cell.is_read(&consume.arguments) {
+            return self.read(&cell, consume);
+        }
         let link = Link {
             credit: consume.credit,
             priority: priority(consume)?,
@@ -262,6 +277,7 @@ impl SessionHandle {
                 target,
                 auto_settle: consume.auto_settle,
                 consumes: true,
+                reads: None,
             },
         );
         Ok(Executed::Now(Reply::Done))
@@ -276,7 +292,7 @@ impl SessionHandle {
             return;
         };
         let (cell, key, target) = (state.cell.clone(), state.key, state.target.clone());
-        let consumes = state.consumes;
+        let (consumes, reads) = (state.consumes, state.reads.is_some());
         // What was lent and not yet encoded goes back now: a client that cancelled must
         // get nothing more, nor hold what it never saw.
         let unsent = self.take_unsent(link);
@@ -284,7 +300,7 @@ impl SessionHandle {
         // Without its target the link is refused by the gate, so nothing returned here
         // goes to it again.
         locked.targets.remove(&key);
-        if !release {
+        if !release && !reads {
             let settle = Input::Settle {
                 key,
                 ranges: &unsent,
@@ -375,6 +391,7 @@ impl SessionHandle {
     fn purge(&mut self, name: &str) -> Result<Executed, Refused> {
         let cell = self.readable(name)?;
         let mut state = cell.lock();
+        cell.is_no_stream(&state, StreamOperation::Purge)?;
         let count = state.machine.cursor().ready();
         let storage = self.broker.storage();
         let purged = cell.handle(&mut state, Input::Purge, &self.broker);
@@ -392,6 +409,7 @@ impl SessionHandle {
 
     fn get(&mut self, link: LinkId, queue: &str, auto_settle: bool) -> Result<Executed, Refused> {
         let cell = self.readable(queue)?;
+        cell.is_no_stream(&cell.lock(), StreamOperation::Get)?;
         let broker = &self.broker;
         let outbox = &self.outbox;
         let state = self.links.entry(link).or_insert_with(|| LinkState {
@@ -405,6 +423,7 @@ impl SessionHandle {
             }),
             auto_settle: false,
             consumes: false,
+            reads: None,
         });
         // The queue may have been deleted and declared again under its old name.
         if state.cell.id != cell.id {
@@ -473,12 +492,16 @@ impl SessionHandle {
         self.outbox.take_all(&mut self.pending);
         let mut room = bytes_max;
         while room > 0 {
+            if deliveries.is_empty() {
+                // What a filter left out takes no room.
+                room = bytes_max;
+            }
             let Some(item) = self.pending.pop_front() else {
                 break;
             };
             match item {
                 Item::Closed(link) if deliveries.is_empty() => {
-                    self.links.remove(&link);
+                    self.closed(link);
                     return Prepared::Closed(link);
                 }
                 Item::Lease(mut lease) if lease.after.is_some() => {
@@ -525,19 +548,21 @@ impl SessionHandle {
                 records: rest,
                 tries: lease.tries,
                 tells_tries: lease.tells_tries,
+                tells_offsets: lease.tells_offsets,
                 after: None,
                 at_hand: Some((base, batch.clone())),
             }));
         }
-        deliveries.push(Delivery {
+        let delivery = Delivery {
             link: lease.link,
             batch,
             base,
             records: part,
             redelivered: lease.tries.acquired > 0,
             tries: lease.tells_tries.then_some(lease.tries),
-            tell_offsets: false,
-        });
+            tell_offsets: lease.tells_offsets,
+        };
+        self.deliver(delivery, deliveries);
     }
 
     /// Delivers from the log's memory; a job if the records are on the disk. The lease,
@@ -580,9 +605,15 @@ impl SessionHandle {
             // A leased record is in its log until its holder settles it; unless the queue
             // is gone, and then nobody misses it.
             let end = lease.records.end;
-            lease.records.start = first.map_or(end, |base| base.min(end));
+            let start = first.map_or(end, |base| base.min(end));
+            if lease.tells_offsets {
+                // What a reader was handed may be dropped before it is delivered.
+                self.skip(lease.link, &[lease.records.start..start]);
+            }
+            lease.records.start = start;
         }
-        for stored in self.stored.drain(..) {
+        let mut taken = std::mem::take(&mut self.stored);
+        for stored in taken.drain(..) {
             let end = stored.base.plus(u64::from(stored.batch.record_count()));
             let start = lease.records.start.max(stored.base);
             let wanted = start..end.min(lease.records.end);
@@ -592,16 +623,46 @@ impl SessionHandle {
             let (part, _) = fitting(&wanted, &stored.batch, *room);
             *room = room.saturating_sub(bytes_of(&part, &stored.batch));
             lease.records.start = part.end;
-            deliveries.push(Delivery {
+            let delivery = Delivery {
                 link: lease.link,
                 batch: stored.batch,
                 base: stored.base,
                 records: part,
                 redelivered: lease.tries.acquired > 0,
                 tries: lease.tells_tries.then_some(lease.tries),
-                tell_offsets: false,
-            });
+                tell_offsets: lease.tells_offsets,
+            };
+            self.deliver(delivery, deliveries);
         }
+        self.stored = taken;
+        self.stored.clear();
+    }
+
+    /// To a reader with a filter, only what it wants; the rest is settled for it.
+    fn deliver(&mut self, delivery: Delivery, deliveries: &mut Vec<Delivery>) {
+        let state = self.links.get(&delivery.link);
+        let reads = state.and_then(|state| state.reads.as_ref());
+        let Some(filter) = reads.and_then(|reads| reads.filter.clone()) else {
+            deliveries.push(delivery);
+            return;
+        };
+        let (wanted, unwanted) = sifted(&filter, &delivery);
+        deliveries.extend(wanted.into_iter().map(|records| Delivery {
+            records,
+            ..delivery.clone()
+        }));
+        self.skip(delivery.link, &unwanted);
+    }
+
+    /// These were handed out and are not delivered.
+    fn skip(&mut self, link: LinkId, records: &[Range<Offset>]) {
+        if records.is_empty() {
+            return;
+        }
+        let count = records.iter().map(|range| range.end.0 - range.start.0).sum();
+        self.settle(link, records, Outcome::Accept);
+        let refused = self.outbox.written(count);
+        self.broker.resume(refused);
     }
 
     /// Takes what a job read. Records that cannot be read close their link: skipping them

@@ -46,6 +46,8 @@ pub struct Lease {
     pub tries: Tries,
     /// The client is told so.
     pub tells_tries: bool,
+    /// The client is told each record's offset: it is a reader.
+    pub tells_offsets: bool,
     /// The mark that covers them, if it may not be durable: to be waited for.
     pub after: Option<Lsn>,
     /// The batch they are in, with its base, if it was at hand.

@@ -16,6 +16,7 @@ use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, S
 use crate::broker::{Broker, CATALOG_NOTE, Limits, unix_ms};
 use crate::cell::{QUEUE_NOTE, QueueCell};
 use crate::change::durability;
+use crate::reading::{TRACK_NOTE, TrackedOf, decode_tracked};
 use crate::windows::{self, WINDOW_NOTE, Windows};
 
 /// What a start found.
@@ -61,6 +62,7 @@ impl Broker {
         let (storage, mut recovery) = Storage::open(disk, options)?;
         let (mut catalog, catalog_applied) = restored_catalog(&recovery, settings)?;
         let mut queues = restored_queues(&recovery)?;
+        let mut tracked = restored_tracked(&recovery)?;
         let mut failed = None;
         let mut windows = RestoredWindows::of(&recovery);
         recovery.replay(&mut |lsn, entry| {
@@ -73,6 +75,13 @@ impl Broker {
                 }
                 Entry::Note { kind, id, bytes } if *kind == WINDOW_NOTE => {
                     windows.replay(lsn, WindowId(*id), bytes)
+                }
+                Entry::Note { kind, id, bytes } if *kind == TRACK_NOTE => {
+                    let of = tracked.entry(LogId(*id)).or_default();
+                    decode_tracked(bytes, of).ok_or_else(|| {
+                        let what = format!("a note of readers of log {id} is cut short");
+                        Error::corrupt("lane".as_ref(), lsn.0, what)
+                    })
                 }
                 other => replay_entry(lsn, other, &mut queues),
             };
@@ -99,7 +108,13 @@ impl Broker {
             let machine = queue.finish(properties, now_ms);
             record_count += machine.cursor().ready();
             let place = (space, definition.name.clone());
-            let cell = QueueCell::new(id, place, log, definition.auto_delete, machine, now_ms);
+            let auto_delete = definition.auto_delete;
+            let tracked = tracked.remove(&id.log()).unwrap_or_default();
+            let cell = QueueCell::new(id, place, log, auto_delete, machine, tracked, now_ms);
+            if let Some(reading) = &mut cell.lock().reading {
+                // What the retention had dropped since the checkpoint is there again.
+                reading.wake_at(0);
+            }
             cells.insert(id, cell);
         }
         // Logs of queues that were deleted since the checkpoint.
@@ -210,6 +225,20 @@ fn restored_queues(recovery: &Recovery) -> Result<HashMap<LogId, Replayed>, Erro
         );
     }
     Ok(queues)
+}
+
+fn restored_tracked(recovery: &Recovery) -> Result<TrackedOf, Error> {
+    let mut all = TrackedOf::new();
+    for section in recovery.sections() {
+        if section.kind == TRACK_NOTE {
+            let tracked = all.entry(LogId(section.id)).or_default();
+            decode_tracked(&section.bytes, tracked).ok_or_else(|| {
+                let what = format!("the readers of log {} are cut short", section.id);
+                Error::corrupt("checkpoint".as_ref(), 0, what)
+            })?;
+        }
+    }
+    Ok(all)
 }
 
 fn replay_change(

@@ -295,6 +295,9 @@ pub struct Consume {
     pub link: LinkId,
     /// Which queue.
     pub queue: String,
+    /// What the client calls it (AMQP: the consumer tag); where a tracked reader came to is
+    /// kept under this name.
+    pub name: String,
     /// Records it may hold at once; 0 = no limit.
     pub credit: u32,
     /// A limit shared with other links.

@@ -108,6 +108,7 @@ impl Open {
         let call = Call::Consume(Consume {
             link,
             queue: queue.clone(),
+            name: consumer_tag.to_owned(),
             // Prefetch counts what is not acknowledged; who need not acknowledge has none.
             credit: if no_ack { 0 } else { prefetch },
             pool: (!no_ack).then(|| pool(number)),

@@ -53,6 +53,7 @@ impl Open {
         let call = Call::Consume(Consume {
             link,
             queue: queue.clone(),
+            name: String::new(),
             credit: 0,
             pool: None,
             auto_settle: true,

@@ -86,6 +86,7 @@ impl History {
             Call::Consume(Consume {
                 link: LinkId(number),
                 queue: name,
+                name: String::new(),
                 credit,
                 pool,
                 auto_settle,

@@ -221,6 +221,7 @@ fn consume(name: &str, link: usize) -> Call {
     Call::Consume(Consume {
         link: LinkId(link as u32),
         queue: name.to_owned(),
+        name: String::new(),
         credit: 0,
         pool: None,
         auto_settle: false,

@@ -164,14 +164,16 @@ impl Properties {
     pub fn of(arguments: &Arguments) -> Properties {
         let reader = Reader(arguments);
         let kind = reader.text("x-queue-type").unwrap_or("classic");
-        let is_stream = kind == "stream";
+        if kind == "stream" {
+            return Properties::of_stream(arguments);
+        }
         Properties {
-            is_stream,
+            is_stream: false,
             tells_tries: kind == "quorum",
             message_ttl_ms: reader.count("x-message-ttl"),
             expires_ms: reader.count("x-expires"),
             length_max: reader.count("x-max-length"),
-            bytes_max: reader.count("x-max-length-bytes").filter(|_| !is_stream),
+            bytes_max: reader.count("x-max-length-bytes"),
             overflow: match reader.text("x-overflow") {
                 Some("reject-publish") => Overflow::RejectPublish,
                 Some("reject-publish-dlx") => Overflow::RejectPublishDlx,
@@ -189,12 +191,25 @@ impl Properties {
             consumer_timeout_ms: reader.count("x-consumer-timeout").filter(|ms| *ms > 0),
             deduplication: reader.deduplication(),
             grouping: reader.grouping(),
-            retention: match is_stream {
-                true => Some(Retention::of_stream(arguments)).filter(Retention::is_bounded),
-                false => Retention::of_queue(arguments),
-            },
-            segment_bytes: reader.count("x-stream-max-segment-size-bytes"),
+            retention: Retention::of_queue(arguments),
+            segment_bytes: None,
         }
+    }
+
+    /// A stream has readers and a retention, and nothing of what a queue has, not by a
+    /// policy either.
+    fn of_stream(arguments: &Arguments) -> Properties {
+        Properties {
+            is_stream: true,
+            retention: Some(Retention::of_stream(arguments)).filter(Retention::is_bounded),
+            segment_bytes: Reader(arguments).count("x-stream-max-segment-size-bytes"),
+            ..Properties::default()
+        }
+    }
+
+    /// Whether records stay readable when they are settled, or never are.
+    pub fn keeps(&self) -> bool {
+        self.is_stream || self.retention.is_some()
     }
 
     /// Whether the queue needs to know something of each record before it may be lent.

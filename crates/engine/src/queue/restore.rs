@@ -207,6 +207,13 @@ impl Restoring {
 
     /// Ends the replay.
     pub fn finish(mut self, properties: Arc<Properties>, now_ms: u64) -> Queue {
+        if properties.is_stream {
+            // Its readers have places of their own: nothing is owed, and nothing judged,
+            // whatever the terms of its records are.
+            let end = self.cursor.end();
+            self = Restoring::default();
+            self.cursor.replay_append(end);
+        }
         if properties.judges() {
             self.cursor.begin_judging();
         }

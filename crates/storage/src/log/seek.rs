@@ -49,6 +49,22 @@ impl Log {
         self.unless_trimmed(|| self.find_time(unix_ms))
     }
 
+    /// The max timestamp (Unix milliseconds) of the first batch; none if there is none.
+    ///
+    /// # Errors
+    /// As [`Log::fetch`].
+    pub fn start_time(&self) -> Result<Option<i64>, Error> {
+        let offset = self.offset_at_time(i64::MIN)?;
+        let inner = self.inner.lock();
+        if let Some((known, max_ms)) = inner.found.start_ms
+            && known == offset
+        {
+            return Ok(Some(max_ms));
+        }
+        let first = inner.tail.from(offset).next();
+        Ok(first.map(|item| times(item).1))
+    }
+
     /// The lowest offset from which on the batches take up at most `bytes` together, as
     /// segments count them; the first of a batch, or the log's start. May read the disk
     /// and wait for a write: hold no lock.
