@@ -83,7 +83,7 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Library {
             ecosystem: Ecosystem::Node,
             program: &["node", "client.js"],
-            scenarios: &["channels", "full", "reconnect"],
+            scenarios: &["channels", "full", "reconnect", "nest", "nest_reconnect"],
         },
     },
     Suite {
@@ -120,8 +120,10 @@ pub(in crate::test) const ALL: &[Suite] = &[
                 "topology",
                 "containers",
                 "retry",
+                "rpc",
                 "batch",
                 "confirms",
+                "transactions",
                 "restart",
             ],
         },
@@ -133,7 +135,7 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Library {
             ecosystem: Ecosystem::Ruby,
             program: &["ruby", "client.rb"],
-            scenarios: &["everyday", "reconnect"],
+            scenarios: &["everyday", "extensions", "reconnect"],
         },
     },
     Suite {
@@ -143,7 +145,7 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Library {
             ecosystem: Ecosystem::Php,
             program: &["php", "client.php"],
-            scenarios: &["everyday"],
+            scenarios: &["everyday", "extensions"],
         },
     },
     Suite {
@@ -153,7 +155,13 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Library {
             ecosystem: Ecosystem::Python,
             program: &[".venv/bin/python", "client.py"],
-            scenarios: &["publishing", "failing", "requesting", "ordering"],
+            scenarios: &[
+                "publishing",
+                "failing",
+                "requesting",
+                "ordering",
+                "delaying",
+            ],
         },
     },
     Suite {
