@@ -213,12 +213,13 @@ impl Broker {
                 if !screened.refused.is_empty() {
                     refused.extend(screened.refused.iter().cloned());
                     if state.machine.properties().overflow == Overflow::RejectPublishDlx {
-                        let batch = kept(&part.batch, &screened.refused, true);
+                        let all = screened.refused.iter().flat_map(Range::clone);
+                        let batch = kept(&part.batch, &all.collect::<Vec<_>>(), true);
                         grouped.dead.extend(batch.map(|b| (cell.clone(), b)));
                     }
                 }
                 let left_out = screened.left_out();
-                let taken = (0..count).filter(|index| !left_out.contains(index));
+                let taken = (0..count).filter(|index| left_out.binary_search(index).is_err());
                 let identities: Vec<(Offset, Identity)> = ends[index..=index]
                     .iter()
                     .flat_map(|end| {
@@ -235,10 +236,9 @@ impl Broker {
                 by_left_out.entry(left_out).or_default().push(index);
             }
             for (left_out, indexes) in by_left_out {
-                let ranges: Vec<Range<u32>> = left_out.iter().map(|at| *at..at + 1).collect();
-                let batch = match ranges.is_empty() {
+                let batch = match left_out.is_empty() {
                     true => Some(part.batch.clone()),
-                    false => kept(&part.batch, &ranges, false),
+                    false => kept(&part.batch, &left_out, false),
                 };
                 let Some(batch) = batch else {
                     continue;
@@ -383,11 +383,13 @@ fn screen(batch: &Batch, state: &State, planned: u64, forced: bool, now_ms: u64)
     screened
 }
 
-/// The records of a batch that are in `ranges`, or those that are not.
-fn kept(batch: &Batch, ranges: &[Range<u32>], inside: bool) -> Option<Batch> {
+/// The records of a batch whose indexes are listed, in order, or those whose are not.
+fn kept(batch: &Batch, listed: &[u32], inside: bool) -> Option<Batch> {
     let mut builder = Builder::new();
+    let mut listed = listed.iter().peekable();
     for (index, record) in (0..).zip(batch.native_records(0..batch.record_count())) {
-        if ranges.iter().any(|range| range.contains(&index)) == inside {
+        let is_listed = listed.next_if_eq(&&index).is_some();
+        if is_listed == inside {
             builder.copy(&record, &record.terms());
         }
     }

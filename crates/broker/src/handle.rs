@@ -243,6 +243,10 @@ impl SessionHandle {
             credit: consume.credit,
             priority: priority(consume)?,
             exclusive: consume.exclusive,
+            timeout_ms: consume
+                .arguments
+                .get("x-consumer-timeout")
+                .and_then(|timeout| u64::try_from(timeout.as_int()?).ok()),
         };
         let pool = consume
             .pool

@@ -36,6 +36,9 @@ pub struct Link {
     pub priority: i32,
     /// No other link beside it.
     pub exclusive: bool,
+    /// Milliseconds it may hold a lease, in place of what the queue says; 0 = as long as it
+    /// lives.
+    pub timeout_ms: Option<u64>,
 }
 
 /// Whose turn it is, and how many it may be lent in it.
@@ -116,6 +119,11 @@ impl Links {
         keys.iter().for_each(|key| self.leave(*key));
         self.choose();
         keys.iter().for_each(|key| self.enter(*key));
+    }
+
+    /// How long this link may hold a lease, if it says so itself.
+    pub(super) fn timeout_ms(&self, key: LinkKey) -> Option<u64> {
+        self.states.get(&key)?.link.timeout_ms
     }
 
     /// The link that is served where only one is.

@@ -322,9 +322,10 @@ impl Queue {
             Some((run, tries)) if run.start <= range.start => tries,
             _ => Tries::default(),
         };
-        let deadline_s = match self.properties.consumer_timeout_ms {
-            Some(ms) => now_ms.saturating_add(ms).div_ceil(1000),
-            None => 0,
+        let own_ms = self.links.timeout_ms(key);
+        let deadline_s = match own_ms.or(self.properties.consumer_timeout_ms) {
+            Some(ms) if ms > 0 => now_ms.saturating_add(ms).div_ceil(1000),
+            _ => 0,
         };
         if deadline_s > 0 {
             let sooner = self.overdue_s.unwrap_or(u64::MAX).min(deadline_s);

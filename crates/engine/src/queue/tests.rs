@@ -165,7 +165,10 @@ fn step(world: &mut World, gate: &Counted, verb: &str, words: &[&str], effects: 
             let count: usize = words[0].parse().expect("count");
             let size = named("bytes").unwrap_or(0) as u32;
             let refused = world.queue.refuses(0, &mut vec![size; count].into_iter());
-            assert_eq!(format!("{refused:?}"), words.last().copied().unwrap_or("[]"));
+            assert_eq!(
+                format!("{refused:?}"),
+                words.last().copied().unwrap_or("[]")
+            );
             return;
         }
         "consume" => Input::Attach {
@@ -174,6 +177,7 @@ fn step(world: &mut World, gate: &Counted, verb: &str, words: &[&str], effects: 
                 credit: named("credit").unwrap_or(0) as u32,
                 priority: named("priority").unwrap_or(0) as i32,
                 exclusive: words.contains(&"exclusive"),
+                timeout_ms: named("timeout").map(|ms| ms as u64),
             },
         },
         "cancel" => Input::Detach {
@@ -380,7 +384,7 @@ proptest! {
                     let key = LinkKey(unused);
                     keys[usize::from(slot)] = Some(key);
                     model.held.insert(key, (u64::from(credit), 0));
-                    let link = Link { credit: u32::from(credit), priority: i32::from(priority), exclusive: false };
+                    let link = Link { credit: u32::from(credit), priority: i32::from(priority), exclusive: false, timeout_ms: None };
                     queue.handle(Input::Attach { key, link }, 0, &Open, &mut effects);
                 }
                 Step::Detach(slot, release) => {
