@@ -50,13 +50,13 @@ impl Open {
             more_keys: Vec::new(),
             block,
         };
+        if let Some(table) = header.ruled {
+            asked.headers(table)?;
+        }
         if let Some(mode) = header.delivery_mode
             && !matches!(mode, 1 | 2)
         {
             return Err(invalid(format_args!("{{delivery_mode_unknown,{mode}}}")));
-        }
-        if let Some(table) = header.ruled {
-            asked.headers(table)?;
         }
         Ok(asked)
     }
