@@ -1,7 +1,6 @@
 //! One exchange's bindings, in the shape its type routes by.
 
 use std::collections::HashMap;
-use std::iter;
 use std::sync::Arc;
 
 use bongsu_record::Arguments;
@@ -200,23 +199,17 @@ impl Bindings {
         chance: &mut Chance,
         mut visit: impl FnMut(Target),
     ) -> bool {
-        let keys = || {
-            let more = publication.more_keys.iter().map(String::as_str);
-            iter::once(publication.routing_key).chain(more)
-        };
         match self {
             Bindings::Direct(targets) => {
-                for key in keys() {
+                publication.each_key(|key| {
                     if let Some(targets) = targets.get(key) {
                         targets.each(&mut visit);
                     }
-                }
+                });
             }
             Bindings::Fanout(targets) => targets.each(visit),
             Bindings::Topic(trie) => {
-                for key in keys() {
-                    trie.each_match(key, topic, &mut visit);
-                }
+                publication.each_key(|key| trie.each_match(key, topic, &mut visit));
             }
             Bindings::Headers(rules) => {
                 if !rules.is_empty() {

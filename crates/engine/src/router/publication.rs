@@ -23,6 +23,17 @@ pub struct Publication<'a> {
     pub from_client: bool,
 }
 
+impl Publication<'_> {
+    /// Visits every routing key, mostly one.
+    #[inline]
+    pub(super) fn each_key(&self, mut visit: impl FnMut(&str)) {
+        visit(self.routing_key);
+        for key in self.more_keys {
+            visit(key);
+        }
+    }
+}
+
 /// What else of a message may decide where it goes.
 pub trait Attributes {
     /// Its headers. Asked at most once a publish.

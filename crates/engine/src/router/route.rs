@@ -93,6 +93,7 @@ impl Router {
     ///
     /// # Errors
     /// [`Refused::NotFound`] and [`Refused::Internal`], about the exchange.
+    #[inline]
     pub fn route_all(
         &self,
         publication: &Publication<'_>,
@@ -100,11 +101,10 @@ impl Router {
         queues: &mut Vec<QueueId>,
     ) -> Result<Routed, Refused> {
         queues.clear();
-        scratch.parts.clear();
-        let Publication {
-            space, exchange, ..
-        } = *publication;
-        if exchange.is_empty() {
+        if !scratch.parts.is_empty() {
+            scratch.parts.clear();
+        }
+        if publication.exchange.is_empty() {
             self.by_name(publication, queues);
             in_order(queues);
             return Ok(Routed {
@@ -112,6 +112,18 @@ impl Router {
                 is_parted: false,
             });
         }
+        self.route_through(publication, scratch, queues)
+    }
+
+    fn route_through(
+        &self,
+        publication: &Publication<'_>,
+        scratch: &mut RouteScratch,
+        queues: &mut Vec<QueueId>,
+    ) -> Result<Routed, Refused> {
+        let Publication {
+            space, exchange, ..
+        } = *publication;
         let id = self
             .exchange(space, exchange)
             .ok_or_else(|| Refused::NotFound {
@@ -125,6 +137,12 @@ impl Router {
         }
         let cacheable = self.route_from(id, publication, scratch, queues);
         in_order(queues);
+        if scratch.parts.is_empty() {
+            return Ok(Routed {
+                cacheable,
+                is_parted: false,
+            });
+        }
         for part in &mut scratch.parts {
             in_order(&mut part.queues);
             if !part.is_delayed {
@@ -207,10 +225,11 @@ impl Router {
 
     /// The default exchange.
     fn by_name(&self, publication: &Publication<'_>, queues: &mut Vec<QueueId>) {
-        let space = publication.space;
-        queues.extend(self.queue(space, publication.routing_key));
-        let more = publication.more_keys.iter();
-        queues.extend(more.filter_map(|key| self.queue(space, key)));
+        publication.each_key(|key| {
+            if let Some(queue) = self.queue(publication.space, key) {
+                queues.push(queue);
+            }
+        });
     }
 
     /// The exchange of that name.
@@ -349,8 +368,9 @@ impl Attributes for HeadersOnly<'_> {
     }
 }
 
+#[inline]
 fn in_order(queues: &mut Vec<QueueId>) {
-    if !queues.is_sorted_by(|one, next| one < next) {
+    if queues.len() > 1 && !queues.is_sorted_by(|one, next| one < next) {
         queues.sort_unstable();
         queues.dedup();
     }
