@@ -186,6 +186,8 @@ pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
         Refused::NotEmpty { queue } => {
             say(406, format_args!("{} not empty", thing(Kind::Queue, queue)))
         }
+        // RabbitMQ commits the rest; here it is all or nothing, under the same words.
+        Refused::Full { .. } => say(406, format_args!("partial tx completion")),
         Refused::ExclusiveConsumer { queue } => say(
             403,
             format_args!("{} in exclusive use", thing(Kind::Queue, queue)),

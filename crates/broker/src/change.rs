@@ -55,7 +55,8 @@ impl SessionHandle {
                 }
             }
             Call::DeclareQueue(declare) => {
-                if !declare.passive {
+                // Whoever was told an address for answers may ask whether it is there.
+                if !declare.passive && !declare.name.starts_with(REPLY_TO) {
                     self.allowed(Permission::Configure, Kind::Queue, &declare.name)?;
                 }
                 Input::DeclareQueue {
@@ -175,7 +176,7 @@ impl Broker {
                     durable,
                 } => {
                     let seen = Dedup::new(windows::limits(&settings));
-                    self.windows().put(id, seen, durable);
+                    self.windows().put(id, &settings, seen, durable);
                 }
                 Effect::DropWindow { id } => self.windows().remove(id),
                 Effect::CreateQueue {
@@ -292,6 +293,10 @@ impl Broker {
 
     /// A consumer of this queue went; an auto-delete queue goes with its last one.
     pub(crate) fn link_closed(&self, cell: &QueueCell) {
+        if cell.name.starts_with(REPLY_TO) {
+            self.expire_queue(cell);
+            return;
+        }
         if !cell.auto_delete {
             return;
         }
@@ -326,6 +331,9 @@ impl Broker {
         self.storage().remove_log(cell.id.log());
     }
 }
+
+/// How the names of queues for answers begin.
+const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// The same three words in the catalog's records and in storage.
 pub(crate) fn durability(log: bongsu_engine::catalog::LogDurability) -> bongsu_storage::Durability {

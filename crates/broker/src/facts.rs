@@ -4,7 +4,9 @@
 use std::ops::Range;
 
 use bongsu_engine::queue::dedup::Identity;
-use bongsu_engine::queue::properties::{KeySource, Properties};
+use bongsu_engine::queue::properties::{
+    DEDUPLICATION_HEADER, Deduplication, KeySource, Properties,
+};
 use bongsu_engine::queue::{Fact, FactRun, push_fact};
 use bongsu_record::message::Message;
 use bongsu_record::native::Record;
@@ -74,5 +76,8 @@ pub(crate) fn identity(record: &Record<'_>, header: &str) -> Option<Identity> {
     })
 }
 
-/// Header that names a record for deduplication, as the well-known plugin spells it.
-pub(crate) const DEDUPLICATION_HEADER: &str = "x-deduplication-header";
+/// The header that names a record for deduplication.
+pub(crate) fn identity_header(settings: &Deduplication) -> &str {
+    let header = settings.header.as_deref();
+    header.unwrap_or(DEDUPLICATION_HEADER)
+}

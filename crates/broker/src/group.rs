@@ -60,6 +60,8 @@ pub(crate) struct Group<'a> {
     pub(crate) leaving: Option<Leaving>,
     /// Queues that are full take these all the same.
     pub(crate) forced: bool,
+    /// Nothing is done if a full queue refuses some of it.
+    pub(crate) strict: bool,
     /// More to be recorded with them: kind, id, bytes.
     pub(crate) notes: Vec<(u8, u64, Vec<u8>)>,
 }
@@ -71,8 +73,13 @@ pub(crate) struct Grouped {
     pub(crate) lsn: Lsn,
     /// By part: whether a queue was there.
     pub(crate) routed: Vec<bool>,
+    /// A queue that refused some.
+    pub(crate) full: Option<String>,
     /// By part: records that some queue refused.
     pub(crate) refused: Vec<Vec<Range<u32>>>,
+    /// Some were left out because a queue that survives a restart has seen them: they are
+    /// as safe as all that is recorded.
+    pub(crate) seen_before: bool,
     /// What was refused by queues that have it dead.
     pub(crate) dead: Vec<(Arc<QueueCell>, Batch)>,
 }
@@ -118,6 +125,12 @@ impl Broker {
         let mut grouped = Grouped::default();
         let mut seen: Vec<Seen> = Vec::new();
         let appends = self.plan(group, &place, &mut locked, &mut grouped, &mut seen);
+        if group.strict
+            && let Some(queue) = grouped.full.take()
+        {
+            forget(&mut locked, &seen);
+            return Err(Refused::Full { queue });
+        }
         let mut entries: Vec<(usize, Entries)> = Vec::new();
         for ending in &group.endings {
             let index = place[&ending.cell.id];
@@ -141,9 +154,7 @@ impl Broker {
         match self.record_group(group, &locked, &appends, &entries, &seen) {
             Ok(lsn) => grouped.lsn = lsn,
             Err(refused) => {
-                for seen in seen {
-                    locked[seen.index].1.machine.forget(&seen.identities);
-                }
+                forget(&mut locked, &seen);
                 return Err(refused);
             }
         }
@@ -210,7 +221,9 @@ impl Broker {
                 routed = true;
                 let planned = ends[index].0 - state.machine.cursor().end().0;
                 let screened = screen(&part.batch, state, planned, group.forced, self.now_ms());
+                grouped.seen_before |= !screened.duplicates.is_empty() && cell.is_recorded();
                 if !screened.refused.is_empty() {
+                    grouped.full.get_or_insert_with(|| cell.name.to_string());
                     refused.extend(screened.refused.iter().cloned());
                     if state.machine.properties().overflow == Overflow::RejectPublishDlx {
                         let all = screened.refused.iter().flat_map(Range::clone);
@@ -340,6 +353,13 @@ impl Group<'_> {
     }
 }
 
+/// What was to be remembered was not appended.
+fn forget(locked: &mut Locked<'_>, seen: &[Seen]) {
+    for seen in seen {
+        locked[seen.index].1.machine.forget(&seen.identities);
+    }
+}
+
 /// What one queue says of new records.
 #[derive(Default)]
 struct Screened {
@@ -369,9 +389,10 @@ fn screen(batch: &Batch, state: &State, planned: u64, forced: bool, now_ms: u64)
         return screened;
     }
     let records = || batch.native_records(0..batch.record_count());
-    if state.machine.properties().deduplication.is_some() {
+    if let Some(settings) = &state.machine.properties().deduplication {
+        let header = facts::identity_header(settings);
         screened.identities = records()
-            .map(|record| facts::identity(&record, facts::DEDUPLICATION_HEADER))
+            .map(|record| facts::identity(&record, header))
             .collect();
         let mut identities = screened.identities.iter().copied();
         screened.duplicates = state.machine.duplicates(&mut identities, now_ms);

@@ -11,11 +11,11 @@ use bongsu_engine::access::UserId;
 use bongsu_engine::catalog::arguments::{self, Place};
 use bongsu_engine::queue::{Input, Link, LinkKey};
 use bongsu_engine::refused::{Kind, Permission, StreamOperation};
-use bongsu_engine::stream::Filter;
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::{
     Call, Consume, Delivery, LinkId, Now, Outcome, PoolId, Reply, Settle,
 };
+use bongsu_engine::stream::Filter;
 use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::{Error, Stored};
 
@@ -304,7 +304,8 @@ impl SessionHandle {
         // Without its target the link is refused by the gate, so nothing returned here
         // goes to it again.
         locked.targets.remove(&key);
-        if !release && !reads {
+        if !unsent.is_empty() && !reads {
+            // Whoever never saw them did not fail with them.
             let settle = Input::Settle {
                 key,
                 ranges: &unsent,
@@ -663,7 +664,10 @@ impl SessionHandle {
         if records.is_empty() {
             return;
         }
-        let count = records.iter().map(|range| range.end.0 - range.start.0).sum();
+        let count = records
+            .iter()
+            .map(|range| range.end.0 - range.start.0)
+            .sum();
         self.settle(link, records, Outcome::Accept);
         let refused = self.outbox.written(count);
         self.broker.resume(refused);

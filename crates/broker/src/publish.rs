@@ -19,7 +19,6 @@ use bongsu_record::{Batch, Lsn};
 
 use crate::broker::Broker;
 use crate::cell::QueueCell;
-use crate::facts;
 use crate::group::{Group, Grouped, Part};
 use crate::handle::{Executed, SessionHandle, refused};
 use crate::route::{Address, OfRecord, Way, delay_ms};
@@ -75,14 +74,11 @@ impl SessionHandle {
         drop(passing);
         let refused = in_batch(&grouped.refused, &plan.indexes);
         let routed = plan.all_routed && grouped.routed.iter().all(|routed| *routed);
-        // What was not appended, because it was seen before, is as safe as what is there.
-        let wait = match grouped.lsn {
-            Lsn(0) if !windows.is_empty() => self.broker.position(),
-            lsn => lsn,
-        };
+        let durable = windows.iter().any(|(_, window)| window.durable);
+        let wait = self.broker.wait_of(&grouped, durable);
         self.broker.bury_refused(grouped.dead);
         Ok(Executed::Now(Reply::Published {
-            wait: (wait > Lsn(0)).then_some(wait),
+            wait,
             routed,
             refused,
         }))
@@ -112,6 +108,7 @@ impl SessionHandle {
         }
         group.notes = passing.notes(self.broker.now_ms());
         group.endings = self.endings(settles);
+        group.strict = true;
         let grouped: Grouped = match self.broker.group(&group) {
             Ok(grouped) => grouped,
             Err(refused) => {
@@ -297,12 +294,11 @@ fn pass(way: &Way, batch: &Batch, index: u32, passing: &mut Passing<'_>, now: No
     let headers = OfRecord(record).headers();
     let now_ms = u64::try_from(now.unix_ms).unwrap_or(0);
     if let Some(window) = way.window
-        && let Some(identity) =
-            record.and_then(|r| facts::identity(&r, facts::DEDUPLICATION_HEADER))
+        && let Some(record) = record
     {
         let keep_ms = headers.get("x-cache-ttl").and_then(|ttl| ttl.as_int());
         let keep_ms = keep_ms.and_then(|ms| u64::try_from(ms).ok());
-        if !passing.passes(window, identity, keep_ms, now_ms) {
+        if !passing.passes(window, &record, keep_ms, now_ms) {
             return None;
         }
     }
@@ -404,6 +400,21 @@ impl Broker {
         }))
     }
 
+    /// What a group's confirm waits for. What was left out because it was seen before is as
+    /// safe as all that is recorded by now, its original included.
+    fn wait_of(&self, grouped: &Grouped, windows: bool) -> Option<Lsn> {
+        let recorded = self.position();
+        let wait = match grouped.lsn {
+            Lsn(0) if windows || grouped.seen_before => recorded,
+            lsn => lsn,
+        };
+        let waits = wait > Lsn(0) && wait > self.durable_lsn();
+        if waits && grouped.lsn == Lsn(0) {
+            self.storage().hurry();
+        }
+        waits.then_some(wait)
+    }
+
     /// As [`Broker::append`], where some queue may not take all of it.
     fn append_screened(&self, cells: &Cells, batch: &Batch) -> Result<Executed, Refused> {
         let group = Group {
@@ -414,14 +425,10 @@ impl Broker {
             ..Group::default()
         };
         let mut grouped = self.group(&group)?;
+        let wait = self.wait_of(&grouped, false);
         self.bury_refused(grouped.dead);
-        // What was seen before is as safe as what is there.
-        let wait = match grouped.lsn {
-            Lsn(0) => self.position(),
-            lsn => lsn,
-        };
         Ok(Executed::Now(Reply::Published {
-            wait: (wait > Lsn(0)).then_some(wait),
+            wait,
             routed: grouped.routed.first().copied().unwrap_or(false),
             refused: grouped.refused.pop().unwrap_or_default(),
         }))

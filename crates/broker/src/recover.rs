@@ -180,7 +180,7 @@ impl RestoredWindows {
                 windows::replay(&note, &mut seen)
                     .ok_or_else(|| malformed(format!("a note of window {}", id.0)))?;
             }
-            windows.put(id, seen, true);
+            windows.put(id, &settings, seen, true);
         }
         Ok(windows)
     }

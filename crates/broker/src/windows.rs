@@ -10,7 +10,10 @@ use std::sync::Arc;
 use bongsu_engine::queue::dedup::{Dedup, Identity, Limits};
 use bongsu_engine::queue::properties::Deduplication;
 use bongsu_engine::router::WindowId;
+use bongsu_record::native::Record;
 use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use crate::facts;
 
 /// Kind of the WAL notes and checkpoint sections of windows.
 ///
@@ -24,6 +27,8 @@ pub(crate) const WINDOW_NOTE: u8 = 3;
 #[derive(Debug)]
 pub(crate) struct Window {
     pub(crate) seen: Mutex<Dedup>,
+    /// Names the identity.
+    header: String,
     /// It survives a restart.
     pub(crate) durable: bool,
 }
@@ -35,9 +40,12 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    pub(crate) fn put(&self, id: WindowId, seen: Dedup, durable: bool) {
-        let seen = Mutex::new(seen);
-        let window = Arc::new(Window { seen, durable });
+    pub(crate) fn put(&self, id: WindowId, settings: &Deduplication, seen: Dedup, durable: bool) {
+        let window = Arc::new(Window {
+            seen: Mutex::new(seen),
+            header: facts::identity_header(settings).to_owned(),
+            durable,
+        });
         self.by_id.write().insert(id, window);
     }
 
@@ -61,7 +69,7 @@ impl Windows {
 /// Windows held locked, and what they let pass.
 #[derive(Default)]
 pub(crate) struct Passing<'w> {
-    held: BTreeMap<WindowId, (MutexGuard<'w, Dedup>, bool)>,
+    held: BTreeMap<WindowId, (MutexGuard<'w, Dedup>, &'w Window)>,
     passed: Vec<(WindowId, Identity, u64)>,
 }
 
@@ -71,21 +79,24 @@ impl<'w> Passing<'w> {
         let held = windows.iter();
         Passing {
             held: held
-                .map(|(id, window)| (*id, (window.seen.lock(), window.durable)))
+                .map(|(id, window)| (*id, (window.seen.lock(), &**window)))
                 .collect(),
             passed: Vec::new(),
         }
     }
 
-    /// Whether a record of that identity goes on.
+    /// Whether a record goes on: it has no identity, or one not seen before.
     pub(crate) fn passes(
         &mut self,
         id: WindowId,
-        identity: Identity,
+        record: &Record<'_>,
         keep_ms: Option<u64>,
         now_ms: u64,
     ) -> bool {
-        let Some((seen, durable)) = self.held.get_mut(&id) else {
+        let Some((seen, window)) = self.held.get_mut(&id) else {
+            return true;
+        };
+        let Some(identity) = facts::identity(record, &window.header) else {
             return true;
         };
         seen.expire(now_ms);
@@ -94,7 +105,6 @@ impl<'w> Passing<'w> {
             let keep_ms = keep_ms.unwrap_or(0);
             self.passed.push((id, identity, keep_ms));
         }
-        let _ = durable;
         passes
     }
 
@@ -102,7 +112,7 @@ impl<'w> Passing<'w> {
     pub(crate) fn notes(&self, now_ms: u64) -> Vec<(u8, u64, Vec<u8>)> {
         let mut by_window: BTreeMap<WindowId, Vec<(Identity, u64)>> = BTreeMap::new();
         for (id, identity, keep_ms) in &self.passed {
-            if self.held.get(id).is_some_and(|(_, durable)| *durable) {
+            if self.held.get(id).is_some_and(|(_, window)| window.durable) {
                 by_window
                     .entry(*id)
                     .or_default()

@@ -95,6 +95,11 @@ pub enum Refused {
         /// The queue.
         queue: String,
     },
+    /// A queue is full and refuses records; where they are part of a whole, all of it.
+    Full {
+        /// The queue.
+        queue: String,
+    },
     /// The queue has an exclusive consumer, or one asked to be and there are others.
     ExclusiveConsumer {
         /// The queue.
