@@ -56,8 +56,8 @@ class Confirms {
 
         var nowhere = new CorrelationData();
         template.convertAndSend(Check.name("no exchange"), "key", "body", nowhere);
-        var confirm = confirm(nowhere);
-        Check.check(!confirm.ack() && confirm.reason().contains("404"), confirm);
+        // Not by its reason: that depends on whether Spring hears of the close before it closes the channel itself.
+        Check.check(!confirm(nowhere).ack(), nowhere);
         Check.ok("an exchange that is not there closes the channel, and what waited on it learns so");
 
         var simple = Base.connect(ConfirmType.SIMPLE);
