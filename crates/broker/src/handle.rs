@@ -498,8 +498,11 @@ impl SessionHandle {
         let mut room = bytes_max;
         while room > 0 {
             if deliveries.is_empty() {
-                // What a filter left out takes no room.
+                // What a filter left out takes no room, and made room for more.
                 room = bytes_max;
+                if self.pending.is_empty() {
+                    self.outbox.take_all(&mut self.pending);
+                }
             }
             let Some(item) = self.pending.pop_front() else {
                 break;
