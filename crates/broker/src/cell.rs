@@ -135,6 +135,9 @@ impl QueueCell {
     ) -> Arc<QueueCell> {
         let end = machine.cursor().end();
         let keeps = machine.properties().keeps();
+        if let Some(bytes) = machine.properties().segment_bytes {
+            log.set_segment_bytes(bytes);
+        }
         let reading = keeps.then(|| Reading::new(log.start(), end, tracked));
         let marked = machine.cursor().marked();
         let mark = Mark {

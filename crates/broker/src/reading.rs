@@ -151,7 +151,9 @@ impl QueueCell {
         };
         if reader.tracked {
             if let Some(next) = reading.tracked.get(name) {
-                reader.start = *next;
+                // What it came to may be lost, where a log does not wait for the disk; its
+                // offsets are then others'.
+                reader.start = (*next).min(reading.readers.end());
             }
             reading.names.insert(key, Arc::from(name));
         }

@@ -10,7 +10,7 @@
 //! held while batches go to the open segment. Order: writer, then inner.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use bongsu_record::{Batch, LogId, Lsn, Offset};
@@ -61,6 +61,8 @@ pub struct LogStats {
 pub struct Log {
     id: LogId,
     durability: AtomicU8,
+    /// A segment that has reached this is sealed; 0 = as the options say.
+    segment_bytes: AtomicU64,
     /// Whether the broker knows it: a log that only replay saw is dropped.
     pub(crate) claimed: AtomicBool,
     pub(crate) inner: Mutex<Inner>,
@@ -100,6 +102,7 @@ impl Log {
         Arc::new_cyclic(|this| Log {
             id,
             durability: AtomicU8::new(durability as u8),
+            segment_bytes: AtomicU64::new(0),
             claimed: AtomicBool::new(false),
             inner: Mutex::default(),
             writer: Mutex::default(),
@@ -120,6 +123,20 @@ impl Log {
 
     pub(crate) fn set_durability(&self, durability: Durability) {
         self.durability.store(durability as u8, Ordering::Relaxed);
+    }
+
+    /// Seals its segments at another size than the options say, or near it: a segment is
+    /// the least that goes from the disk at once, and costs a file. From 64 KiB up.
+    pub fn set_segment_bytes(&self, bytes: u64) {
+        let bytes = bytes.max(SEGMENT_BYTES_MIN);
+        self.segment_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn segment_bytes_max(&self) -> u64 {
+        match self.segment_bytes.load(Ordering::Relaxed) {
+            0 => self.shelf.options.segment_bytes_max,
+            bytes => bytes,
+        }
     }
 
     /// Everything below is trimmed.
@@ -355,5 +372,6 @@ impl Taken<'_> {
     }
 }
 
+const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 /// An open segment of less is not dropped before a checkpoint.
 const OPEN_DROP_BYTES: u64 = 1 << 20;

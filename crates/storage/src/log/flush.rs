@@ -252,7 +252,7 @@ impl Log {
     /// Makes sure that a segment is open and has room.
     fn make_open(&self, writer: &mut Writer, base: Offset) -> Result<(), Error> {
         if let Some(open) = &writer.open {
-            if open.position < self.shelf.options.segment_bytes_max {
+            if open.position < self.segment_bytes_max() {
                 return Ok(());
             }
             self.seal_open(writer)?;

@@ -260,6 +260,27 @@ fn segments_go_as_the_start_passes_them() {
 }
 
 #[test]
+fn a_log_may_have_segments_of_its_own_size() {
+    on_both("own", |mut world| {
+        world.log.set_segment_bytes(1);
+        for index in 0..20 {
+            world.append(index, 1, 30_000);
+            world.checkpoint();
+        }
+        // 64 KiB is the least: three batches make a segment.
+        assert_eq!(world.log.stats().segment_count, 7);
+        world.log.set_segment_bytes(600_000);
+        for index in 20..40 {
+            world.append(index, 1, 30_000);
+            world.checkpoint();
+        }
+        assert!(world.log.stats().segment_count < 10);
+        let mut numbers = Numbers(7);
+        world.check(&mut numbers);
+    });
+}
+
+#[test]
 fn a_log_that_stands_still_is_read_once() {
     on_both("still", |mut world| {
         for index in 0..40 {
