@@ -1,0 +1,275 @@
+//! Handing out what queues lent: from the outbox, with its bytes, to whoever encodes it.
+
+use std::ops::Range;
+
+use bongsu_engine::session::{Delivery, LinkId, Outcome};
+use bongsu_record::Offset;
+
+use super::read::sifted;
+use super::{HaveRead, Prepared, ReadJob, SessionHandle};
+use crate::outbox::{Item, Lease};
+
+impl SessionHandle {
+    /// Puts what waits into `deliveries`, up to about `bytes_max`.
+    pub fn prepare(&mut self, deliveries: &mut Vec<Delivery>, bytes_max: usize) -> Prepared {
+        // Looks, on any wake-up, whether a link was refused for room that is there by now.
+        let refused = self.outbox.written(0);
+        self.broker.resume(refused);
+        self.outbox.take_all(&mut self.pending);
+        let mut room = bytes_max;
+        while room > 0 {
+            if deliveries.is_empty() {
+                // What a filter left out takes no room, and made room for more.
+                room = bytes_max;
+                if self.pending.is_empty() {
+                    self.outbox.take_all(&mut self.pending);
+                }
+            }
+            let Some(item) = self.pending.pop_front() else {
+                break;
+            };
+            match item {
+                Item::Closed(link) if deliveries.is_empty() => {
+                    self.closed(link);
+                    return Prepared::Closed(link);
+                }
+                Item::Lease(mut lease) if lease.after.is_some() => {
+                    let durable = self.broker.durable_lsn();
+                    let missing = lease.after.filter(|lsn| *lsn > durable);
+                    lease.after = missing;
+                    self.pending.push_front(Item::Lease(lease));
+                    match missing {
+                        None => {}
+                        Some(_) if !deliveries.is_empty() => break,
+                        Some(lsn) => return Prepared::Wait(lsn),
+                    }
+                }
+                Item::Lease(lease) if lease.at_hand.is_some() => {
+                    self.deliver_at_hand(lease, deliveries, &mut room);
+                }
+                Item::Lease(lease) => match self.deliver_read(lease, deliveries, &mut room) {
+                    None => {}
+                    Some(_) if !deliveries.is_empty() => break,
+                    Some(job) => return Prepared::Read(job),
+                },
+                closed @ Item::Closed(_) => {
+                    self.pending.push_front(closed);
+                    break;
+                }
+            }
+        }
+        match deliveries.is_empty() {
+            true => Prepared::Nothing,
+            false => Prepared::Deliver,
+        }
+    }
+
+    fn deliver_at_hand(&mut self, lease: Lease, deliveries: &mut Vec<Delivery>, room: &mut usize) {
+        let Some((base, batch)) = lease.at_hand else {
+            return;
+        };
+        let (part, rest) = fitting(&lease.records, &batch, *room);
+        *room = room.saturating_sub(bytes_of(&part, &batch));
+        if !rest.is_empty() {
+            self.pending.push_front(Item::Lease(Lease {
+                link: lease.link,
+                cell: lease.cell,
+                records: rest,
+                tries: lease.tries,
+                tells_tries: lease.tells_tries,
+                tells_offsets: lease.tells_offsets,
+                after: None,
+                at_hand: Some((base, batch.clone())),
+            }));
+        }
+        let delivery = Delivery {
+            link: lease.link,
+            batch,
+            base,
+            records: part,
+            redelivered: lease.tries.acquired > 0,
+            tries: lease.tells_tries.then_some(lease.tries),
+            tell_offsets: lease.tells_offsets,
+        };
+        self.deliver(delivery, deliveries);
+    }
+
+    /// Delivers from the log's memory; a job if the records are on the disk. The lease,
+    /// or its rest, is put back in front.
+    fn deliver_read(
+        &mut self,
+        mut lease: Lease,
+        deliveries: &mut Vec<Delivery>,
+        room: &mut usize,
+    ) -> Option<ReadJob> {
+        let from = lease.records.start;
+        let have_read = self.stored_of.take() == Some(lease.cell.log.id());
+        if !have_read {
+            self.stored.clear();
+        }
+        // A lease of one record, as priorities and keys make them, must not gather all the
+        // batches that follow it.
+        let count = lease.records.end.0 - lease.records.start.0;
+        let bytes_max = usize::try_from(count)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(READ_BYTES_EACH)
+            .min(*room);
+        if !have_read && !lease.cell.log.read(from, bytes_max, &mut self.stored) {
+            let job = ReadJob {
+                cell: lease.cell.clone(),
+                from,
+                bytes_max,
+            };
+            self.pending.push_front(Item::Lease(lease));
+            return Some(job);
+        }
+        self.deliver_stored(&mut lease, deliveries, room);
+        if !lease.records.is_empty() {
+            self.pending.push_front(Item::Lease(lease));
+        }
+        None
+    }
+
+    fn deliver_stored(
+        &mut self,
+        lease: &mut Lease,
+        deliveries: &mut Vec<Delivery>,
+        room: &mut usize,
+    ) {
+        let first = self.stored.first().map(|stored| stored.base);
+        if first.is_none_or(|base| base > lease.records.start) {
+            // A leased record is in its log until its holder settles it; unless the queue
+            // is gone, and then nobody misses it.
+            let end = lease.records.end;
+            let start = first.map_or(end, |base| base.min(end));
+            if lease.tells_offsets {
+                // What a reader was handed may be dropped before it is delivered.
+                self.skip(lease.link, &[lease.records.start..start]);
+            }
+            lease.records.start = start;
+        }
+        let mut taken = std::mem::take(&mut self.stored);
+        for stored in taken.drain(..) {
+            let end = stored.base.plus(u64::from(stored.batch.record_count()));
+            let start = lease.records.start.max(stored.base);
+            let wanted = start..end.min(lease.records.end);
+            if wanted.start >= wanted.end || *room == 0 {
+                continue;
+            }
+            let (part, _) = fitting(&wanted, &stored.batch, *room);
+            *room = room.saturating_sub(bytes_of(&part, &stored.batch));
+            lease.records.start = part.end;
+            let delivery = Delivery {
+                link: lease.link,
+                batch: stored.batch,
+                base: stored.base,
+                records: part,
+                redelivered: lease.tries.acquired > 0,
+                tries: lease.tells_tries.then_some(lease.tries),
+                tell_offsets: lease.tells_offsets,
+            };
+            self.deliver(delivery, deliveries);
+        }
+        self.stored = taken;
+        self.stored.clear();
+    }
+
+    /// To a reader with a filter, only what it wants; the rest is settled for it.
+    fn deliver(&mut self, delivery: Delivery, deliveries: &mut Vec<Delivery>) {
+        let state = self.links.get(&delivery.link);
+        let reads = state.and_then(|state| state.reads.as_ref());
+        let Some(filter) = reads.and_then(|reads| reads.filter.clone()) else {
+            deliveries.push(delivery);
+            return;
+        };
+        let (wanted, unwanted) = sifted(&filter, &delivery);
+        deliveries.extend(wanted.into_iter().map(|records| Delivery {
+            records,
+            ..delivery.clone()
+        }));
+        self.skip(delivery.link, &unwanted);
+    }
+
+    /// These were handed out and are not delivered.
+    fn skip(&mut self, link: LinkId, records: &[Range<Offset>]) {
+        if records.is_empty() {
+            return;
+        }
+        let count = records
+            .iter()
+            .map(|range| range.end.0 - range.start.0)
+            .sum();
+        self.settle(link, records, Outcome::Accept);
+        let refused = self.outbox.written(count);
+        self.broker.resume(refused);
+    }
+
+    /// Takes what a job read. Records that cannot be read close their link: skipping them
+    /// would be a silent loss.
+    pub fn have_read(&mut self, read: HaveRead) {
+        match read.result {
+            Ok(stored) => {
+                self.stored = stored;
+                self.stored_of = Some(read.cell.log.id());
+            }
+            Err(error) => {
+                self.broker.report(&error);
+                let mut failed: Vec<LinkId> = self
+                    .links
+                    .iter()
+                    .filter(|(_, state)| state.cell.id == read.cell.id)
+                    .map(|(link, _)| *link)
+                    .collect();
+                failed.sort_unstable();
+                for link in failed {
+                    self.close_link(link, true);
+                    self.pending.push_front(Item::Closed(link));
+                }
+            }
+        }
+    }
+
+    /// The session has encoded these: settles those of links that settle themselves, and
+    /// lets queues lend more.
+    pub fn delivered(&mut self, deliveries: &[Delivery]) {
+        let mut ranges: Vec<Range<Offset>> = Vec::new();
+        let mut count = 0;
+        let mut at = 0;
+        while let Some(first) = deliveries.get(at) {
+            ranges.clear();
+            while let Some(next) = deliveries.get(at).filter(|d| d.link == first.link) {
+                count += next.records.end.0 - next.records.start.0;
+                match ranges.last_mut() {
+                    Some(last) if last.end == next.records.start => last.end = next.records.end,
+                    _ => ranges.push(next.records.clone()),
+                }
+                at += 1;
+            }
+            if self.links.get(&first.link).is_some_and(|s| s.auto_settle) {
+                self.settle(first.link, &ranges, Outcome::Accept);
+            }
+        }
+        let refused = self.outbox.written(count);
+        self.broker.resume(refused);
+    }
+}
+
+/// Cuts `records` of `batch` where about `room` bytes are reached; at least one record.
+fn fitting(
+    records: &Range<Offset>,
+    batch: &bongsu_record::Batch,
+    room: usize,
+) -> (Range<Offset>, Range<Offset>) {
+    let each = (batch.len() / batch.record_count() as usize).max(1);
+    let most = (room / each).max(1) as u64;
+    let end = records.end.min(records.start.plus(most));
+    (records.start..end, end..records.end)
+}
+
+fn bytes_of(records: &Range<Offset>, batch: &bongsu_record::Batch) -> usize {
+    let each = batch.len() / batch.record_count() as usize;
+    each * (records.end.0 - records.start.0) as usize
+}
+
+/// Read for each record of a lease: more than most take, so that one read mostly does.
+const READ_BYTES_EACH: usize = 1024;
