@@ -5,6 +5,7 @@ mod crash;
 mod world;
 
 use bongsu_engine::Refused;
+use bongsu_engine::catalog::policy::{ApplyTo, Policy};
 use bongsu_engine::refused::StreamOperation;
 use bongsu_engine::session::{Call, LinkId, Outcome, Reply};
 use bongsu_record::Value;
@@ -327,4 +328,81 @@ fn readers_count_as_consumers() {
     assert!(matches!(world.call(delete(false)), Reply::Count(_)));
     world.read();
     assert_eq!(world.closed, [R1]);
+}
+
+fn policy(name: &str, pattern: &str, definition: &[(&str, Value)]) -> Policy {
+    Policy {
+        name: name.to_owned(),
+        pattern: pattern.to_owned(),
+        apply_to: ApplyTo::All,
+        priority: 0,
+        definition: world::table_of(definition),
+    }
+}
+
+#[test]
+fn a_policy_keeps_what_is_settled_from_then_on() {
+    let mut world = World::new(11);
+    world.declare("q", &[]);
+    world.publish("q", 0..6);
+    assert_eq!((world.get("q"), world.get("q")), (Some(0), Some(1)));
+    let keep = policy("keep", "^q$", &[("retention", text("1h"))]);
+    world.broker.set_policy("/", keep).expect("a policy");
+    assert_eq!((world.get("q"), world.get("q")), (Some(2), Some(3)));
+    world.commit();
+    assert_eq!(world.read_all("q"), [2, 3, 4, 5]);
+    for round in 0..3 {
+        match round {
+            0 => world.checkpoint(),
+            1 => world.crash(),
+            _ => world.restart(),
+        }
+        assert_eq!(world.read_all("q"), [2, 3, 4, 5], "round {round}");
+        assert_eq!(world.ready("q"), 2);
+    }
+    // Who reads when it is taken away is not harmed, and gets what is still owed.
+    world.done(reader(R1, "q", text("first"), 2, &[]));
+    assert_eq!(world.read().len(), 2);
+    world.broker.clear_policy("/", "keep").expect("no policy");
+    world.settle(R1, 2..4, Outcome::Accept);
+    assert_eq!(world.read(), [(R1, 4, 4), (R1, 5, 5)]);
+    assert_eq!((world.get("q"), world.get("q")), (Some(4), Some(5)));
+    world.done(Call::CloseLink {
+        link: R1,
+        release: true,
+    });
+    world.commit();
+    world.restart();
+    let refused = world.call(reader(R1, "q", text("first"), 2, &[]));
+    assert!(matches!(
+        refused,
+        Reply::Refused(Refused::OnlyForReaders { .. })
+    ));
+    assert_eq!(world.segment_bytes(), 0);
+}
+
+#[test]
+fn a_policy_bounds_a_stream_and_makes_no_queue_of_it() {
+    let mut world = World::new(12);
+    world.declare("s", &[("x-queue-type", text("stream"))]);
+    for number in 0..4 {
+        world.publish("s", number..number + 1);
+        world.commit();
+        world.pass(3_000);
+    }
+    // What is for queues is not for streams.
+    let of_queues = policy("of-queues", "", &[("message-ttl", Value::Int(1))]);
+    world.broker.set_policy("/", of_queues).expect("a policy");
+    world.pass(2_000);
+    assert_eq!(world.read_all("s"), [0, 1, 2, 3]);
+    let bound = policy("bound", "^s$", &[("max-age", text("7s"))]);
+    world.broker.set_policy("/", bound).expect("a policy");
+    world.pass(0);
+    // Published 5 s ago, and 8, 11 and 14.
+    assert_eq!(world.read_all("s"), [3]);
+    world.restart();
+    assert_eq!(world.read_all("s"), [3]);
+    world.broker.clear_policy("/", "bound").expect("no policy");
+    world.pass(60_000);
+    assert_eq!(world.read_all("s"), [3]);
 }
