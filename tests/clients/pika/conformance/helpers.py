@@ -42,13 +42,6 @@ def refused(code, text, method=None, connection=False):
     assert (closed.channel == 0) == connection, closed
 
 
-def not_yet(closed, name):
-    """Bongsu refuses what it does not have yet with 540 and its name; RabbitMQ has it."""
-    assert JUDGE == "bongsu", closed
-    assert closed.code == 540 and name in closed.text, closed
-    pytest.skip(f"Bongsu does not have {name} yet: {closed.text}")
-
-
 def a_queue(channel, name=None, **options):
     """A queue for this test; exclusive, so that it goes with the connection."""
     options.setdefault("exclusive", True)

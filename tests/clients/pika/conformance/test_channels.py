@@ -1,7 +1,7 @@
 """Channels: many, closed, opened again, and failing alone."""
 
 import pytest
-from helpers import a_queue, bodies, fill, not_yet, refused, unique
+from helpers import a_queue, bodies, fill, refused, unique
 from wire import Closed
 
 
@@ -86,15 +86,3 @@ def test_pipelined_open_declare_publish_get(connection):
     channel.send("basic.get", queue=queue, no_ack=True)
     names = [channel.event().name for _ in range(3)]
     assert names == ["channel.open-ok", "queue.declare-ok", "basic.get-ok"]
-
-
-def test_transactions_are_there_or_refused_by_name(channel):
-    queue = a_queue(channel)
-    try:
-        channel.call("tx.select")
-    except Closed as closed:
-        not_yet(closed, "tx.select")
-    channel.publish("", queue, b"m")
-    assert bodies(channel, queue) == []
-    channel.call("tx.commit")
-    assert bodies(channel, queue) == ["m"]

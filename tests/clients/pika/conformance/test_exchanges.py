@@ -6,7 +6,6 @@ from helpers import (
     an_exchange,
     bind,
     bodies,
-    not_yet,
     refused,
     unique,
 )
@@ -266,20 +265,6 @@ def test_nowait_is_not_answered(channel):
     channel.call("exchange.declare", exchange=name, passive=True)
     channel.send("exchange.delete", exchange=name, nowait=True)
     channel.nothing()
-
-
-def test_alternate_exchange(channel, exchange):
-    spare, queue = exchange("fanout"), a_queue(channel)
-    bind(channel, queue, spare)
-    name = unique("e")
-    try:
-        channel.call("exchange.declare", exchange=name, type="direct", arguments={"alternate-exchange": spare})
-    except Closed as closed:
-        not_yet(closed, "alternate-exchange")
-    channel.publish(name, "nobody", b"found")
-    channel.sync()
-    assert bodies(channel, queue) == ["found"]
-    channel.call("exchange.delete", exchange=name)
 
 
 DEFAULT = "ACCESS_REFUSED - operation not permitted on the default exchange"
