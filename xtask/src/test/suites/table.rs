@@ -124,6 +124,8 @@ pub(in crate::test) const ALL: &[Suite] = &[
                 "batch",
                 "confirms",
                 "transactions",
+                "streams",
+                "delayed",
                 "restart",
             ],
         },

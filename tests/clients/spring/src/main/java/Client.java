@@ -20,6 +20,8 @@ final class Client {
             "rpc", new Row(Rpc.class, Rpc::run),
             "batch", new Row(Batch.class, Batch::run),
             "confirms", new Row(Confirms.class, Confirms::run),
+            "streams", new Row(Streams.class, Streams::run),
+            "delayed", new Row(Delayed.class, Delayed::run),
             "transactions", new Row(Transactions.class, Transactions::run),
             "restart", new Row(Restart.class, Restart::run));
 
