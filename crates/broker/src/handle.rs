@@ -42,9 +42,9 @@ pub struct SessionHandle {
     pools: HashMap<PoolId, Arc<Pool>>,
     /// Swapped out of the outbox and not yet encoded.
     pending: VecDeque<Item>,
-    /// What was read last, and from whose log.
+    /// What was read last, from whose log, and from where on.
     stored: Vec<Stored>,
-    stored_of: Option<LogId>,
+    stored_of: Option<(LogId, Offset)>,
     pub(crate) routes: RouteCache,
     publishes: bool,
     ended: bool,
@@ -104,6 +104,7 @@ pub struct ReadJob {
 #[derive(Debug)]
 pub struct HaveRead {
     cell: Arc<QueueCell>,
+    from: Offset,
     result: Result<Vec<Stored>, Error>,
 }
 
@@ -114,6 +115,7 @@ impl ReadJob {
         let result = self.cell.log.fetch(self.from, self.bytes_max, &mut stored);
         HaveRead {
             cell: self.cell,
+            from: self.from,
             result: result.map(|()| stored),
         }
     }

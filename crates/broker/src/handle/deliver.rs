@@ -103,7 +103,10 @@ impl SessionHandle {
         room: &mut usize,
     ) -> Option<ReadJob> {
         let from = lease.records.start;
-        let have_read = self.stored_of.take() == Some(lease.cell.log.id());
+        // Of the same log, and not from further on: it was read for another link of it, which
+        // went meanwhile.
+        let of = self.stored_of.take();
+        let have_read = of.is_some_and(|(log, at)| log == lease.cell.log.id() && at <= from);
         if !have_read {
             self.stored.clear();
         }
@@ -210,7 +213,7 @@ impl SessionHandle {
         match read.result {
             Ok(stored) => {
                 self.stored = stored;
-                self.stored_of = Some(read.cell.log.id());
+                self.stored_of = Some((read.cell.log.id(), read.from));
             }
             Err(error) => {
                 self.broker.report(&error);

@@ -309,6 +309,31 @@ fn what_the_retention_takes_from_a_reader_is_no_debt_of_its() {
 }
 
 #[test]
+fn what_was_read_for_one_that_left_is_not_taken_for_another() {
+    let mut world = World::new(13);
+    world.declare("s", &[("x-queue-type", text("stream"))]);
+    for number in 0..60 {
+        world.publish("s", number..number + 1);
+    }
+    world.commit();
+    world.checkpoint();
+    // On the disk alone: too much for what is kept in memory.
+    world.crash();
+    world.done(reader(R1, "s", Value::Int(40), 5, &[]));
+    world.done(reader(R2, "s", Value::Int(10), 5, &[]));
+    let job = world.read_job();
+    world.done(Call::CloseLink {
+        link: R1,
+        release: false,
+    });
+    world.session.have_read(job.run());
+    assert_eq!(
+        world.read(),
+        (10..15).map(|n| (R2, n, n)).collect::<Vec<_>>()
+    );
+}
+
+#[test]
 fn readers_count_as_consumers() {
     let mut world = World::new(10);
     world.declare("s", &[("x-queue-type", text("stream"))]);

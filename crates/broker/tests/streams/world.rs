@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bongsu_broker::{Broker, Executed, Limits, Prepared, SessionHandle};
+use bongsu_broker::{Broker, Executed, Limits, Prepared, ReadJob, SessionHandle};
 use bongsu_engine::session::{
     Call, Consume, DeclareQueue, Delivery, LinkId, Now, Outcome, Publish, Reply, Settle,
 };
@@ -219,6 +219,14 @@ impl World {
                 Prepared::Closed(link) => self.closed.push(link),
                 Prepared::Wait(_) | Prepared::Nothing => return found,
             }
+        }
+    }
+
+    /// What must be read from the disk before anything is delivered.
+    pub fn read_job(&mut self) -> ReadJob {
+        match self.session.prepare(&mut Vec::new(), 4000) {
+            Prepared::Read(job) => job,
+            other => panic!("{other:?}"),
         }
     }
 
