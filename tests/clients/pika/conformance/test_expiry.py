@@ -215,6 +215,36 @@ def test_expiration_is_checked_even_if_nobody_gets_it(channel):
         channel.sync()
 
 
+def test_thousands_expire_in_order(channel):
+    queue, dead = a_queue_and_its_dead(channel, {"x-message-ttl": TTL}, durable=True)
+    put(channel, queue, *[(number, {"delivery_mode": 2}) for number in range(3000)])
+    assert texts(arrived(channel, dead, 3000)) == [str(number) for number in range(3000)]
+    assert ready(channel, queue) == 0
+
+
+def test_get_does_not_take_what_has_expired(channel):
+    """However late the broker is with taking it away, nobody gets it."""
+    queue, dead = a_queue_and_its_dead(channel, {"x-message-ttl": 30})
+    taken_late = 0
+    for number in range(30):
+        put(channel, queue, number)
+        has_passed(channel, 40)
+        taken_late += channel.call("basic.get", queue=queue, no_ack=True).name == "basic.get-ok"
+    assert taken_late == 0
+    assert texts(arrived(channel, dead, 30)) == [str(number) for number in range(30)]
+
+
+def test_ttl_beside_a_single_active_consumer(connection, channel):
+    """What the others could take expires all the same: only the active one counts."""
+    queue, dead = a_queue_and_its_dead(channel, {"x-message-ttl": TTL, "x-single-active-consumer": True})
+    for _ in range(2):
+        other = connection.channel()
+        other.call("basic.qos", prefetch_count=1)
+        consume(other, queue)
+    put(channel, queue, 1, 2, 3)
+    assert texts(arrived(channel, dead, 2)) == ["2", "3"]
+
+
 def test_quorum_queue_expires_as_well(connect):
     channel = connect().channel()
     dead = a_queue(channel)

@@ -15,6 +15,7 @@ from helpers import (
     taken,
     texts,
     unique,
+    until,
 )
 
 REJECT = {"x-overflow": "reject-publish"}
@@ -254,3 +255,52 @@ def test_consumer_with_prefetch_drains_a_full_queue_in_order(channel):
         found.append(message.body.decode())
         channel.send("basic.ack", delivery_tag=message.delivery_tag)
     assert found == ["15", "16", "17", "18", "19"]
+
+
+def test_reject_publish_does_not_count_what_is_out(channel):
+    queue = a_queue(channel, arguments={"x-max-length": 2, **REJECT})
+    put(channel, queue, 1, 2)
+    for _ in range(2):
+        get(channel, queue)
+    assert put(channel, queue, 3, 4, 5) == [True, True, False]
+
+
+def test_what_comes_back_to_a_queue_that_rejects_is_kept(channel):
+    """It was in the queue before: nobody could be told that it is not any more."""
+    queue, dead = a_queue_and_its_dead(channel, {"x-max-length": 2, **REJECT})
+    put(channel, queue, 1, 2)
+    for _ in range(2):
+        get(channel, queue)
+    put(channel, queue, 3, 4)
+    channel.send("basic.nack", delivery_tag=0, multiple=True, requeue=True)
+    channel.sync()
+    assert put(channel, queue, 5) == [False]
+    assert bodies(channel, queue) == ["1", "2", "3", "4"]
+    assert ready(channel, dead) == 0
+    assert put(channel, queue, 6) == [True]
+
+
+def test_expired_make_room(channel):
+    queue = a_queue(channel, arguments={"x-max-length": 2, "x-message-ttl": 50, **REJECT})
+    assert put(channel, queue, 1, 2)[0]
+    until(lambda: ready(channel, queue) == 0, "both expire")
+    assert put(channel, queue, 3) == [True]
+
+
+def test_waiting_consumer_takes_all_whatever_the_limit(channel):
+    queue = a_queue(channel, arguments={"x-max-length": 1, **REJECT})
+    consume(channel, queue, no_ack=True)
+    said = []
+    for number in range(20):
+        said += put(channel, queue, number)
+        assert channel.delivery().body == str(number).encode()
+    assert said == [True] * 20
+
+
+def test_dropped_one_by_one_and_in_bulk_alike(channel):
+    queue, dead = a_queue_and_its_dead(channel, {"x-max-length": 5}, durable=True)
+    for number in range(10):
+        put(channel, queue, (number, {"delivery_mode": 2}))
+    put(channel, queue, *[(number, {"delivery_mode": 2}) for number in range(10, 500)])
+    assert texts(arrived(channel, dead, 495)) == [str(number) for number in range(495)]
+    assert bodies(channel, queue) == [str(number) for number in range(495, 500)]
