@@ -221,8 +221,12 @@ impl Broker {
             self.drop_cell(&cell);
         }
         for (cell, properties) in configured {
+            // Another policy may have come meanwhile: what counts is what holds by then.
+            let catalog = self.catalog();
+            let properties = catalog.properties(cell.id).cloned().unwrap_or(properties);
             let input = QueueInput::Configure { properties };
             let handled = cell.handle(&mut cell.lock(), input, self);
+            drop(catalog);
             self.noted(handled);
         }
         // If the record failed, what was decided stands until a restart, and the client is

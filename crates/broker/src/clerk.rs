@@ -188,6 +188,10 @@ impl Broker {
             .reading
             .as_mut()
             .is_some_and(|reading| reading.take_due(now_ms));
+        if state.machine.cursor().dying() > 0 {
+            // No queue took them when they were to be moved.
+            self.clerk().bury(cell.id);
+        }
         let handled = cell.handle(&mut state, Input::Timeout, self);
         drop(state);
         self.noted(handled);

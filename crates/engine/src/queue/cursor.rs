@@ -43,6 +43,8 @@ pub struct AckCursor {
     leased: RunMap<Lease>,
     /// Ready below `next`, with how often they were tried.
     returned: RunMap<Tries>,
+    /// Ready too, but came due after others: not in the order of offsets.
+    due: RunMap<Tries>,
     /// Not to be leased before some time.
     waiting: RunMap<Tries>,
     /// On their way to where dead records go.
@@ -87,7 +89,7 @@ impl AckCursor {
 
     /// Records that could be leased now, or once they are judged.
     pub fn ready(&self) -> u64 {
-        self.end - self.next + self.returned.total()
+        self.end - self.next + self.returned.total() + self.due.total()
     }
 
     /// Records leased.
@@ -164,7 +166,7 @@ impl AckCursor {
     }
 
     pub(super) fn has_ready(&self) -> bool {
-        (!self.judges && self.next < self.end) || !self.returned.is_empty()
+        (!self.judges && self.next < self.end) || !self.returned.is_empty() || !self.due.is_empty()
     }
 
     /// The run that the next lease would come from, in the order of offsets.
@@ -176,9 +178,16 @@ impl AckCursor {
         }
     }
 
-    /// The ready run that holds or follows `offset`, below `next`.
-    pub(super) fn ready_from(&self, offset: u64) -> Option<(Range<u64>, Tries)> {
-        self.returned.from(offset)
+    /// The part of a ready run from `offset` on, below `next`, that has the same tries.
+    pub(super) fn ready_at(&self, offset: u64) -> Option<(Range<u64>, Tries)> {
+        let holds = |(run, _): &(Range<u64>, Tries)| run.start <= offset;
+        let found = self.returned.from(offset).filter(holds);
+        found.or_else(|| self.due.from(offset).filter(holds))
+    }
+
+    /// Records that came due after others.
+    pub(super) fn late(&self) -> u64 {
+        self.due.total()
     }
 
     /// Lends a range that lies within one ready run of those tries.
@@ -194,6 +203,7 @@ impl AckCursor {
             self.next = range.end;
         } else {
             self.returned.remove(range.clone(), |_| true, |_, _| ());
+            self.due.remove(range.clone(), |_| true, |_, _| ());
         }
         self.lent_end = self.lent_end.max(range.end);
         tries.acquired = tries.acquired.saturating_add(1);
@@ -261,6 +271,11 @@ impl AckCursor {
         self.returned.insert(range, tries);
     }
 
+    /// As [`AckCursor::put_ready`], behind others.
+    pub(super) fn put_due(&mut self, range: Range<u64>, tries: Tries) {
+        self.due.insert(range, tries);
+    }
+
     /// As [`AckCursor::put_ready`], for later.
     pub(super) fn put_waiting(&mut self, range: Range<u64>, tries: Tries) {
         self.waiting.insert(range, tries);
@@ -288,7 +303,9 @@ impl AckCursor {
 
     /// The ready records of a range, below `next`.
     pub(super) fn ready_within(&self, range: Range<u64>, each: impl FnMut(Range<u64>)) {
-        within(&self.returned, range, each);
+        let mut each = each;
+        within(&self.returned, range.clone(), &mut each);
+        within(&self.due, range, each);
     }
 
     /// The waiting records of a range.
@@ -297,8 +314,13 @@ impl AckCursor {
     }
 
     /// Takes ready records of a range, below `next`, out of that state.
-    pub(super) fn take_ready(&mut self, range: Range<u64>, taken: impl FnMut(Range<u64>, Tries)) {
-        self.returned.remove(range, |_| true, taken);
+    pub(super) fn take_ready(
+        &mut self,
+        range: Range<u64>,
+        mut taken: impl FnMut(Range<u64>, Tries),
+    ) {
+        self.returned.remove(range.clone(), |_| true, &mut taken);
+        self.due.remove(range, |_| true, taken);
     }
 
     /// Takes up to `most` ready records from `next` on, where they are not judged.
@@ -342,6 +364,8 @@ impl AckCursor {
         self.leased.check();
         self.returned.check();
         self.waiting.check();
+        self.due.check();
+        runs.extend(self.due.iter().map(|(run, _)| run));
         self.dying.check();
         self.settled.check();
         runs.extend(self.leased.iter().map(|(run, _)| run));

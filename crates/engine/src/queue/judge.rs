@@ -71,7 +71,7 @@ impl Judge {
     pub fn window(&self) -> u64 {
         match self.order {
             _ if self.sizes.is_some() => u64::MAX,
-            Order::Offset => AHEAD_COUNT,
+            Order::Offset(_) => AHEAD_COUNT,
             Order::Keys(_) => AHEAD_KEYS_COUNT,
             Order::Bands(_) => u64::MAX,
         }

@@ -33,6 +33,8 @@ pub mod groups;
 
 pub mod dedup;
 
+mod late;
+
 mod order;
 
 mod judge;
@@ -321,6 +323,7 @@ impl Queue {
         self.links.check();
         if let Some(judge) = &self.judge {
             judge.schedule.check();
+            judge.order.check(&self.cursor);
             assert!(judge.known <= self.cursor.end().0);
         }
     }

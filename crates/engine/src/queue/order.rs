@@ -11,6 +11,7 @@ use roaring::RoaringTreemap;
 use super::cursor::AckCursor;
 use super::fact::Fact;
 use super::groups::{Groups, Turns};
+use super::late::{Late, Place};
 use super::links::LinkKey;
 use super::properties::Properties;
 use super::runs::RunMap;
@@ -18,8 +19,8 @@ use super::runs::RunMap;
 /// See the module's comment.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// Lowest offset first.
-    Offset,
+    /// Lowest offset first; what came due later, behind what was there by then.
+    Offset(Late),
     /// Highest priority first, lowest offset within it.
     Bands(Bands),
     /// By key.
@@ -60,14 +61,14 @@ impl Order {
                 ready: vec![RoaringTreemap::new(); usize::from(max) + 1],
                 away: RunMap::default(),
             }),
-            None => Order::Offset,
+            None => Order::Offset(Late::default()),
         }
     }
 
     /// Records that are ready for the first time.
     pub fn offer(&mut self, range: Range<u64>, fact: &Fact) {
         match self {
-            Order::Offset => {}
+            Order::Offset(_) => {}
             Order::Bands(bands) => bands.put(range, fact.priority),
             Order::Keys(keys) => {
                 for offset in range {
@@ -80,7 +81,7 @@ impl Order {
     /// Records that are judged and not ready yet.
     pub fn hold(&mut self, range: Range<u64>, fact: &Fact) {
         match self {
-            Order::Offset => {}
+            Order::Offset(_) => {}
             Order::Bands(bands) => bands.away.insert(range, fact.priority),
             Order::Keys(keys) => {
                 for offset in range {
@@ -93,7 +94,7 @@ impl Order {
     /// Records that came back before and have to wait, seen for the first time.
     pub fn wait(&mut self, range: Range<u64>, fact: &Fact) {
         match self {
-            Order::Offset => {}
+            Order::Offset(_) => {}
             Order::Bands(bands) => bands.away.insert(range, fact.priority),
             Order::Keys(keys) => {
                 range.for_each(|offset| keys.groups.offer_parked(offset, fact.key));
@@ -101,10 +102,32 @@ impl Order {
         }
     }
 
+    /// Panics if an invariant is broken.
+    pub fn check(&self, cursor: &AckCursor) {
+        if let Order::Offset(late) = self {
+            late.check();
+        } else {
+            assert_eq!(cursor.late(), 0);
+        }
+    }
+
+    /// Records that came due behind what is there: where offsets decide, and only there,
+    /// they are late.
+    pub fn late(&mut self, range: Range<u64>, place: Place) -> bool {
+        match self {
+            Order::Offset(late) => {
+                let place = late.free(place);
+                late.push(place, range);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Held or parked records are ready.
     pub fn due(&mut self, range: Range<u64>) {
         match self {
-            Order::Offset => {}
+            Order::Offset(_) => {}
             Order::Bands(bands) => bands.back(range),
             Order::Keys(keys) => {
                 for offset in range {
@@ -120,7 +143,7 @@ impl Order {
     /// Leases came back and are ready.
     pub fn returned(&mut self, range: Range<u64>) {
         match self {
-            Order::Offset => {}
+            Order::Offset(_) => {}
             Order::Bands(bands) => bands.back(range),
             Order::Keys(keys) => range.for_each(|offset| keys.groups.returned(offset)),
         }
@@ -129,7 +152,7 @@ impl Order {
     /// Leases came back and have to wait.
     pub fn parked(&mut self, range: Range<u64>) {
         match self {
-            Order::Offset | Order::Bands(_) => {}
+            Order::Offset(_) | Order::Bands(_) => {}
             Order::Keys(keys) => range.for_each(|offset| keys.groups.parked(offset)),
         }
     }
@@ -137,7 +160,7 @@ impl Order {
     /// Ready records are not any more, and never again.
     pub fn withdraw(&mut self, range: Range<u64>) {
         match self {
-            Order::Offset => {}
+            Order::Offset(late) => late.cut(&range),
             Order::Bands(bands) => bands.cut(range),
             Order::Keys(keys) => range.for_each(|offset| keys.groups.withdraw(offset)),
         }
@@ -146,7 +169,7 @@ impl Order {
     /// Leased records will not come back.
     pub fn ended(&mut self, range: Range<u64>) {
         match self {
-            Order::Offset => {}
+            Order::Offset(_) => {}
             Order::Bands(bands) => bands.away.remove(range, |_| true, |_, _| ()),
             Order::Keys(keys) => range.for_each(|offset| keys.groups.ended(offset)),
         }
@@ -162,10 +185,9 @@ impl Order {
         most: u64,
     ) -> Option<Range<u64>> {
         match self {
-            Order::Offset => {
-                let (run, _) = cursor.first_ready()?;
-                let end = run.end.min(known).min(run.start.saturating_add(most));
-                (run.start < end).then_some(run.start..end)
+            Order::Offset(late) => {
+                let next = next_of(late, cursor, known)?;
+                Some(next.start..next.end.min(next.start.saturating_add(most)))
             }
             Order::Bands(bands) => bands.peek(most),
             Order::Keys(keys) => {
@@ -184,20 +206,22 @@ impl Order {
 
     /// Lends the front part of what was reserved.
     pub fn lend(&mut self, reserved: Range<u64>) {
-        if let Order::Bands(bands) = self {
-            bands.lend(reserved);
+        match self {
+            Order::Offset(late) => late.cut(&reserved),
+            Order::Bands(bands) => bands.lend(reserved),
+            Order::Keys(_) => {}
         }
     }
 
     /// The records at the head: those that expire first come off here. Mostly one.
     pub fn heads(&self, cursor: &AckCursor, known: u64) -> Vec<u64> {
         match self {
-            Order::Offset => cursor
-                .first_ready()
-                .filter(|(run, _)| run.start < known)
-                .map(|(run, _)| run.start)
-                .into_iter()
-                .collect(),
+            Order::Offset(late) => {
+                let plain = cursor.first_ready().map(|(run, _)| run.start);
+                let plain = plain.filter(|start| *start < known);
+                let late = late.first().map(|(_, range)| range.start);
+                plain.into_iter().chain(late).collect()
+            }
             Order::Bands(bands) => bands.ready.iter().filter_map(RoaringTreemap::min).collect(),
             Order::Keys(keys) => keys.groups.first().into_iter().collect(),
         }
@@ -207,8 +231,23 @@ impl Order {
     pub fn oldest(&self, cursor: &AckCursor, known: u64) -> Option<u64> {
         match self {
             Order::Bands(bands) => bands.highest().and_then(|(_, band)| band.min()),
-            _ => self.heads(cursor, known).first().copied(),
+            Order::Offset(late) => next_of(late, cursor, known).map(|next| next.start),
+            Order::Keys(_) => self.heads(cursor, known).first().copied(),
         }
+    }
+}
+
+/// The next records where offsets decide, those that came due later at their rank.
+fn next_of(late: &Late, cursor: &AckCursor, known: u64) -> Option<Range<u64>> {
+    let plain = cursor.first_ready().map(|(run, _)| run);
+    let plain = plain.filter(|run| run.start < known);
+    match (plain, late.first()) {
+        (Some(run), Some((rank, _))) if run.start < rank => {
+            Some(run.start..run.end.min(known).min(rank))
+        }
+        (_, Some((_, range))) => Some(range),
+        (Some(run), None) => Some(run.start..run.end.min(known)),
+        (None, None) => None,
     }
 }
 

@@ -152,8 +152,7 @@ impl Queue {
         let mut pieces = Vec::new();
         let again = range.start..range.end.min(judge.ordered);
         if !again.is_empty() {
-            self.cursor
-                .ready_within(again, |piece| judge.enter(&piece));
+            self.cursor.ready_within(again, |piece| judge.enter(&piece));
         }
         let range = range.start.max(judge.ordered)..range.end;
         if range.is_empty() {
@@ -189,7 +188,18 @@ impl Queue {
             } else {
                 judge.order.offer(piece.clone(), fact);
                 judge.enter(&piece);
-                self.cursor.put_ready(piece, tries);
+                // It was delayed and came due while nobody looked.
+                let late = fact.deliver_at_ms > fact.at_ms && tries.failed == 0;
+                let end = self.cursor.end_number();
+                if late
+                    && judge
+                        .order
+                        .late(piece.clone(), (end, fact.deliver_at_ms, piece.start))
+                {
+                    self.cursor.put_due(piece, tries);
+                } else {
+                    self.cursor.put_ready(piece, tries);
+                }
             }
         }
     }
@@ -209,14 +219,21 @@ impl Queue {
             self.cursor
                 .take_waiting(range, |piece, tries| ready.push((piece, tries)));
         }
-        for (piece, tries) in ready {
+        let end = self.cursor.end_number();
+        for (nth, (piece, tries)) in (0..).zip(ready) {
             // What is not judged yet after a restart is ordered when it is.
             let judged = piece.start..piece.end.min(judge.ordered);
             if !judged.is_empty() {
-                judge.order.due(judged.clone());
                 judge.enter(&judged);
+                judge.order.due(judged);
             }
-            self.cursor.put_ready(piece, tries);
+            // A record that comes back after a while comes back to its place; one that was
+            // delayed from the first takes its place now.
+            if tries == Tries::default() && judge.order.late(piece.clone(), (end, now_ms, nth)) {
+                self.cursor.put_due(piece, tries);
+            } else {
+                self.cursor.put_ready(piece, tries);
+            }
         }
     }
 
@@ -275,13 +292,9 @@ impl Queue {
                 let (run, _) = self.cursor.first_ready()?;
                 return Some(run.start..run.end.min(run.start.saturating_add(most)));
             };
-            let next = judge
-                .order
-                .reserve(key, &self.cursor, judge.known, most)?;
+            let next = judge.order.reserve(key, &self.cursor, judge.known, most)?;
             let mut end = next.end;
-            if let Some((run, _)) = self.cursor.ready_from(next.start)
-                && run.start <= next.start
-            {
+            if let Some((run, _)) = self.cursor.ready_at(next.start) {
                 end = end.min(run.end);
             }
             if judge.expiries.is_empty() {
@@ -304,24 +317,15 @@ impl Queue {
     }
 
     /// Lends what was reserved, or the front part of it.
-    fn lend(
-        &mut self,
-        key: LinkKey,
-        range: Range<u64>,
-        now_ms: u64,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn lend(&mut self, key: LinkKey, range: Range<u64>, now_ms: u64, effects: &mut Vec<Effect>) {
         if self.cursor.judges()
             && let Some(judge) = &mut self.judge
         {
             judge.order.lend(range.clone());
             judge.leave(&range);
         }
-        let found = self.cursor.ready_from(range.start);
-        let tries = match found {
-            Some((run, tries)) if run.start <= range.start => tries,
-            _ => Tries::default(),
-        };
+        let found = self.cursor.ready_at(range.start);
+        let tries = found.map_or_else(Tries::default, |(_, tries)| tries);
         let own_ms = self.links.timeout_ms(key);
         let deadline_s = match own_ms.or(self.properties.consumer_timeout_ms) {
             Some(ms) if ms > 0 => now_ms.saturating_add(ms).div_ceil(1000),
@@ -547,10 +551,12 @@ impl Queue {
                 (at_ms? <= now_ms).then_some(head..end)
             };
             let expired = match &judge.order {
-                super::order::Order::Offset => match self.cursor.first_ready() {
-                    Some((run, _)) if run.start < judge.known => is_over(run.start),
-                    _ => None,
-                },
+                super::order::Order::Offset(_) if self.cursor.late() == 0 => {
+                    match self.cursor.first_ready() {
+                        Some((run, _)) if run.start < judge.known => is_over(run.start),
+                        _ => None,
+                    }
+                }
                 order => {
                     let heads = order.heads(&self.cursor, judge.known);
                     heads.into_iter().find_map(is_over)
@@ -560,8 +566,8 @@ impl Queue {
                 return;
             };
             range.end = match judge.order {
-                super::order::Order::Offset => {
-                    let run = self.cursor.first_ready().map(|(run, _)| run.end);
+                super::order::Order::Offset(_) => {
+                    let run = self.cursor.ready_at(range.start).map(|(run, _)| run.end);
                     range.end.min(judge.known).min(run.unwrap_or(u64::MAX))
                 }
                 _ => range.start + 1,
@@ -596,10 +602,11 @@ impl Queue {
 
     /// The ready records that go first when there are too many.
     fn oldest(&self, most: u64) -> Option<Range<u64>> {
-        let by_key_or_band = self.judge.as_ref().filter(|judge| {
-            self.cursor.judges() && !matches!(judge.order, super::order::Order::Offset)
+        let one_by_one = self.judge.as_ref().filter(|judge| {
+            let by_offset = matches!(judge.order, super::order::Order::Offset(_));
+            self.cursor.judges() && !(by_offset && self.cursor.late() == 0)
         });
-        if let Some(judge) = by_key_or_band {
+        if let Some(judge) = one_by_one {
             let first = judge.order.oldest(&self.cursor, judge.known)?;
             return Some(first..first + 1);
         }

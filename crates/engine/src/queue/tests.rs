@@ -118,6 +118,7 @@ fn step(world: &mut World, gate: &Counted, verb: &str, words: &[&str], effects: 
             let properties = Arc::new(Properties::of(&world.arguments));
             if verb == "queue" {
                 world.queue = Queue::new(properties, world.now_ms);
+                world.facts.clear();
                 return;
             }
             Input::Configure { properties }

@@ -115,6 +115,7 @@ impl AckCursor {
         let mut runs: Vec<(Range<u64>, Tries)> = self.returned.iter().collect();
         runs.extend(self.leased.iter().map(|(run, lease)| (run, lease.tries)));
         runs.extend(self.waiting.iter());
+        runs.extend(self.due.iter());
         // Whoever is dead was tried at least once, or never: it dies again as it is.
         runs.extend(self.dying.iter().map(|(run, _)| (run, Tries::default())));
         runs.sort_unstable_by_key(|(run, _)| run.start);

@@ -1,19 +1,19 @@
 //! Queues with properties over power cuts: whatever a record has been through (expired,
 //! rejected, dropped, delayed, retried), after any crash it is in one place, once.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Instant;
+mod client;
+mod rules;
 
-use bongsu_broker::{Broker, Executed, Limits, SessionHandle};
-use bongsu_engine::session::{
-    Call, DeclareQueue, LinkId, Now, Outcome, Publish, Reply, Settle,
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use bongsu_broker::{Broker, SessionHandle};
+use bongsu_engine::session::{Call, DeclareQueue, LinkId, Outcome, Publish, Reply, Settle};
 use bongsu_record::native::{Builder, Origin, PERSISTENT, Terms};
 use bongsu_record::{Arguments, Lsn, Value};
 use bongsu_sim::disk::Fault;
 use bongsu_sim::{Random, SimDisk};
-use bongsu_storage::{Durability, Options};
+
+use client::{call, open};
 
 /// What the test knows of one record.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,38 +60,6 @@ fn arguments(queue: &str) -> Arguments {
     };
     let all = dead.into_iter().chain(own);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn open(disk: &SimDisk, now_ms: u64) -> (Broker, SessionHandle) {
-    let options = Options {
-        lane_file_bytes: 64 << 10,
-        checkpoint_bytes: 8 << 10,
-        segment_bytes_max: 16 << 10,
-        reserve_bytes: 64 << 10,
-        ..Options::new("/data")
-    };
-    let disk = Arc::new(disk.clone());
-    let limits = Limits::default();
-    let (broker, _) = Broker::open(disk, options, Durability::Fsync, limits).expect("it opens");
-    broker.set_time(now_ms);
-    broker.set_seed(1);
-    let mut session = broker.session(true);
-    let (user, password) = ("guest".to_owned(), "guest".to_owned());
-    call(&mut session, Call::Login { user, password }, now_ms);
-    let space = "/".to_owned();
-    call(&mut session, Call::OpenSpace { space }, now_ms);
-    (broker, session)
-}
-
-fn call(session: &mut SessionHandle, call: Call, now_ms: u64) -> (Reply, Lsn) {
-    let now = Now {
-        instant: Instant::now(),
-        unix_ms: now_ms as i64,
-    };
-    match session.execute(call, now) {
-        Executed::Now(reply) => (reply, Lsn(0)),
-        Executed::Durable(lsn, reply) => (reply, lsn),
-    }
 }
 
 impl World {
