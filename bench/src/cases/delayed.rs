@@ -126,5 +126,5 @@ fn fill_and_wait(name: &str, options: &Options, tree: Option<Tree>) -> Result<Re
 
 /// Publishing and the restart must fit into this.
 const DUE_AFTER: Duration = Duration::from_secs(15);
-const SPREAD: Duration = Duration::from_secs(8);
+const SPREAD: Duration = Duration::from_secs(20);
 const TIME_MAX: Duration = Duration::from_secs(120);

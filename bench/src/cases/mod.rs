@@ -175,6 +175,13 @@ const LOADS: &[Load] = &[
     Load {
         name: "ttl-dead-letter",
         dead_after: Some(Duration::from_millis(500)),
+        ..PERSISTENT
+    },
+    Load {
+        name: "ttl-5k",
+        dead_after: Some(Duration::from_millis(500)),
+        window: Some(10_000),
+        rate: Some(5_000),
         stamped: true,
         ..PERSISTENT
     },
