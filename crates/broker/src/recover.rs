@@ -106,7 +106,6 @@ impl Broker {
             };
             let properties = Arc::clone(catalog.properties(id).expect("it is among its queues"));
             let machine = queue.finish(properties, now_ms);
-            record_count += machine.cursor().ready();
             let place = (space, definition.name.clone());
             let auto_delete = definition.auto_delete;
             let tracked = tracked.remove(&id.log()).unwrap_or_default();
@@ -115,6 +114,7 @@ impl Broker {
                 // What the retention had dropped since the checkpoint is there again.
                 reading.wake_at(0);
             }
+            record_count += cell.ready(&cell.lock());
             cells.insert(id, cell);
         }
         // Logs of queues that were deleted since the checkpoint.

@@ -12,6 +12,13 @@ restarts. In the end the queues are drained, and
 - a delivery that is not the first says so. It may be of a message that was acked: an ack is not
   confirmed, and the broker may die before it is on disk.
 
+The fanout also reaches a stream (ours: RabbitMQ 3.10 has no tracking). A tracked reader goes through it,
+from where it was at each death, and
+
+- an offset holds the same message whenever it is read, before a death and after it;
+- the reader passes over nothing: it comes back at or before what it has acknowledged;
+- in the end each confirmed message is in the stream once, in the order of their sending.
+
 BONGSU_SEED repeats a run as far as the machine does; BONGSU_KILLS is how many.
 """
 
@@ -33,6 +40,7 @@ SEED = int(os.environ.get("BONGSU_SEED") or time.time_ns() % 1_000_000)
 KILLS = int(os.environ.get("BONGSU_KILLS") or (30 if JUDGE == "bongsu" else 5))
 RUN = uuid.uuid4().hex[:8]
 ONE, BOTH, EXCHANGE = f"one-{RUN}", f"both-{RUN}", f"fan-{RUN}"
+STREAM = f"stream-{RUN}" if JUDGE == "bongsu" else None
 IN_FLIGHT_MAX = 500
 AHEAD_MAX = 5_000
 RECONNECT_SECONDS_MAX = 60
@@ -58,6 +66,8 @@ class Ledger:
         self.seen = {ONE: {"a": set(), "b": set()}, BOTH: {"b": set()}}
         self.last_first = {}
         self.deliveries = self.again = 0
+        # What the stream has at each offset: the number of b's message.
+        self.stream, self.in_stream = {}, set()
         self.failures = []
 
     def fail(self, text):
@@ -95,6 +105,22 @@ class Ledger:
                     self.failures.append(f"{what} came first after {last}")
                 self.last_first[queue, publisher] = number
                 seen.add(number)
+
+    def read(self, offset, message):
+        """A message of the stream: always the same one at its offset."""
+        number = int(message.body.split(b":", 2)[1])
+        what = f"message b:{number} at offset {offset} of the stream"
+        with self.lock:
+            if message.body != body_of("b", number):
+                self.failures.append(f"{what} is not as it was sent")
+            elif self.stream.setdefault(offset, number) != number:
+                self.failures.append(f"{what} was b:{self.stream[offset]} before")
+            self.in_stream.add(number)
+
+    def stream_behind(self):
+        """Messages confirmed and not yet read from the stream."""
+        with self.lock:
+            return len(self.confirmed["b"] - self.in_stream) if STREAM else 0
 
     def behind(self):
         """Messages confirmed and not yet delivered."""
@@ -230,6 +256,61 @@ class Consumer(Worker):
         settle()
 
 
+class Reader(Worker):
+    """Reads the stream, tracked by the broker."""
+
+    def __init__(self, ledger):
+        super().__init__(ledger)
+        self.name, self.acked = "reader of the stream", 0
+
+    def work(self, connection):
+        channel = connection.channel()
+        channel.call("basic.qos", prefetch_count=200)
+        arguments = {"x-stream-offset": "first", "x-stream-automatic-offset-tracking": True}
+        channel.call("basic.consume", queue=STREAM, consumer_tag="tracked", arguments=arguments)
+        expected = None
+        while not self.stopping:
+            if not readable(connection, 0.1):
+                continue
+            connection.pump()
+            last = None
+            while channel.inbox:
+                message = channel.event()
+                assert message.name == "basic.deliver", message
+                offset = message.properties["headers"]["x-stream-offset"].value
+                if expected is None and offset > self.acked:
+                    self.ledger.fail(f"the reader comes back at {offset}, and had come to {self.acked}")
+                elif expected is not None and offset != expected:
+                    self.ledger.fail(f"offset {offset} of the stream comes after {expected - 1}")
+                expected, last = offset + 1, message.delivery_tag
+                self.ledger.read(offset, message)
+            if last is not None:
+                channel.send("basic.ack", delivery_tag=last, multiple=True)
+                self.acked = max(self.acked, expected)
+
+
+def check_stream(ledger):
+    """The whole stream, read once more."""
+    connection = Connection(capabilities={"consumer_cancel_notify": True})
+    channel = connection.channel()
+    channel.call("basic.qos", prefetch_count=500)
+    arguments = {"x-stream-offset": "first", "x-stream-until": "next"}
+    channel.call("basic.consume", queue=STREAM, arguments=arguments)
+    numbers = []
+    while (event := channel.wait("basic.deliver", "basic.cancel")).name == "basic.deliver":
+        offset = event.properties["headers"]["x-stream-offset"].value
+        assert offset == len(numbers), f"offset {offset} of the stream comes after {len(numbers) - 1}"
+        ledger.read(offset, event)
+        numbers.append(int(event.body.split(b":", 2)[1]))
+        channel.send("basic.ack", delivery_tag=event.delivery_tag)
+    assert numbers == sorted(set(numbers)), "the stream has messages twice, or out of order"
+    lost = ledger.confirmed["b"] - set(numbers)
+    assert not lost, f"{len(lost)} confirmed messages are not in the stream, {min(lost)} first"
+    channel.call("queue.delete", queue=STREAM)
+    connection.close()
+    return len(numbers)
+
+
 def wait(ledger, holds, what, on_tick=lambda: None):
     """Waits while messages move; fails when all stand still for too long."""
     last, since = None, time.monotonic()
@@ -254,18 +335,22 @@ def main():
     for queue in (ONE, BOTH):
         channel.call("queue.declare", queue=queue, durable=True)
         channel.call("queue.bind", queue=queue, exchange=EXCHANGE)
+    if STREAM:
+        channel.call("queue.declare", queue=STREAM, durable=True, arguments={"x-queue-type": "stream"})
+        channel.call("queue.bind", queue=STREAM, exchange=EXCHANGE)
     setup.close()
 
     ledger = Ledger()
     publishers = [Publisher(ledger, "a", "", ONE), Publisher(ledger, "b", EXCHANGE, "")]
     consumers = [Consumer(ledger, queue, chance.random()) for queue in (ONE, BOTH)]
-    workers = publishers + consumers
+    readers = [Reader(ledger)] if STREAM else []
+    workers = publishers + consumers + readers
     for worker in workers:
         worker.start()
 
     def throttle():
         # The broker is tried by dying, not by a backlog: that is another test's.
-        paused = ledger.behind() > AHEAD_MAX
+        paused = ledger.behind() + ledger.stream_behind() > AHEAD_MAX
         for publisher in publishers:
             publisher.paused = paused
 
@@ -298,6 +383,7 @@ def main():
         publisher.join(RECONNECT_SECONDS_MAX)
         assert not publisher.is_alive(), f"publisher {publisher.name} waits for {len(publisher.pending)} confirms"
     wait(ledger, lambda: ledger.behind() == 0, "the drain")
+    wait(ledger, lambda: ledger.stream_behind() == 0, "the stream to be read")
     channel = Connection().channel()
 
     def empty():
@@ -305,9 +391,9 @@ def main():
         return not any(one.message_count for one in found)
 
     wait(ledger, empty, "empty queues")
-    for consumer in consumers:
+    for consumer in consumers + readers:
         consumer.stopping = True
-    for consumer in consumers:
+    for consumer in consumers + readers:
         consumer.join(RECONNECT_SECONDS_MAX)
     if ledger.failures:
         raise AssertionError(ledger.failures[0])
@@ -315,12 +401,15 @@ def main():
         # Whatever was still out when its consumer left comes back flagged, or not at all.
         left = channel.call("queue.delete", queue=queue).message_count
         assert left == 0, f"{left} messages came back to {queue} though all were acked"
+    in_stream = f", {check_stream(ledger)} in the stream" if STREAM else ""
+    if ledger.failures:
+        raise AssertionError(ledger.failures[0])
     channel.call("exchange.delete", exchange=EXCHANGE)
 
     confirmed = sum(len(numbers) for numbers in ledger.confirmed.values())
     print(
         f"{kills} kills in {time.monotonic() - start:.0f} s: {sum(ledger.sent.values())} sent, "
-        f"{confirmed} confirmed, {ledger.deliveries} delivered, {ledger.again} of them again, none lost",
+        f"{confirmed} confirmed, {ledger.deliveries} delivered, {ledger.again} of them again{in_stream}, none lost",
         flush=True,
     )
 
