@@ -92,7 +92,11 @@ fn declare(session: &mut SessionHandle, name: &str, arguments: Arguments) {
 
 /// A message with a number as its body, which says in a header whether that is even.
 fn publish(session: &mut SessionHandle, queue: &str, number: u64) {
-    let parity = if number.is_multiple_of(2) { "even" } else { "odd" };
+    let parity = if number.is_multiple_of(2) {
+        "even"
+    } else {
+        "odd"
+    };
     let parity = Value::Text(parity.to_owned());
     let mut block = vec![0x20, 0];
     table::encode(

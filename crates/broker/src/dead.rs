@@ -22,12 +22,13 @@ use crate::broker::Broker;
 use crate::cell::QueueCell;
 use crate::group::{Group, Leaving, Part};
 use crate::publish::Cells;
-use crate::route::{Address, OfBlock, delay_ms};
+use crate::route::{Address, OfBlock, delay_ms, delayed_block};
 
 /// A dead record made ready for where it goes.
 struct Dead {
-    /// Queues, and when it may be delivered there (0: at once).
+    /// Queues, and for how long it is delayed (0: not at all).
     ways: Vec<(Cells, u64)>,
+    now_ms: u64,
     key: Vec<u8>,
     block: Vec<u8>,
 }
@@ -177,6 +178,7 @@ impl Broker {
         };
         Dead {
             ways: self.ways_of_dead(cell, reason, dead_letter, &next_keys, &block),
+            now_ms: self.now_ms(),
             key: next_keys
                 .first()
                 .map(|key| key.to_vec())
@@ -226,9 +228,8 @@ impl Broker {
                 .is_delayed
                 .then(|| delay_ms(&record.headers()))
                 .flatten();
-            let deliver_at_ms = delay_ms.map_or(0, |delay_ms| self.now_ms() + delay_ms);
             if !cells.is_empty() {
-                found.push((cells, deliver_at_ms));
+                found.push((cells, delay_ms.unwrap_or(0)));
             }
         }
         found
@@ -243,14 +244,18 @@ struct Runs {
 
 impl Runs {
     fn push(&mut self, record: &Record<'_>, dead: &Dead, exchange: &str) {
-        for (cells, deliver_at_ms) in &dead.ways {
+        for (cells, delay_ms) in &dead.ways {
+            let is_delayed = *delay_ms > 0;
             let terms = Terms {
                 priority: record.terms().priority,
-                deliver_at_ms: (*deliver_at_ms > 0).then_some(*deliver_at_ms),
+                deliver_at_ms: is_delayed.then(|| dead.now_ms.saturating_add(*delay_ms)),
                 ..Terms::default()
             };
+            let delayed = is_delayed.then(|| delayed_block(&dead.block, *delay_ms));
+            let block = delayed.flatten();
+            let block = block.as_deref().unwrap_or(&dead.block);
             let builder = self.builder_of(cells);
-            Runs::put(builder, record, dead, &terms, exchange);
+            Runs::put(builder, record, (&dead.key, block), &terms, exchange);
         }
     }
 
@@ -268,14 +273,20 @@ impl Runs {
         builder
     }
 
-    fn put(builder: &mut Builder, record: &Record<'_>, dead: &Dead, terms: &Terms, exchange: &str) {
+    fn put(
+        builder: &mut Builder,
+        record: &Record<'_>,
+        (key, block): (&[u8], &[u8]),
+        terms: &Terms,
+        exchange: &str,
+    ) {
         builder.begin_with(
             Origin::Amqp091,
             record.flags & PERSISTENT,
             exchange.as_bytes(),
-            &dead.key,
+            key,
             terms,
-            &dead.block,
+            block,
             record.body.len() as u64,
         );
         builder.body(record.body);

@@ -263,7 +263,9 @@ impl SessionHandle {
         if state.gone {
             return Err(not_found(&consume.queue));
         }
-        if !state.machine.links().admits(consume.exclusive) {
+        // RabbitMQ: a queue that chooses its one consumer itself takes no exclusive one.
+        let contradicts = consume.exclusive && state.machine.properties().single_active;
+        if contradicts || !state.machine.links().admits(consume.exclusive) {
             return Err(Refused::ExclusiveConsumer {
                 queue: consume.queue.clone(),
             });
@@ -513,15 +515,14 @@ impl Drop for SessionHandle {
     }
 }
 
-fn priority(consume: &Consume) -> Result<i32, Refused> {
+fn priority(consume: &Consume) -> Result<i64, Refused> {
     let Some(value) = consume.arguments.get("x-priority") else {
         return Ok(0);
     };
-    let int = value.as_int().and_then(|int| i32::try_from(int).ok());
-    int.ok_or_else(|| Refused::InvalidArgument {
+    value.as_int().ok_or_else(|| Refused::InvalidArgument {
         argument: "x-priority".to_owned(),
         value: format!("{value:?}"),
-        accepted: "a signed integer of 32 bits",
+        accepted: "an integer",
     })
 }
 

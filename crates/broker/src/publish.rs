@@ -14,14 +14,14 @@ use bongsu_engine::Refused;
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::{Attributes, QueueId, RouteScratch, SpaceId, WindowId};
 use bongsu_engine::session::{Now, Publish, Reply, Settle};
-use bongsu_record::native::Builder;
+use bongsu_record::native::{Builder, Origin};
 use bongsu_record::{Batch, Lsn};
 
 use crate::broker::Broker;
 use crate::cell::QueueCell;
 use crate::group::{Group, Grouped, Part};
 use crate::handle::{Executed, SessionHandle, refused};
-use crate::route::{Address, OfRecord, Way, delay_ms};
+use crate::route::{Address, OfRecord, Way, delay_ms, delayed_block};
 use crate::windows::{Passing, Window};
 
 /// The queues of a route, ascending by id.
@@ -260,11 +260,11 @@ impl Plan {
             let mut routed = false;
             for way in routes.of(index).iter().filter(|way| !way.cells.is_empty()) {
                 routed = true;
-                if let Some(deliver_at_ms) = pass(way, batch, index, passing, now) {
+                if let Some(delay_ms) = pass(way, batch, index, passing, now) {
                     if run.leads_elsewhere(&way.cells) {
                         plan.take(&mut run, batch);
                     }
-                    run.push(&way.cells, batch, index, deliver_at_ms);
+                    run.push(&way.cells, batch, index, (delay_ms, now));
                 }
             }
             plan.all_routed &= routed;
@@ -285,7 +285,7 @@ impl Plan {
     }
 }
 
-/// When a record may be delivered, 0 for at once, if it goes this way at all.
+/// For how long a record is delayed, 0 for not at all, if it goes this way.
 fn pass(way: &Way, batch: &Batch, index: u32, passing: &mut Passing<'_>, now: Now) -> Option<u64> {
     if !way.is_delayed && way.window.is_none() {
         return Some(0);
@@ -303,7 +303,7 @@ fn pass(way: &Way, batch: &Batch, index: u32, passing: &mut Passing<'_>, now: No
         }
     }
     let delay_ms = way.is_delayed.then(|| delay_ms(&headers)).flatten();
-    Some(delay_ms.map_or(0, |delay_ms| now_ms.saturating_add(delay_ms)))
+    Some(delay_ms.unwrap_or(0))
 }
 
 /// Consecutive records with one way.
@@ -322,13 +322,21 @@ impl Run {
         })
     }
 
-    fn push(&mut self, cells: &Cells, batch: &Batch, index: u32, deliver_at_ms: u64) {
-        let Some(record) = batch.native_record(index) else {
+    fn push(&mut self, cells: &Cells, batch: &Batch, index: u32, (delay_ms, now): (u64, Now)) {
+        let Some(mut record) = batch.native_record(index) else {
             return;
         };
         let mut terms = record.terms();
-        if deliver_at_ms > 0 {
-            terms.deliver_at_ms = Some(deliver_at_ms);
+        let mut block = None;
+        if delay_ms > 0 {
+            let now_ms = u64::try_from(now.unix_ms).unwrap_or(0);
+            terms.deliver_at_ms = Some(now_ms.saturating_add(delay_ms));
+            if record.origin == Origin::Amqp091 as u8 {
+                block = delayed_block(record.header, delay_ms);
+            }
+        }
+        if let Some(block) = &block {
+            record.header = block;
         }
         self.cells = Some(cells.clone());
         self.builder.copy(&record, &terms);

@@ -121,11 +121,25 @@ fn text(bytes: &[u8]) -> String {
 
 /// Milliseconds that a record asks to be delayed by its exchange.
 pub(crate) fn delay_ms(headers: &Arguments) -> Option<u64> {
-    let delay = headers.get("x-delay")?;
+    let delay = headers.get(DELAY_HEADER)?;
     let int = match delay {
         Value::Text(text) => text.parse().ok(),
+        Value::Float(float) => Some(*float as i64),
+        Value::Decimal { scale, mantissa } => {
+            let divisor = 10_i64.checked_pow(u32::from(*scale));
+            divisor.map(|divisor| i64::from(*mantissa) / divisor)
+        }
         other => other.as_int(),
     };
     int.and_then(|ms| u64::try_from(ms).ok())
         .filter(|ms| *ms > 0)
 }
+
+/// The block of a record that is being delayed: as the plugin does it, the header says so by
+/// its sign, and a message that comes back as a dead letter is not delayed again.
+pub(crate) fn delayed_block(block: &[u8], delay_ms: u64) -> Option<Vec<u8>> {
+    let negative = Value::Int(i64::try_from(delay_ms).ok()?.checked_neg()?);
+    amqp091::with_headers(block, &[(DELAY_HEADER, &negative)]).ok()
+}
+
+const DELAY_HEADER: &str = "x-delay";

@@ -179,7 +179,8 @@ usage: cargo xtask test [unit|clients|SUITE]... [--only SUITE[/NAME]] [--against
 
   unit      cargo test --workspace
   clients   real clients against a broker of their own: pika, aio-pika, amqplib,
-            amqp091-go, lapin, java, conformance, kill
+            amqp091-go, lapin, java, amqp-connection-manager, celery, spring, bunny,
+            php-amqplib, topologies, conformance, kill
   --only    one suite, or one scenario of it: pika/reconnect, conformance/test_headers
   --against run the clients against Debian's rabbitmq-server instead of Bongsu";
 

@@ -13,6 +13,7 @@
 
 pub mod state;
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use bongsu_record::Offset;
@@ -49,6 +50,8 @@ pub struct AckCursor {
     waiting: RunMap<Tries>,
     /// On their way to where dead records go.
     dying: RunMap<Reason>,
+    /// The same in the order in which they died.
+    deaths: VecDeque<(Range<u64>, Reason)>,
     /// Settled, above the floor.
     settled: RunMap<()>,
 }
@@ -124,11 +127,11 @@ impl AckCursor {
         Offset(self.marked)
     }
 
-    /// The lowest dying records, up to so many, all dead of one reason.
+    /// The records that died first, up to so many, all dead of one reason.
     pub fn first_dying(&self, most: u64) -> Option<(Range<Offset>, Reason)> {
-        let (run, reason) = self.dying.first()?;
+        let (run, reason) = self.deaths.front()?;
         let end = run.end.min(run.start.saturating_add(most));
-        Some((Offset(run.start)..Offset(end), reason))
+        Some((Offset(run.start)..Offset(end), *reason))
     }
 
     /// Whether all of these are still dying of that reason.
@@ -283,6 +286,10 @@ impl AckCursor {
 
     /// As [`AckCursor::put_ready`], for dead records that are to be moved.
     pub(super) fn put_dying(&mut self, range: Range<u64>, reason: Reason) {
+        match self.deaths.back_mut() {
+            Some((last, of)) if last.end == range.start && *of == reason => last.end = range.end,
+            _ => self.deaths.push_back((range.clone(), reason)),
+        }
         self.dying.insert(range, reason);
     }
 
@@ -338,8 +345,16 @@ impl AckCursor {
         self.waiting.remove(range, |_| true, taken);
     }
 
-    /// Takes dying records of a range out of that state.
+    /// Takes dying records out of that state: the front part of [`AckCursor::first_dying`].
     pub(super) fn take_dying(&mut self, range: Range<u64>, mut taken: impl FnMut(Range<u64>)) {
+        if let Some((first, _)) = self.deaths.front_mut()
+            && first.start == range.start
+        {
+            first.start = range.end.min(first.end);
+            if first.is_empty() {
+                self.deaths.pop_front();
+            }
+        }
         self.dying.remove(range, |_| true, |piece, _| taken(piece));
     }
 
@@ -367,6 +382,8 @@ impl AckCursor {
         self.due.check();
         runs.extend(self.due.iter().map(|(run, _)| run));
         self.dying.check();
+        let in_order: u64 = self.deaths.iter().map(|(run, _)| run.end - run.start).sum();
+        assert_eq!(in_order, self.dying.total());
         self.settled.check();
         runs.extend(self.leased.iter().map(|(run, _)| run));
         runs.extend(self.returned.iter().map(|(run, _)| run));

@@ -3,6 +3,7 @@
 //! A link is in its priority's ring exactly while it could be lent something: credit left
 //! and not held. So a queue with ten thousand idle consumers looks only at the others.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A consumer of a queue; never used twice for the same queue.
@@ -33,7 +34,7 @@ pub struct Link {
     /// Records it may hold at once; 0 = no limit.
     pub credit: u32,
     /// Higher is served first, as long as it has credit.
-    pub priority: i32,
+    pub priority: i64,
     /// No other link beside it.
     pub exclusive: bool,
     /// Milliseconds it may hold a lease, in place of what the queue says; 0 = as long as it
@@ -72,9 +73,9 @@ impl State {
 #[derive(Debug, Default)]
 pub struct Links {
     states: BTreeMap<LinkKey, State>,
-    /// By priority (negated, so that the highest is first): who could be served, in order.
+    /// By priority, the highest first: who could be served, in order.
     /// No ring is empty.
-    rings: BTreeMap<i64, VecDeque<LinkKey>>,
+    rings: BTreeMap<Reverse<i64>, VecDeque<LinkKey>>,
     exclusive: Option<LinkKey>,
     /// One link is served, the others stand by.
     is_single: bool,
@@ -139,7 +140,7 @@ impl Links {
         let first = self
             .states
             .iter()
-            .min_by_key(|(key, state)| (-i64::from(state.link.priority), **key));
+            .min_by_key(|(key, state)| (Reverse(state.link.priority), **key));
         self.active = first.map(|(key, _)| *key);
     }
 
@@ -213,7 +214,7 @@ impl Links {
         let served = !self.is_single || self.active == Some(key);
         if served && !state.in_ring && !state.gated && state.credit_left() > 0 {
             state.in_ring = true;
-            let ring = self.rings.entry(-i64::from(state.link.priority));
+            let ring = self.rings.entry(Reverse(state.link.priority));
             ring.or_default().push_back(key);
         }
     }
@@ -225,7 +226,7 @@ impl Links {
         if !std::mem::take(&mut state.in_ring) {
             return;
         }
-        let priority = -i64::from(state.link.priority);
+        let priority = Reverse(state.link.priority);
         if let Some(ring) = self.rings.get_mut(&priority) {
             ring.retain(|other| *other != key);
             if ring.is_empty() {
@@ -242,7 +243,7 @@ impl Links {
             for key in ring {
                 let state = &self.states[key];
                 assert!(state.in_ring && !state.gated && state.credit_left() > 0);
-                assert_eq!(*priority, -i64::from(state.link.priority));
+                assert_eq!(*priority, Reverse(state.link.priority));
                 ringed += 1;
             }
         }

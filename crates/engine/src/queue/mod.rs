@@ -244,11 +244,7 @@ impl Queue {
     /// Which of so many new records a full queue refuses, by their index; in order. Only
     /// where [`properties::Overflow`] says to refuse. `sizes` are those of their bodies;
     /// `planned` records go before them.
-    pub fn refuses(
-        &self,
-        planned: u64,
-        sizes: &mut dyn Iterator<Item = u32>,
-    ) -> Vec<Range<u32>> {
+    pub fn refuses(&self, planned: u64, sizes: &mut dyn Iterator<Item = u32>) -> Vec<Range<u32>> {
         let properties = &self.properties;
         let mut refused: Vec<Range<u32>> = Vec::new();
         if properties.overflow == properties::Overflow::DropHead {

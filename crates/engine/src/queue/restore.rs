@@ -19,10 +19,10 @@ use bongsu_record::Offset;
 use super::cursor::state::{Reader, put_count, put_run};
 use super::dedup::Identity;
 use super::judge::Judge;
+use super::properties::Deduplication;
 use super::runs::RunMap;
 use super::schedule::Recall;
 use super::seen::Seen;
-use super::properties::Deduplication;
 use super::{AckCursor, CursorMalformed, Properties, Queue};
 use crate::session::Tries;
 

@@ -28,6 +28,11 @@ impl Queue {
         gates: &dyn Gate,
         effects: &mut Vec<Effect>,
     ) {
+        // What came just now goes to whoever waits for it, also if it may not wait at all.
+        let expired_ms = match &input {
+            Input::Append { .. } => now_ms.saturating_sub(1),
+            _ => now_ms,
+        };
         match input {
             Input::Append { count, facts } => self.append(count, facts, now_ms),
             Input::Facts { records, facts } => self.told(&records, facts, now_ms),
@@ -64,7 +69,10 @@ impl Queue {
             }
         }
         self.come_due(now_ms);
-        self.dispatch(now_ms, gates, effects);
+        self.dispatch((now_ms, expired_ms), gates, effects);
+        if expired_ms < now_ms {
+            self.expire(now_ms, effects);
+        }
         self.shorten(effects);
         self.ask(effects);
     }
@@ -80,7 +88,12 @@ impl Queue {
         };
         let ahead = self.cursor.ready() - count < judge.window();
         if self.cursor.judges() && judge.known == start && ahead && !facts.is_empty() {
-            self.judge(start..start + count, facts, now_ms);
+            // They begin to live now, whenever their publisher's bytes arrived.
+            let mut facts = facts.to_vec();
+            for run in &mut facts {
+                run.fact.at_ms = run.fact.at_ms.max(now_ms);
+            }
+            self.judge(start..start + count, &facts, now_ms);
         }
     }
 
@@ -237,18 +250,24 @@ impl Queue {
         }
     }
 
-    /// Lends what is ready to whoever has credit, in turns.
-    fn dispatch(&mut self, now_ms: u64, gates: &dyn Gate, effects: &mut Vec<Effect>) {
+    /// Lends what is ready, and did not expire by the second time, to whoever has credit, in
+    /// turns.
+    fn dispatch(
+        &mut self,
+        (now_ms, expired_ms): (u64, u64),
+        gates: &dyn Gate,
+        effects: &mut Vec<Effect>,
+    ) {
         let mut dry = Vec::new();
         loop {
-            self.expire(now_ms, effects);
+            self.expire(expired_ms, effects);
             if !self.cursor.has_ready() {
                 break;
             }
             let Some(turn) = self.links.next_turn() else {
                 break;
             };
-            let Some(next) = self.reserve(turn.key, turn.credit, now_ms, effects) else {
+            let Some(next) = self.reserve(turn.key, turn.credit, expired_ms, effects) else {
                 // Not judged yet; or, by key, nothing for this link, perhaps for another.
                 self.links.hold(turn.key);
                 dry.push(turn.key);

@@ -176,7 +176,7 @@ fn step(world: &mut World, gate: &Counted, verb: &str, words: &[&str], effects: 
             key: key(),
             link: Link {
                 credit: named("credit").unwrap_or(0) as u32,
-                priority: named("priority").unwrap_or(0) as i32,
+                priority: named("priority").unwrap_or(0),
                 exclusive: words.contains(&"exclusive"),
                 timeout_ms: named("timeout").map(|ms| ms as u64),
             },
@@ -385,7 +385,7 @@ proptest! {
                     let key = LinkKey(unused);
                     keys[usize::from(slot)] = Some(key);
                     model.held.insert(key, (u64::from(credit), 0));
-                    let link = Link { credit: u32::from(credit), priority: i32::from(priority), exclusive: false, timeout_ms: None };
+                    let link = Link { credit: u32::from(credit), priority: i64::from(priority), exclusive: false, timeout_ms: None };
                     queue.handle(Input::Attach { key, link }, 0, &Open, &mut effects);
                 }
                 Step::Detach(slot, release) => {
