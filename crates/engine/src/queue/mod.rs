@@ -5,9 +5,10 @@
 //!
 //! Reading order: [`runs`] (a map of offset ranges), [`cursor`] (which records are still
 //! owed to somebody), [`links`] (whose turn it is), [`properties`] (what a queue may be
-//! asked to be), [`fact`] and [`judge`] (what it must know of its records for that),
-//! [`order`], [`schedule`], [`groups`] and [`dedup`] (the indexes), then [`Queue`] with
-//! [`steps`] (what each input does) and [`restore`] (what survives a crash).
+//! asked to be), [`fact`] and `judge` (what it must know of its records for that), `order`,
+//! [`schedule`], [`groups`] and [`dedup`] (the indexes), then [`Queue`] with `steps` (what
+//! each input does), `lending` (who gets what is ready) and [`restore`] (what survives a
+//! crash).
 //!
 //! What must be durable before what: an [`Effect::Lease`] needs nothing durable (a lost
 //! lease is a record delivered again). An [`Effect::Settled`] or [`Effect::Returned`] is
@@ -42,6 +43,8 @@ mod judge;
 mod seen;
 
 mod steps;
+
+mod lending;
 
 pub mod restore;
 

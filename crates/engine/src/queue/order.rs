@@ -222,7 +222,10 @@ impl Order {
                 let late = late.first().map(|(_, range)| range.start);
                 plain.into_iter().chain(late).collect()
             }
-            Order::Bands(bands) => bands.ready.iter().filter_map(RoaringTreemap::min).collect(),
+            Order::Bands(bands) => {
+                let highest = bands.highest().and_then(|(_, band)| band.min());
+                highest.into_iter().collect()
+            }
             Order::Keys(keys) => keys.groups.first().into_iter().collect(),
         }
     }
