@@ -82,6 +82,9 @@ impl Broker {
                 }
                 runs.push(&record, &dead, &dead_letter.exchange);
                 end = offset.plus(1);
+                if runs.bytes >= MOVED_BYTES_MAX {
+                    break;
+                }
             }
             if end == records.start && stored.iter().any(|s| s.base < records.end) {
                 return false;
@@ -240,6 +243,8 @@ impl Broker {
 #[derive(Default)]
 struct Runs {
     parts: Vec<(Cells, Builder)>,
+    /// Of all of them, about.
+    bytes: usize,
 }
 
 impl Runs {
@@ -254,6 +259,7 @@ impl Runs {
             let delayed = is_delayed.then(|| delayed_block(&dead.block, *delay_ms));
             let block = delayed.flatten();
             let block = block.as_deref().unwrap_or(&dead.block);
+            self.bytes += block.len() + record.body.len();
             let builder = self.builder_of(cells);
             Runs::put(builder, record, (&dead.key, block), &terms, exchange);
         }
@@ -261,11 +267,10 @@ impl Runs {
 
     /// Of the run that leads to these queues: the last one, if it does.
     fn builder_of(&mut self, cells: &Cells) -> &mut Builder {
-        let ids = |cells: &Cells| cells.iter().map(|cell| cell.id).collect::<Vec<_>>();
-        let same = self
-            .parts
-            .last()
-            .is_some_and(|(last, _)| ids(last) == ids(cells));
+        let same = self.parts.last().is_some_and(|(last, _)| {
+            let ids = last.iter().map(|cell| cell.id);
+            ids.eq(cells.iter().map(|cell| cell.id))
+        });
         if !same {
             self.parts.push((cells.clone(), Builder::new()));
         }
@@ -334,5 +339,8 @@ fn reason_of(reason: Reason) -> death::Reason {
 const PIECE_RECORDS_MAX: u64 = 4_096;
 /// Bytes read for that, about.
 const PIECE_BYTES_MAX: usize = 1 << 20;
+/// Bytes moved at once, about: below what goes straight to a segment, because dead letters
+/// mostly are on their way to somebody.
+const MOVED_BYTES_MAX: usize = 192 << 10;
 /// What could not be moved is tried again after this.
 const AGAIN_MS: u64 = 1_000;

@@ -95,6 +95,14 @@ impl AckCursor {
         self.end - self.next + self.returned.total() + self.due.total()
     }
 
+    /// Of these, those below `known`. After a restart `next` is ahead of it: what is in
+    /// between is in few runs, or soon judged.
+    pub(super) fn ready_below(&self, known: u64) -> u64 {
+        let mut unknown = self.end - self.next.max(known);
+        self.ready_within(known..self.next, |run| unknown += run.end - run.start);
+        self.ready() - unknown
+    }
+
     /// Records leased.
     pub fn leased(&self) -> u64 {
         self.leased.total()

@@ -464,8 +464,7 @@ impl Queue {
         };
         let end = self.cursor.end_number();
         if self.cursor.judges() && !judge.asked && judge.known < end {
-            let judged = self.cursor.ready() - (end - self.cursor.next().max(judge.known));
-            if judged < judge.window() / 2 {
+            if self.cursor.ready_below(judge.known) < judge.window() / 2 {
                 judge.asked = true;
                 effects.push(Effect::Tell {
                     records: Offset(judge.known)..Offset(end),
