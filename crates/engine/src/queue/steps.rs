@@ -463,13 +463,15 @@ impl Queue {
             return;
         };
         let end = self.cursor.end_number();
-        if self.cursor.judges() && !judge.asked && judge.known < end {
-            if self.cursor.ready_below(judge.known) < judge.window() / 2 {
-                judge.asked = true;
-                effects.push(Effect::Tell {
-                    records: Offset(judge.known)..Offset(end),
-                });
-            }
+        if self.cursor.judges()
+            && !judge.asked
+            && judge.known < end
+            && self.cursor.ready_below(judge.known) < judge.window() / 2
+        {
+            judge.asked = true;
+            effects.push(Effect::Tell {
+                records: Offset(judge.known)..Offset(end),
+            });
         }
         if !judge.asked_times
             && let Some(wanted) = judge.schedule.wanted(TOLD_COUNT_MAX)
