@@ -65,14 +65,16 @@ pub enum Vary {
     Delay(Schedule),
 }
 
-/// Messages that come due evenly over a time, in an order that has nothing to do with the order
-/// they are sent in.
+/// Messages that come due evenly over a time, about in the order they are sent in: each is late by
+/// anything up to `jitter`.
 #[derive(Clone, Copy)]
 pub struct Schedule {
     /// When the first are due, in nanoseconds of the run's clock.
     pub start: u64,
     /// How long it goes on.
     pub spread: Duration,
+    /// How far messages sent together come apart.
+    pub jitter: Duration,
     /// How many messages.
     pub count: u64,
 }
@@ -81,7 +83,8 @@ impl Schedule {
     /// When the message with this number is due, in nanoseconds of the run's clock.
     pub fn due(&self, number: u64) -> u64 {
         let step = self.spread.as_nanos() as u64 / self.count.max(1);
-        self.start + scattered(number) % self.count.max(1) * step
+        let jitter = scattered(number) % (self.jitter.as_nanos() as u64).max(1);
+        self.start + number * step + jitter
     }
 
     /// What to ask for at `now` so that it is never early, in milliseconds.

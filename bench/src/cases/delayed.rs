@@ -1,6 +1,6 @@
 //! A million messages that wait for their time: what they cost while they wait, also over a
-//! restart, and how punctual they are. They come due evenly and in no order, so what holds them
-//! must sort.
+//! restart, and how punctual they are. They come due evenly, and mostly not in the order they were
+//! sent in, so what holds them must sort.
 
 use std::thread;
 use std::time::Duration;
@@ -51,6 +51,7 @@ fn fill_and_wait(name: &str, options: &Options, tree: Option<Tree>) -> Result<Re
     let schedule = Schedule {
         start: DUE_AFTER.as_nanos() as u64,
         spread: SPREAD,
+        jitter: JITTER,
         count,
     };
     let plan = &Plan {
@@ -127,4 +128,5 @@ fn fill_and_wait(name: &str, options: &Options, tree: Option<Tree>) -> Result<Re
 /// Publishing and the restart must fit into this.
 const DUE_AFTER: Duration = Duration::from_secs(15);
 const SPREAD: Duration = Duration::from_secs(20);
-const TIME_MAX: Duration = Duration::from_secs(120);
+const JITTER: Duration = Duration::from_secs(1);
+const TIME_MAX: Duration = Duration::from_secs(300);

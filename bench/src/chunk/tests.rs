@@ -69,6 +69,7 @@ fn a_delayed_message_carries_its_delay_and_when_it_is_due() {
     let schedule = Schedule {
         start: 9_000_000_000,
         spread: Duration::from_secs(1),
+        jitter: Duration::ZERO,
         count: 1,
     };
     let mut chunk = Chunk::encode(&plan(Stamp::Time, Vary::Delay(schedule)));
