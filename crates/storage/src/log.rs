@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use bongsu_record::{Batch, LogId, Lsn, Offset};
 use parking_lot::Mutex;
 
-use crate::segment::Identity;
+use crate::segment::{Identity, Sample};
 use crate::{Durability, Error, SegmentId};
 
 pub(crate) mod budget;
@@ -78,6 +78,8 @@ pub(crate) struct Inner {
     pub segments: VecDeque<Segment>,
     pub tail: Tail,
     chunks: VecDeque<Arc<Chunk>>,
+    /// Of the sealed segment that was searched last.
+    index: Option<(SegmentId, Arc<[Sample]>)>,
     found: seek::Found,
     /// LSN of the first append since it was made or restored.
     pub first_append: Option<Lsn>,
@@ -171,7 +173,7 @@ impl Log {
     ) -> Result<(), Error> {
         let mut from = from;
         while !self.read(from, bytes_max, out) {
-            let Some(chunk) = self.read_ahead(from)? else {
+            let Some(chunk) = self.read_ahead(from, bytes_max)? else {
                 continue;
             };
             let mut taken = Taken {

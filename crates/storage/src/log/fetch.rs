@@ -12,7 +12,8 @@ use super::budget::Charge;
 use super::shelf::Evict;
 use super::{Log, Segment};
 use crate::segment::{
-    Identity, SEGMENT_HEADER_BYTES, Sample, TRAILER_BYTES, Unit, decode_index, unit_batch,
+    INDEX_EVERY_BYTES, Identity, SEGMENT_HEADER_BYTES, Sample, TRAILER_BYTES, Unit, decode_index,
+    unit_batch,
 };
 use crate::{Error, SegmentId};
 
@@ -62,12 +63,17 @@ struct Place {
 
 impl Log {
     /// Reads the chunk that covers `from`. `from` was in no memory; none if that changed.
-    /// The caller uses what is returned: a small cache may have dropped it again.
-    pub(super) fn read_ahead(&self, from: Offset) -> Result<Option<Arc<Chunk>>, Error> {
+    /// The caller uses what is returned: a small cache may have dropped it again. Who wants
+    /// few bytes is not about to read on: then little is read ahead.
+    pub(super) fn read_ahead(
+        &self,
+        from: Offset,
+        bytes_max: usize,
+    ) -> Result<Option<Arc<Chunk>>, Error> {
         let Some((from, place)) = self.place(from) else {
             return Ok(None);
         };
-        match self.read_chunk(from, &place) {
+        match self.read_chunk(from, &place, bytes_max) {
             Ok(chunk) => {
                 let start = chunk.start;
                 let chunk = Arc::new(chunk);
@@ -113,7 +119,7 @@ impl Log {
         Some((from, place))
     }
 
-    fn read_chunk(&self, from: Offset, place: &Place) -> Result<Chunk, Error> {
+    fn read_chunk(&self, from: Offset, place: &Place, bytes_max: usize) -> Result<Chunk, Error> {
         let identity = self.identity(place.segment.id);
         let blob = self.shelf.blob(&identity)?;
         let path = || self.shelf.blobs.path(&identity.name());
@@ -130,6 +136,10 @@ impl Log {
             }
         };
         let mut wanted = self.shelf.options.read_ahead_bytes.max(READ_BYTES_MIN);
+        if place.position.is_none() && bytes_max < ALONE_BYTES {
+            // From one sample to the next: the batch is between them.
+            wanted = wanted.min(INDEX_EVERY_BYTES as usize);
+        }
         loop {
             let length = (units_end.saturating_sub(position)).min(wanted as u64) as usize;
             let mut buffer = vec![0; length];
@@ -224,12 +234,23 @@ impl Log {
         identity: &Identity,
     ) -> Result<Vec<Sample>, Error> {
         match segment.sealed {
-            true => self.index(segment, identity),
+            true => Ok(self.index(segment, identity)?.to_vec()),
             false => Ok(self.writer.lock().samples(segment.id).to_vec()),
         }
     }
 
-    fn index(&self, segment: &Segment, identity: &Identity) -> Result<Vec<Sample>, Error> {
+    /// The last one is kept: records read one by one are mostly of one segment.
+    fn index(&self, segment: &Segment, identity: &Identity) -> Result<Arc<[Sample]>, Error> {
+        let kept = self.inner.lock().index.clone();
+        if let Some((_, index)) = kept.filter(|(id, _)| *id == segment.id) {
+            return Ok(index);
+        }
+        let index: Arc<[Sample]> = self.read_index(segment, identity)?.into();
+        self.inner.lock().index = Some((segment.id, index.clone()));
+        Ok(index)
+    }
+
+    fn read_index(&self, segment: &Segment, identity: &Identity) -> Result<Vec<Sample>, Error> {
         let blob = self.shelf.blob(identity)?;
         let length = blob.len()?;
         let index_bytes = length.saturating_sub(segment.bytes) as usize;
@@ -243,6 +264,8 @@ impl Log {
 }
 
 const CHUNKS_MAX: usize = 4;
+/// Who wants fewer bytes reads a record here and a record there.
+const ALONE_BYTES: usize = 8 << 10;
 /// Enough for the front of a unit.
 const READ_BYTES_MIN: usize = 128;
 const INDEX_BYTES_MAX: usize = 16 << 20;
