@@ -9,7 +9,7 @@
 //! Two locks. `inner` is held for a few steps in memory and never over I/O; `writer` is
 //! held while batches go to the open segment. Order: writer, then inner.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -80,6 +80,9 @@ pub(crate) struct Inner {
     chunks: VecDeque<Arc<Chunk>>,
     /// Of the sealed segment that was searched last.
     index: Option<(SegmentId, Arc<[Sample]>)>,
+    /// Places that reads passed by, of segments whose index lacks them: a restart goes on in
+    /// a segment without the samples of what was there.
+    passed: BTreeMap<SegmentId, Vec<Sample>>,
     found: seek::Found,
     /// LSN of the first append since it was made or restored.
     pub first_append: Option<Lsn>,

@@ -188,6 +188,10 @@ impl Log {
             }
             if batches.is_empty() && !finished {
                 // Still below what was asked for, or a batch larger than the buffer.
+                if at > 0 {
+                    let offset = end;
+                    self.pass(place.segment.id, Sample { offset, position });
+                }
                 continue;
             }
             let bytes = buffer.len() as u64;
@@ -202,8 +206,39 @@ impl Log {
         }
     }
 
+    /// Remembers a place that a read passed by: all before it lies below its offset.
+    fn pass(&self, segment: SegmentId, sample: Sample) {
+        let mut inner = self.inner.lock();
+        if inner.passed.len() > PASSED_SEGMENTS_MAX {
+            inner.passed.pop_first();
+        }
+        let passed = inner.passed.entry(segment).or_default();
+        let at = passed.partition_point(|known| known.position < sample.position);
+        let is_known = passed.get(at).is_some_and(|known| *known == sample);
+        if !is_known && passed.len() < PASSED_MAX {
+            passed.insert(at, sample);
+        }
+    }
+
     /// The nearest known place at or before `from`.
     fn search(
+        &self,
+        from: Offset,
+        segment: &Segment,
+        identity: &Identity,
+    ) -> Result<Sample, Error> {
+        let sampled = self.search_index(from, segment, identity)?;
+        let inner = self.inner.lock();
+        let passed = inner.passed.get(&segment.id).map_or(&[][..], Vec::as_slice);
+        let after = passed.partition_point(|sample| sample.offset <= from);
+        let nearer = after.checked_sub(1).map(|at| passed[at]);
+        Ok(match nearer {
+            Some(nearer) if nearer.position > sampled.position => nearer,
+            _ => sampled,
+        })
+    }
+
+    fn search_index(
         &self,
         from: Offset,
         segment: &Segment,
@@ -264,6 +299,10 @@ impl Log {
 }
 
 const CHUNKS_MAX: usize = 4;
+/// Segments whose passed places are remembered, and how many of each: 64 MiB by 64 KiB are
+/// a thousand.
+const PASSED_SEGMENTS_MAX: usize = 16;
+const PASSED_MAX: usize = 4096;
 /// Who wants fewer bytes reads a record here and a record there.
 const ALONE_BYTES: usize = 8 << 10;
 /// Enough for the front of a unit.
