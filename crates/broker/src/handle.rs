@@ -1,7 +1,7 @@
 //! One session's hold on the broker: executes its calls, keeps its links, hands it what
 //! its queues lent it. Dropping it gives everything back.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -45,6 +45,9 @@ pub struct SessionHandle {
     /// What was read last, from whose log, and from where on.
     stored: Vec<Stored>,
     stored_of: Option<(LogId, Offset)>,
+    /// Single records read along with it, by their offsets, and their log.
+    along: BTreeMap<Offset, Stored>,
+    along_of: Option<LogId>,
     pub(crate) routes: RouteCache,
     publishes: bool,
     ended: bool,
@@ -98,6 +101,8 @@ pub struct ReadJob {
     cell: Arc<QueueCell>,
     from: Offset,
     bytes_max: usize,
+    /// Single records that are wanted next.
+    along: Vec<Offset>,
 }
 
 /// What a [`ReadJob`] found.
@@ -106,6 +111,7 @@ pub struct HaveRead {
     cell: Arc<QueueCell>,
     from: Offset,
     result: Result<Vec<Stored>, Error>,
+    along: BTreeMap<Offset, Stored>,
 }
 
 impl ReadJob {
@@ -113,11 +119,33 @@ impl ReadJob {
     pub fn run(self) -> HaveRead {
         let mut stored = Vec::new();
         let result = self.cell.log.fetch(self.from, self.bytes_max, &mut stored);
+        let along = self.read_along();
         HaveRead {
             cell: self.cell,
             from: self.from,
             result: result.map(|()| stored),
+            along,
         }
+    }
+
+    /// What cannot be read here is read again alone, and then reported.
+    fn read_along(&self) -> BTreeMap<Offset, Stored> {
+        let mut along = BTreeMap::new();
+        let mut bytes = 0;
+        for offset in &self.along {
+            let mut stored = Vec::new();
+            if self.cell.log.fetch(*offset, 1, &mut stored).is_err() || bytes > ALONG_BYTES_MAX {
+                break;
+            }
+            let Some(found) = stored.first() else {
+                continue;
+            };
+            // A copy: the batch is a slice of all that was read around it.
+            bytes += found.batch.len();
+            let (base, batch) = (found.base, found.batch.detached());
+            along.insert(*offset, Stored { base, batch });
+        }
+        along
     }
 }
 
@@ -137,6 +165,8 @@ impl SessionHandle {
             pending: VecDeque::new(),
             stored: Vec::new(),
             stored_of: None,
+            along: BTreeMap::new(),
+            along_of: None,
             routes: RouteCache::seeded(seed),
             publishes: false,
             ended: false,
@@ -538,3 +568,6 @@ pub(crate) fn refused(error: &Error) -> Refused {
         cause: error.to_string(),
     }
 }
+
+/// Bytes of single records read along with another, about.
+const ALONG_BYTES_MAX: usize = 1 << 20;

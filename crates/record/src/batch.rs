@@ -189,6 +189,14 @@ impl Batch {
         native::NativeRecords::new(self.payload(), count, records)
     }
 
+    /// A copy that holds nothing but itself: a batch read from a file is a slice of all that
+    /// was read with it.
+    pub fn detached(&self) -> Batch {
+        Batch {
+            bytes: Bytes::copy_from_slice(&self.bytes),
+        }
+    }
+
     /// Writes the encoding with `base` as base offset.
     pub fn write_with_base(&self, base: Offset, out: &mut Vec<u8>) {
         out.extend_from_slice(&base.0.to_be_bytes());

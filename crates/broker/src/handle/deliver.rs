@@ -1,12 +1,14 @@
 //! Handing out what queues lent: from the outbox, with its bytes, to whoever encodes it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bongsu_engine::session::{Delivery, LinkId, Outcome};
 use bongsu_record::Offset;
 
 use super::read::sifted;
 use super::{HaveRead, Prepared, ReadJob, SessionHandle};
+use crate::cell::QueueCell;
 use crate::outbox::{Item, Lease};
 
 impl SessionHandle {
@@ -106,9 +108,17 @@ impl SessionHandle {
         // Of the same log, and not from further on: it was read for another link of it, which
         // went meanwhile.
         let of = self.stored_of.take();
-        let have_read = of.is_some_and(|(log, at)| log == lease.cell.log.id() && at <= from);
+        let mut have_read = of.is_some_and(|(log, at)| log == lease.cell.log.id() && at <= from);
         if !have_read {
             self.stored.clear();
+        }
+        if !have_read
+            && self.along_of == Some(lease.cell.log.id())
+            && let Some(stored) = self.along.remove(&from)
+            && stored.base <= from
+        {
+            self.stored.push(stored);
+            have_read = true;
         }
         // A lease of one record, as priorities and keys make them, must not gather all the
         // batches that follow it.
@@ -122,6 +132,7 @@ impl SessionHandle {
                 cell: lease.cell.clone(),
                 from,
                 bytes_max,
+                along: self.wanted_next(&lease.cell),
             };
             self.pending.push_front(Item::Lease(lease));
             return Some(job);
@@ -131,6 +142,25 @@ impl SessionHandle {
             self.pending.push_front(Item::Lease(lease));
         }
         None
+    }
+
+    /// Single records of the queue that are handed out next: read along in one go, for each
+    /// go costs more than such a read.
+    fn wanted_next(&self, cell: &Arc<QueueCell>) -> Vec<Offset> {
+        let mut wanted = Vec::new();
+        for item in self.pending.iter().take(ALONG_COUNT_MAX) {
+            match item {
+                Item::Lease(next)
+                    if next.cell.id == cell.id
+                        && next.at_hand.is_none()
+                        && next.records.end == next.records.start.plus(1) =>
+                {
+                    wanted.push(next.records.start);
+                }
+                _ => break,
+            }
+        }
+        wanted
     }
 
     fn deliver_stored(
@@ -212,6 +242,8 @@ impl SessionHandle {
     pub fn have_read(&mut self, read: HaveRead) {
         match read.result {
             Ok(stored) => {
+                self.along = read.along;
+                self.along_of = Some(read.cell.log.id());
                 self.stored = stored;
                 self.stored_of = Some((read.cell.log.id(), read.from));
             }
@@ -276,3 +308,5 @@ fn bytes_of(records: &Range<Offset>, batch: &bongsu_record::Batch) -> usize {
 
 /// Read for each record of a lease: more than most take, so that one read mostly does.
 const READ_BYTES_EACH: usize = 1024;
+/// Single records read along with another.
+const ALONG_COUNT_MAX: usize = 64;
