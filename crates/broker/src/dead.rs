@@ -21,7 +21,7 @@ use bongsu_storage::Stored;
 use crate::broker::Broker;
 use crate::cell::QueueCell;
 use crate::group::{Group, Leaving, Part};
-use crate::publish::Cells;
+use crate::publish::{Cells, lead_to_the_same};
 use crate::route::{Address, OfBlock, delay_ms, delayed_block};
 
 /// A dead record made ready for where it goes.
@@ -144,10 +144,6 @@ impl Broker {
 
     fn read(&self, cell: &QueueCell, records: &Range<Offset>) -> Result<Vec<Stored>, ()> {
         let mut stored = Vec::new();
-        if cell.log.read(records.start, PIECE_BYTES_MAX, &mut stored) {
-            return Ok(stored);
-        }
-        stored.clear();
         let fetched = cell.log.fetch(records.start, PIECE_BYTES_MAX, &mut stored);
         fetched.map_err(|error| self.report(&error))?;
         Ok(stored)
@@ -267,10 +263,10 @@ impl Runs {
 
     /// Of the run that leads to these queues: the last one, if it does.
     fn builder_of(&mut self, cells: &Cells) -> &mut Builder {
-        let same = self.parts.last().is_some_and(|(last, _)| {
-            let ids = last.iter().map(|cell| cell.id);
-            ids.eq(cells.iter().map(|cell| cell.id))
-        });
+        let same = self
+            .parts
+            .last()
+            .is_some_and(|(last, _)| lead_to_the_same(last, cells));
         if !same {
             self.parts.push((cells.clone(), Builder::new()));
         }

@@ -233,13 +233,12 @@ impl Broker {
                 }
                 let left_out = screened.left_out();
                 let taken = (0..count).filter(|index| left_out.binary_search(index).is_err());
-                let identities: Vec<(Offset, Identity)> = ends[index..=index]
-                    .iter()
-                    .flat_map(|end| {
-                        taken.clone().zip(0_u64..).filter_map(|(record, nth)| {
-                            let identity = screened.identities.get(record as usize)?;
-                            Some((end.plus(nth), (*identity)?))
-                        })
+                let end = ends[index];
+                let identities: Vec<(Offset, Identity)> = taken
+                    .zip(0_u64..)
+                    .filter_map(|(record, nth)| {
+                        let identity = screened.identities.get(record as usize)?;
+                        Some((end.plus(nth), (*identity)?))
                     })
                     .collect();
                 if !identities.is_empty() {

@@ -27,6 +27,12 @@ use crate::windows::{Passing, Window};
 /// The queues of a route, ascending by id.
 pub(crate) type Cells = Arc<[Arc<QueueCell>]>;
 
+/// Whether two routes are the same queues.
+pub(crate) fn lead_to_the_same(one: &Cells, other: &Cells) -> bool {
+    let ids = one.iter().map(|cell| cell.id);
+    ids.eq(other.iter().map(|cell| cell.id))
+}
+
 /// The last route of a session. Most publishers use one at a time.
 #[derive(Debug, Default)]
 pub struct RouteCache {
@@ -316,10 +322,8 @@ struct Run {
 
 impl Run {
     fn leads_elsewhere(&self, cells: &Cells) -> bool {
-        self.cells.as_ref().is_some_and(|known| {
-            let ids = |cells: &[Arc<QueueCell>]| cells.iter().map(|c| c.id).collect::<Vec<_>>();
-            ids(known) != ids(cells)
-        })
+        let known = self.cells.as_ref();
+        known.is_some_and(|known| !lead_to_the_same(known, cells))
     }
 
     fn push(&mut self, cells: &Cells, batch: &Batch, index: u32, (delay_ms, now): (u64, Now)) {
