@@ -123,6 +123,8 @@ impl SessionHandle {
             }
         };
         drop((passing, group));
+        let durable = windows.iter().any(|(_, window)| window.durable);
+        let wait = self.broker.wait_of(&grouped, durable);
         self.ended(settles);
         self.broker.bury_refused(grouped.dead);
         let mut routed = grouped.routed.into_iter();
@@ -133,7 +135,7 @@ impl SessionHandle {
         });
         Ok(Executed::Now(Reply::Committed {
             unrouted: unrouted.collect(),
-            wait: (grouped.lsn > Lsn(0)).then_some(grouped.lsn),
+            wait,
         }))
     }
 
