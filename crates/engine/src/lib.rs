@@ -6,7 +6,8 @@
 //! Reading order: [`session`] (what any protocol may ask and is told), [`refused`] (the
 //! facts of a request declined), [`queue`] (log + ack cursor), [`stream`] (log + readers),
 //! [`router`] (which logs a publish goes to), [`catalog`] (what exists, by name),
-//! [`access`] (who may do what).
+//! [`access`] (who may do what),
+//! [`producers`] (who wrote to a log, in which transactions).
 
 pub mod session;
 
@@ -21,5 +22,7 @@ pub mod router;
 pub mod catalog;
 
 pub mod access;
+
+pub mod producers;
 
 pub use refused::Refused;
