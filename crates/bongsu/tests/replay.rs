@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use bongsu_broker::{Broker, Executed, Limits, SessionHandle};
+use bongsu_broker::{Broker, Limits, SessionHandle};
 use bongsu_engine::session::{Call, DeclareQueue, LinkId, Now, Publish, Reply};
 use bongsu_record::native::{Builder, Origin, PERSISTENT};
 use bongsu_record::{Arguments, Value, table};
@@ -73,7 +73,8 @@ fn call(session: &mut SessionHandle, call: Call) -> Reply {
         instant: Instant::now(),
         unix_ms: 1_700_000_000_000,
     };
-    let (Executed::Now(reply) | Executed::Durable(_, reply)) = session.execute(call, now);
+    let executed = session.execute(call, now);
+    let reply = executed.into_reply().expect("none of these calls waits");
     assert!(!matches!(reply, Reply::Refused(_)), "{reply:?}");
     reply
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use bongsu_broker::{Broker, Executed, Limits};
+use bongsu_broker::{Broker, Limits};
 use bongsu_engine::session::{Call, DeclareQueue, LinkId, Now, Publish, Reply};
 use bongsu_record::Arguments;
 use bongsu_record::native::{Builder, Origin, PERSISTENT};
@@ -125,7 +125,8 @@ fn fill(folder: &Folder, count: u64) {
         }));
     }
     for call in calls {
-        let (Executed::Now(reply) | Executed::Durable(_, reply)) = session.execute(call, now);
+        let executed = session.execute(call, now);
+        let reply = executed.into_reply().expect("none of these calls waits");
         assert!(!matches!(reply, Reply::Refused(_)), "{reply:?}");
         // One block a publish, so that there is a middle to be damaged.
         broker.step_commit().expect("committed");
@@ -171,7 +172,8 @@ fn count(folder: &Folder) -> u64 {
             queue: "orders".to_owned(),
             auto_settle: true,
         };
-        let (Executed::Now(reply) | Executed::Durable(_, reply)) = session.execute(call, now);
+        let executed = session.execute(call, now);
+        let reply = executed.into_reply().expect("none of these calls waits");
         match reply {
             Reply::Got(Some(_)) => count += 1,
             Reply::Got(None) => return count,

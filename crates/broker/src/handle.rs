@@ -21,8 +21,10 @@ use bongsu_storage::{Error, Stored};
 
 use crate::broker::Broker;
 use crate::cell::{Got, QueueCell};
+use crate::fetch::{FetchWait, Fetching};
 use crate::group::Ending;
 use crate::outbox::{Item, Outbox, Pool, Target};
+use crate::partitions::TopicCache;
 use crate::publish::RouteCache;
 
 mod deliver;
@@ -37,7 +39,8 @@ pub struct SessionHandle {
     from_loopback: bool,
     user: Option<UserId>,
     pub(crate) space: Option<SpaceId>,
-    outbox: Arc<Outbox>,
+    /// Answers to calls that wait are pushed here too.
+    pub(crate) outbox: Arc<Outbox>,
     links: HashMap<LinkId, LinkState>,
     pools: HashMap<PoolId, Arc<Pool>>,
     /// Swapped out of the outbox and not yet encoded.
@@ -49,7 +52,12 @@ pub struct SessionHandle {
     along: BTreeMap<Offset, Stored>,
     along_of: Option<LogId>,
     pub(crate) routes: RouteCache,
-    publishes: bool,
+    /// Topics as they were last resolved.
+    pub(crate) topics: TopicCache,
+    /// A fetch that waits, and where partitions tell that they have grown.
+    pub(crate) fetching: Option<Fetching>,
+    pub(crate) growth: Arc<FetchWait>,
+    pub(crate) publishes: bool,
     ended: bool,
 }
 
@@ -77,6 +85,43 @@ pub enum Executed {
     Now(Reply),
     /// Answer once this position is durable.
     Durable(Lsn, Reply),
+    /// The job answers: run it where blocking is allowed.
+    Job(Job),
+    /// The answer comes as [`Prepared::Reply`], or by [`SessionHandle::expire`] at
+    /// [`SessionHandle::deadline`].
+    Later,
+}
+
+impl Executed {
+    /// The answer, worked out here and now if it blocks, and whatever may not be durable;
+    /// `None` where it comes later.
+    pub fn into_reply(self) -> Option<Reply> {
+        match self {
+            Executed::Now(reply) | Executed::Durable(_, reply) => Some(reply),
+            Executed::Job(job) => Some(job.run()),
+            Executed::Later => None,
+        }
+    }
+}
+
+/// Work that may block, for instance on the disk, and leads to the answer to a call.
+pub struct Job(Box<dyn FnOnce() -> Reply + Send>);
+
+impl Job {
+    pub(crate) fn new(work: impl FnOnce() -> Reply + Send + 'static) -> Job {
+        Job(Box::new(work))
+    }
+
+    /// Blocks.
+    pub fn run(self) -> Reply {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Job")
+    }
 }
 
 /// What there is to hand to the session.
@@ -93,6 +138,10 @@ pub enum Prepared {
     /// Records are on the disk: run the job where blocking is allowed, then
     /// [`SessionHandle::have_read`].
     Read(ReadJob),
+    /// The answer to the call that waits.
+    Reply(Reply),
+    /// The job answers the call that waits.
+    Job(Job),
 }
 
 /// Reads records of one queue from the disk.
@@ -153,13 +202,17 @@ impl SessionHandle {
     pub(crate) fn new(broker: Broker, owner: u64, from_loopback: bool) -> SessionHandle {
         // A publisher through a random exchange chooses as nobody else does.
         let seed = broker.route_seed() ^ owner;
+        let outbox = Arc::<Outbox>::default();
         SessionHandle {
+            topics: TopicCache::default(),
+            fetching: None,
+            growth: FetchWait::new(&outbox),
             broker,
             owner,
             from_loopback,
             user: None,
             space: None,
-            outbox: Arc::default(),
+            outbox,
             links: HashMap::new(),
             pools: HashMap::new(),
             pending: VecDeque::new(),
@@ -226,6 +279,11 @@ impl SessionHandle {
                 self.publishes = true;
                 self.commit(&publishes, &settles, now)
             }
+            Call::LoginAnonymous => self.login_anonymous(),
+            Call::Append(request) => Ok(self.append_all(*request)),
+            Call::Fetch(request) => Ok(self.fetch(*request, now)),
+            Call::Offsets(request) => Ok(self.offsets(*request)),
+            Call::AwaitDurable(lsn) => Ok(Executed::Durable(lsn, Reply::Done)),
             change => self.change(change),
         };
         result.unwrap_or_else(|refused| Executed::Now(Reply::Refused(refused)))
@@ -234,6 +292,12 @@ impl SessionHandle {
     fn login(&mut self, user: &str, password: &str) -> Result<Executed, Refused> {
         let users = self.broker.users();
         self.user = Some(users.login(user, password, self.from_loopback)?);
+        Ok(Executed::Now(Reply::Done))
+    }
+
+    fn login_anonymous(&mut self) -> Result<Executed, Refused> {
+        let users = self.broker.users();
+        self.user = Some(users.anonymous(self.from_loopback)?);
         Ok(Executed::Now(Reply::Done))
     }
 
@@ -534,6 +598,7 @@ impl SessionHandle {
             self.close_link(link, true);
         }
         if !std::mem::replace(&mut self.ended, true) {
+            self.growth.end();
             self.broker.session_closed(self.owner);
         }
     }

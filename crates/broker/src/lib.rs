@@ -17,6 +17,14 @@ pub mod handle;
 
 pub mod publish;
 
+mod partitions;
+
+pub mod produce;
+
+pub mod fetch;
+
+mod offsets;
+
 mod facts;
 
 mod route;
@@ -38,5 +46,5 @@ pub mod recover;
 pub mod checkpoint;
 
 pub use broker::{Alarm, Broker, Durable, Limits, Stopping};
-pub use handle::{Executed, HaveRead, Prepared, ReadJob, SessionHandle};
+pub use handle::{Executed, HaveRead, Job, Prepared, ReadJob, SessionHandle};
 pub use recover::Recovered;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bongsu_engine::queue::{Gate, LinkKey};
-use bongsu_engine::session::{LinkId, Tries};
+use bongsu_engine::session::{LinkId, Reply, Tries};
 use bongsu_record::{Batch, Lsn, Offset};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -31,6 +31,10 @@ pub enum Item {
     Lease(Lease),
     /// The broker closed a link.
     Closed(LinkId),
+    /// The answer to a call that had to wait.
+    Reply(Reply),
+    /// Partitions that a fetch waits for have grown; see [`crate::fetch::FetchWait`].
+    Grown,
 }
 
 /// See [`Item::Lease`].

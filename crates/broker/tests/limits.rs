@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bongsu_broker::{Broker, Executed, Limits, SessionHandle};
+use bongsu_broker::{Broker, Limits, SessionHandle};
 use bongsu_engine::session::{Call, DeclareQueue, LinkId, Now, Publish, Reply};
 use bongsu_record::native::{Builder, Origin, PERSISTENT};
 use bongsu_record::{Arguments, Value};
@@ -35,7 +35,8 @@ fn execute(session: &mut SessionHandle, call: Call) -> Reply {
         instant: Instant::now(),
         unix_ms: 0,
     };
-    let (Executed::Now(reply) | Executed::Durable(_, reply)) = session.execute(call, now);
+    let executed = session.execute(call, now);
+    let reply = executed.into_reply().expect("none of these calls waits");
     reply
 }
 

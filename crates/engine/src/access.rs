@@ -60,6 +60,22 @@ impl Users {
         })
     }
 
+    /// Who a client is that does not say so: the guest, from loopback.
+    ///
+    /// # Errors
+    /// [`Refused::Login`].
+    pub fn anonymous(&self, from_loopback: bool) -> Result<UserId, Refused> {
+        let guest = self.users.iter().position(|user| user.name == "guest");
+        match guest {
+            Some(index) if from_loopback || !self.users[index].loopback_only => {
+                Ok(UserId(index as u32))
+            }
+            _ => Err(Refused::Login {
+                user: String::new(),
+            }),
+        }
+    }
+
     /// The name somebody logged in with.
     pub fn name(&self, user: UserId) -> &str {
         &self.users[user.0 as usize].name

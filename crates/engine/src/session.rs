@@ -13,8 +13,11 @@ use std::ops::Range;
 use std::time::Instant;
 
 use bongsu_record::{Arguments, Batch, Lsn, Offset};
+use bytes::Bytes;
 
 use crate::refused::Refused;
+
+pub mod records;
 
 /// The time, handed to every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +75,31 @@ pub enum Input<'a> {
 pub struct Effects {
     /// Bytes for the client, in order, before anything the reply to `call` may add.
     pub out: Vec<u8>,
+    /// Bytes that are sent in between without being copied to `out`, ascending.
+    pub attached: Vec<Attached>,
     /// Execute, then reply.
     pub call: Option<Call>,
     /// Close the connection: `Flushed` once `out` is sent, `Now` without.
     pub close: Option<Close>,
+}
+
+/// Bytes that belong in between the others.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// How many of [`Effects::out`] go before them.
+    pub at: usize,
+    /// The bytes; not empty.
+    pub bytes: Bytes,
+}
+
+impl Effects {
+    /// Sends `bytes` behind what is in `out`, without a copy.
+    pub fn attach(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            let at = self.out.len();
+            self.attached.push(Attached { at, bytes });
+        }
+    }
 }
 
 /// How to end a connection.
@@ -126,6 +150,9 @@ pub enum Call {
         /// Secret.
         password: String,
     },
+    /// The client does not say who it is: as the guest from loopback, if at all. Answer:
+    /// [`Reply::Done`].
+    LoginAnonymous,
     /// Which space the session works in. Answer: [`Reply::Done`].
     OpenSpace {
         /// Name; AMQP's virtual host.
@@ -203,6 +230,15 @@ pub enum Call {
     },
     /// Ends leases of one link. Answer: [`Reply::Done`].
     Settle(Settle),
+    /// Appends batches to partitions, each on its own. Answer: [`Reply::Appended`].
+    Append(Box<records::AppendRequest>),
+    /// Reads from partitions, waiting for records if there are none. Answer:
+    /// [`Reply::Fetched`].
+    Fetch(Box<records::FetchRequest>),
+    /// Looks offsets up. Answer: [`Reply::Offsets`].
+    Offsets(Box<records::OffsetsRequest>),
+    /// Nothing but waiting until a position is durable. Answer: [`Reply::Done`].
+    AwaitDurable(Lsn),
 }
 
 /// See [`Call::Settle`].
@@ -360,4 +396,15 @@ pub enum Reply {
     },
     /// A record, with how many are still ready; or none.
     Got(Option<(Delivery, u64)>),
+    /// What became of each batch, in the order given.
+    Appended {
+        /// Answer once this is durable; `None`: at once.
+        wait: Option<Lsn>,
+        /// One for each.
+        results: Vec<Result<records::Appended, records::AppendRefused>>,
+    },
+    /// What each partition had, in the order given.
+    Fetched(Vec<records::FetchedPart>),
+    /// What was found, in the order given.
+    Offsets(Vec<Result<records::FoundOffset, records::FetchRefused>>),
 }

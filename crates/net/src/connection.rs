@@ -11,12 +11,14 @@
 use std::cell::RefCell;
 use std::future::pending;
 use std::io;
+use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
 use bongsu_broker::{Broker, Executed, Prepared, SessionHandle};
 use bongsu_engine::session::{Close, Delivery, Effects, Input, Now, Reply, Session};
 use bongsu_record::Lsn;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 /// Most bytes of one read. A pipelined read of publishes is one batch.
@@ -54,11 +56,19 @@ struct Connection<S> {
     effects: Effects,
     /// Bytes of `effects.out` already written.
     written: usize,
+    /// Of `effects.attached`: how many are written, and how much of the next; and bytes of
+    /// those that are not.
+    attached_written: usize,
+    attached_at: usize,
     /// Bytes read that the session has not used.
     carry: Vec<u8>,
     deliveries: Vec<Delivery>,
     /// A reply that waits until its position is durable; nothing is read before.
     held_reply: Option<(Lsn, Reply)>,
+    /// Works out the answer to the last call; nothing is read before.
+    job: Option<JoinHandle<Reply>>,
+    /// The answer to the last call comes from the broker; nothing is read before.
+    waits: bool,
     /// Deliveries wait until this is durable.
     held_delivery: Option<Lsn>,
     /// The last position the session waits for, and the last it was told.
@@ -75,6 +85,8 @@ enum Event {
     Durable,
     Deadline,
     Alarm,
+    Answered(Reply),
+    JobFailed,
     Stop,
 }
 
@@ -86,9 +98,13 @@ pub async fn drive<S: Session>(stream: TcpStream, session: S, handle: SessionHan
         handle,
         effects: Effects::default(),
         written: 0,
+        attached_written: 0,
+        attached_at: 0,
         carry: Vec::new(),
         deliveries: Vec::new(),
         held_reply: None,
+        job: None,
+        waits: false,
         held_delivery: None,
         awaited: Lsn(0),
         told: Lsn(0),
@@ -144,9 +160,20 @@ impl<S: Session> Connection<S> {
                         self.deliver().await;
                     }
                 }
+                Event::Answered(reply) => self.answered(reply),
+                Event::JobFailed => self.effects.close = Some(Close::Now),
                 Event::Deadline => {
                     if self.leave_by.is_some_and(|until| until <= Instant::now()) {
                         return Ok(Ended::Late);
+                    }
+                    if self.waits
+                        && let Some(executed) = self.handle.expire(now())
+                    {
+                        self.waits = false;
+                        if let Some(reply) = self.executed(executed) {
+                            self.answered(reply);
+                        }
+                        continue;
                     }
                     self.input(Input::Timeout);
                     self.shrink();
@@ -174,7 +201,14 @@ impl<S: Session> Connection<S> {
     }
 
     fn unwritten(&self) -> usize {
-        self.effects.out.len() - self.written
+        let attached = self.effects.attached[self.attached_written..].iter();
+        let attached: usize = attached.map(|attached| attached.bytes.len()).sum();
+        self.effects.out.len() - self.written + attached - self.attached_at
+    }
+
+    /// Whether the last call is not answered yet.
+    fn is_held(&self) -> bool {
+        self.held_reply.is_some() || self.job.is_some() || self.waits
     }
 
     async fn wait(
@@ -192,11 +226,16 @@ impl<S: Session> Connection<S> {
             tokio::task::yield_now().await;
             return Ok(Event::Woken);
         }
-        let held = self.held_reply.is_some();
+        let held = self.is_held();
         let slowed = self.handle.publishes() && broker.holds_publishers();
         let readable = room && !held && (!slowed || self.leave_by.is_some());
-        let awaits = held || self.held_delivery.is_some() || self.awaited > self.told;
+        let awaits =
+            self.held_reply.is_some() || self.held_delivery.is_some() || self.awaited > self.told;
         let deadline = match (self.session.deadline(), self.leave_by) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let deadline = match (deadline, self.handle.deadline()) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
@@ -210,6 +249,7 @@ impl<S: Session> Connection<S> {
             ready = self.stream.readable(), if readable => ready.map(|()| Event::Readable),
             _ = alarm.changed(), if self.handle.publishes() => Ok(Event::Alarm),
             () = at(tick) => Ok(Event::Writable),
+            reply = done(&mut self.job) => Ok(reply.map_or(Event::JobFailed, Event::Answered)),
             () = at(deadline) => Ok(Event::Deadline),
         }
     }
@@ -247,7 +287,7 @@ impl<S: Session> Connection<S> {
     /// Lets the session take `bytes`, executing its calls; returns how many it used.
     fn bytes(&mut self, bytes: &[u8]) -> usize {
         let mut used = 0;
-        while used < bytes.len() && self.held_reply.is_none() && self.effects.close.is_none() {
+        while used < bytes.len() && !self.is_held() && self.effects.close.is_none() {
             let step = self
                 .session
                 .handle(Input::Bytes(&bytes[used..]), now(), &mut self.effects);
@@ -272,28 +312,52 @@ impl<S: Session> Connection<S> {
     /// Executes the session's call, and those its answer leads to.
     fn calls(&mut self) {
         while let Some(call) = self.effects.call.take() {
-            match self.handle.execute(call, now()) {
-                Executed::Now(reply) => {
-                    if let Reply::Published {
-                        wait: Some(lsn), ..
-                    }
-                    | Reply::Committed {
-                        wait: Some(lsn), ..
-                    } = &reply
-                    {
-                        self.awaited = self.awaited.max(*lsn);
-                    }
-                    self.reply(reply);
-                }
-                Executed::Durable(lsn, reply) => {
-                    if self.handle.broker().durable_lsn() >= lsn {
-                        self.reply(reply);
-                    } else {
-                        self.held_reply = Some((lsn, reply));
-                        return;
-                    }
-                }
+            let executed = self.handle.execute(call, now());
+            match self.executed(executed) {
+                Some(reply) => self.reply(reply),
+                None => return,
             }
+        }
+    }
+
+    /// The answer, if it is there.
+    fn executed(&mut self, executed: Executed) -> Option<Reply> {
+        match executed {
+            Executed::Now(reply) => {
+                if let Reply::Published {
+                    wait: Some(lsn), ..
+                }
+                | Reply::Committed {
+                    wait: Some(lsn), ..
+                }
+                | Reply::Appended {
+                    wait: Some(lsn), ..
+                } = &reply
+                {
+                    self.awaited = self.awaited.max(*lsn);
+                }
+                return Some(reply);
+            }
+            Executed::Durable(lsn, reply) => {
+                if self.handle.broker().durable_lsn() >= lsn {
+                    return Some(reply);
+                }
+                self.held_reply = Some((lsn, reply));
+            }
+            Executed::Job(job) => {
+                self.job = Some(tokio::task::spawn_blocking(move || job.run()));
+            }
+            Executed::Later => self.waits = true,
+        }
+        None
+    }
+
+    /// The answer to the last call is there, and what waited behind it goes on.
+    fn answered(&mut self, reply: Reply) {
+        self.reply(reply);
+        self.calls();
+        if !self.carry.is_empty() && !self.is_held() {
+            self.carried();
         }
     }
 
@@ -312,11 +376,7 @@ impl<S: Session> Connection<S> {
                 self.held_reply = Some((lsn, reply));
                 return;
             }
-            self.reply(reply);
-            self.calls();
-            if !self.carry.is_empty() {
-                self.carried();
-            }
+            self.answered(reply);
         }
     }
 
@@ -331,6 +391,14 @@ impl<S: Session> Connection<S> {
                     return;
                 }
                 Prepared::Closed(link) => self.input(Input::LinkClosed(link)),
+                Prepared::Reply(reply) => {
+                    self.waits = false;
+                    self.answered(reply);
+                }
+                Prepared::Job(job) => {
+                    self.waits = false;
+                    self.job = Some(tokio::task::spawn_blocking(move || job.run()));
+                }
                 Prepared::Deliver => {
                     let deliveries = std::mem::take(&mut self.deliveries);
                     self.input(Input::Deliver(&deliveries));
@@ -350,22 +418,82 @@ impl<S: Session> Connection<S> {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        while self.written < self.effects.out.len() {
-            match self.stream.try_write(&self.effects.out[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+        if self.effects.attached.is_empty() {
+            while self.written < self.effects.out.len() {
+                match self.stream.try_write(&self.effects.out[self.written..]) {
+                    Ok(count) => self.written += count,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                    Err(error) => return Err(error),
+                }
+            }
+        } else {
+            while self.unwritten() > 0 {
+                match self.stream.try_write_vectored(&self.slices()) {
+                    Ok(count) => self.advance(count),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                    Err(error) => return Err(error),
+                }
             }
         }
         self.effects.out.clear();
+        self.effects.attached.clear();
         self.written = 0;
+        self.attached_written = 0;
+        self.attached_at = 0;
         Ok(())
+    }
+
+    /// What is to be written next, in order.
+    fn slices(&self) -> Vec<IoSlice<'_>> {
+        let out = &self.effects.out;
+        let mut slices = Vec::with_capacity(SLICES_MAX.min(16));
+        let mut at = self.written;
+        let mut skip = self.attached_at;
+        for attached in &self.effects.attached[self.attached_written..] {
+            if slices.len() + 2 > SLICES_MAX {
+                return slices;
+            }
+            if attached.at > at {
+                slices.push(IoSlice::new(&out[at..attached.at]));
+                at = attached.at;
+            }
+            slices.push(IoSlice::new(&attached.bytes[skip..]));
+            skip = 0;
+        }
+        if at < out.len() {
+            slices.push(IoSlice::new(&out[at..]));
+        }
+        slices
+    }
+
+    /// So many bytes of [`Connection::slices`] were written.
+    fn advance(&mut self, count: usize) {
+        let mut left = count;
+        while left > 0 {
+            let next = self.effects.attached.get(self.attached_written);
+            let until = next.map_or(self.effects.out.len(), |attached| attached.at);
+            let own = left.min(until - self.written);
+            self.written += own;
+            left -= own;
+            let Some(attached) = next.filter(|_| left > 0) else {
+                continue;
+            };
+            let rest = attached.bytes.len() - self.attached_at;
+            let step = left.min(rest);
+            left -= step;
+            self.attached_at += step;
+            if step == rest {
+                self.attached_written += 1;
+                self.attached_at = 0;
+            }
+        }
     }
 
     /// An idle connection keeps no buffers to speak of.
     fn shrink(&mut self) {
         if self.unwritten() == 0 {
             self.effects.out.shrink_to(IDLE_CAPACITY_BYTES);
+            self.effects.attached.shrink_to(0);
         }
         self.carry.shrink_to(IDLE_CAPACITY_BYTES);
         self.deliveries.shrink_to(0);
@@ -376,6 +504,18 @@ impl<S: Session> Connection<S> {
 async fn stopped(stop: &mut bongsu_broker::Stopping) {
     if stop.wait_for(|on| *on).await.is_err() {
         pending::<()>().await;
+    }
+}
+
+/// The answer that a job has worked out; `None` if it panicked.
+async fn done(job: &mut Option<JoinHandle<Reply>>) -> Option<Reply> {
+    match job {
+        Some(running) => {
+            let reply = running.await;
+            *job = None;
+            reply.ok()
+        }
+        None => pending().await,
     }
 }
 
@@ -401,3 +541,5 @@ fn now() -> Now {
 const LARGE_READ_BYTES: usize = 32 * 1024;
 /// How soon a slowed publisher looks whether it may go on.
 const SLOWED_TICK: Duration = Duration::from_millis(5);
+/// Parts of one write.
+const SLICES_MAX: usize = 64;

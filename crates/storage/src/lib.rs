@@ -31,7 +31,7 @@ pub mod threads;
 pub use checkpoint::{CheckpointSource, SectionWriter};
 pub use entry::{Entry, EntryRef, SegmentId};
 pub use error::Error;
-pub use log::{Log, LogStats, Stored};
+pub use log::{Bounds, Log, LogStats, Stored};
 pub use options::{Durability, Options};
 pub use recovery::{LogSection, Recovery, Report, Section};
 pub use storage::{Appended, Pressure, Publish, Storage};

@@ -46,6 +46,19 @@ pub struct Stored {
     pub batch: Batch,
 }
 
+/// Where a log begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// First offset that is kept.
+    pub start: Offset,
+    /// Behind the last.
+    pub end: Offset,
+    /// Behind the last that no crash takes back.
+    pub durable_end: Offset,
+    /// With what the rest is durable, if there is any.
+    pub awaits: Option<Lsn>,
+}
+
 /// What a log takes up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogStats {
@@ -152,6 +165,21 @@ impl Log {
     /// Offset that the next record gets.
     pub fn end(&self) -> Offset {
         self.inner.lock().end
+    }
+
+    /// Where the log stands, as far as everything up to `durable` is.
+    pub fn bounds(&self, durable: Lsn) -> Bounds {
+        let inner = self.inner.lock();
+        let (durable_end, awaits) = match inner.tail.undurable(durable) {
+            Some((base, last)) => (base, Some(last)),
+            None => (inner.end, None),
+        };
+        Bounds {
+            start: inner.start,
+            end: inner.end,
+            durable_end,
+            awaits,
+        }
     }
 
     /// Puts the batches from the one that holds `from` into `out`, from memory only, at

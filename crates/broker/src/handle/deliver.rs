@@ -54,8 +54,13 @@ impl SessionHandle {
                     Some(_) if !deliveries.is_empty() => break,
                     Some(job) => return Prepared::Read(job),
                 },
-                closed @ Item::Closed(_) => {
-                    self.pending.push_front(closed);
+                Item::Reply(reply) if deliveries.is_empty() => return Prepared::Reply(reply),
+                Item::Grown if deliveries.is_empty() => match self.fetch_again() {
+                    None => {}
+                    Some(prepared) => return prepared,
+                },
+                other => {
+                    self.pending.push_front(other);
                     break;
                 }
             }

@@ -144,6 +144,7 @@ impl History {
                     let read = job.run();
                     self.clients[client].handle.have_read(read);
                 }
+                other => panic!("no call waits: {other:?}"),
             }
         }
     }

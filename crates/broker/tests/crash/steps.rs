@@ -27,6 +27,7 @@ pub fn answer(executed: Executed) -> (Reply, Lsn) {
     match executed {
         Executed::Now(reply) => (reply, Lsn(0)),
         Executed::Durable(lsn, reply) => (reply, lsn),
+        other => panic!("no call waits: {other:?}"),
     }
 }
 

@@ -252,7 +252,7 @@ fn collect(probe: &Broker, session: &mut SessionHandle) -> BTreeMap<&'static str
                 assert!(probe.durable_lsn() >= lsn, "a commit commits all");
             }
             Prepared::Read(job) => session.have_read(job.run()),
-            Prepared::Closed(link) => panic!("{link:?} was closed"),
+            other => panic!("no link is closed and no call waits: {other:?}"),
         }
     }
 }

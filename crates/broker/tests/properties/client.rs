@@ -40,5 +40,6 @@ pub fn call(session: &mut SessionHandle, call: Call, now_ms: u64) -> (Reply, Lsn
     match session.execute(call, now) {
         Executed::Now(reply) => (reply, Lsn(0)),
         Executed::Durable(lsn, reply) => (reply, lsn),
+        other => panic!("no call waits: {other:?}"),
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bongsu_broker::{Broker, Executed, Limits, Prepared, ReadJob, SessionHandle};
+use bongsu_broker::{Broker, Limits, Prepared, ReadJob, SessionHandle};
 use bongsu_engine::session::{
     Call, Consume, DeclareQueue, Delivery, LinkId, Now, Outcome, Publish, Reply, Settle,
 };
@@ -72,7 +72,8 @@ fn execute(session: &mut SessionHandle, call: Call, now_ms: u64) -> Reply {
         instant: Instant::now(),
         unix_ms: now_ms as i64,
     };
-    let (Executed::Now(reply) | Executed::Durable(_, reply)) = session.execute(call, now);
+    let executed = session.execute(call, now);
+    let reply = executed.into_reply().expect("none of these calls waits");
     reply
 }
 
@@ -218,6 +219,7 @@ impl World {
                 Prepared::Read(job) => self.session.have_read(job.run()),
                 Prepared::Closed(link) => self.closed.push(link),
                 Prepared::Wait(_) | Prepared::Nothing => return found,
+                other => panic!("no call waits: {other:?}"),
             }
         }
     }

@@ -37,6 +37,8 @@ mod names;
 
 mod snapshot;
 
+mod topic_id;
+
 pub use call::{Answer, Effect, Input};
 pub use change::Change;
 pub use definition::{
@@ -46,6 +48,7 @@ pub use names::NAME_BYTES_MAX;
 pub use policy::{ApplyTo, Policy};
 pub use snapshot::SnapshotMalformed;
 pub use state::{Catalog, Settings};
+pub use topic_id::TopicId;
 
 pub use crate::router::{ExchangeType, QueueId, SpaceId};
 
