@@ -69,14 +69,24 @@ pub enum Reason {
     DeliveryLimit,
 }
 
+/// A lease, and how it ends if nobody ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lease {
+pub(super) struct Lease {
     holder: LinkKey,
     /// This time included in `acquired`.
-    tries: Tries,
+    pub tries: Tries,
+    /// See [`Term`].
+    pub term: Term,
+}
+
+/// For how long a record is lent, and how often at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Term {
     /// Unix seconds; 0 = while the holder lives. Coarse, so that leases of one second are
     /// one run.
-    deadline_s: u64,
+    pub deadline_s: u64,
+    /// Times acquired after which it is dead if it comes back; 0 = as often as it likes.
+    pub acquired_max: u32,
 }
 
 impl AckCursor {
@@ -207,7 +217,7 @@ impl AckCursor {
         holder: LinkKey,
         range: Range<u64>,
         mut tries: Tries,
-        deadline_s: u64,
+        term: Term,
     ) {
         if range.start >= self.next {
             debug_assert!(range.start == self.next && !self.judges);
@@ -221,7 +231,7 @@ impl AckCursor {
         let lease = Lease {
             holder,
             tries,
-            deadline_s,
+            term,
         };
         self.leased.insert(range, lease);
     }
@@ -241,13 +251,13 @@ impl AckCursor {
         self.marked = self.lent_end;
     }
 
-    /// Ends what `holder` holds of the range; tells each piece with its tries, this one
-    /// included. The caller decides what they become.
+    /// Ends what `holder` holds of the range; tells each piece with its lease. The caller
+    /// decides what they become.
     pub(super) fn end_leases(
         &mut self,
         holder: LinkKey,
         range: Range<u64>,
-        mut ended: impl FnMut(Range<u64>, Tries),
+        mut ended: impl FnMut(Range<u64>, Lease),
     ) -> u64 {
         let mut count = 0;
         self.leased.remove(
@@ -255,26 +265,61 @@ impl AckCursor {
             |lease| lease.holder == holder,
             |piece, lease| {
                 count += piece.end - piece.start;
-                ended(piece, lease.tries);
+                ended(piece, lease);
             },
         );
         count
     }
 
-    /// Holders whose leases have passed their deadline, and the next deadline.
-    pub(super) fn overdue(&self, now_s: u64) -> (Vec<LinkKey>, Option<u64>) {
-        let mut holders = Vec::new();
+    /// Ends all leases of the range; tells each piece with its holder.
+    pub(super) fn end_all_leases(
+        &mut self,
+        range: Range<u64>,
+        mut ended: impl FnMut(Range<u64>, LinkKey),
+    ) {
+        let ended = |piece, lease: Lease| ended(piece, lease.holder);
+        self.leased.remove(range, |_| true, ended);
+    }
+
+    /// Whether `holder` holds each record of the range.
+    pub fn holds(&self, holder: LinkKey, records: &Range<Offset>) -> bool {
+        let mut at = records.start.0;
+        while at < records.end.0 {
+            match self.leased.from(at) {
+                Some((run, lease)) if run.start <= at && lease.holder == holder => at = run.end,
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// From now on, what `holder` holds of the range is lent until then.
+    pub(super) fn extend(&mut self, holder: LinkKey, range: Range<u64>, deadline_s: u64) {
+        let mut pieces = Vec::new();
+        self.leased.remove(
+            range,
+            |lease| lease.holder == holder,
+            |piece, lease| pieces.push((piece, lease)),
+        );
+        for (piece, mut lease) in pieces {
+            lease.term.deadline_s = deadline_s;
+            self.leased.insert(piece, lease);
+        }
+    }
+
+    /// Leases that have passed their deadline, with their holders, and the next deadline.
+    pub(super) fn overdue(&self, now_s: u64) -> (Vec<(LinkKey, Range<u64>)>, Option<u64>) {
+        let mut overdue = Vec::new();
         let mut next = None;
-        for (_, lease) in self.leased.iter() {
-            match lease.deadline_s {
+        for (run, lease) in self.leased.iter() {
+            match lease.term.deadline_s {
                 0 => {}
-                deadline if deadline <= now_s => holders.push(lease.holder),
+                deadline if deadline <= now_s => overdue.push((lease.holder, run)),
                 deadline => next = Some(next.map_or(deadline, |next: u64| next.min(deadline))),
             }
         }
-        holders.sort_unstable();
-        holders.dedup();
-        (holders, next)
+        overdue.sort_unstable_by_key(|(holder, run)| (*holder, run.start));
+        (overdue, next)
     }
 
     /// Makes records ready that are in no state: a lease that ended, a new one judged.

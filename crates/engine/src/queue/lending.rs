@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bongsu_record::Offset;
 
+use super::cursor::Term;
 use super::order::Order;
 use super::properties::Overflow;
 use super::{Effect, Gate, LinkKey, Queue, Reason};
@@ -74,7 +75,8 @@ impl Queue {
                 self.links.hold(turn.key);
                 continue;
             }
-            self.lend(turn.key, next.start..next.start + admitted, now_ms, effects);
+            let term = self.usual_term(turn.key, now_ms);
+            self.lend(turn.key, next.start..next.start + admitted, term, effects);
             self.links.take(turn.key, admitted);
         }
         for key in dry {
@@ -82,17 +84,8 @@ impl Queue {
         }
     }
 
-    pub(super) fn get(&mut self, key: LinkKey, now_ms: u64, effects: &mut Vec<Effect>) {
-        self.expire(now_ms, effects);
-        if self.cursor.has_ready()
-            && let Some(next) = self.reserve(key, 1, now_ms, effects)
-        {
-            self.lend(key, next, now_ms, effects);
-        }
-    }
-
     /// What is lent to this link next, up to `most` records of one run.
-    fn reserve(
+    pub(super) fn reserve(
         &mut self,
         key: LinkKey,
         most: u64,
@@ -128,8 +121,29 @@ impl Queue {
         }
     }
 
+    /// For how long a link is lent records, as it or the queue says.
+    pub(super) fn usual_term(&self, key: LinkKey, now_ms: u64) -> Term {
+        let own_ms = self.links.timeout_ms(key);
+        let ms = own_ms.or(self.properties.consumer_timeout_ms);
+        let deadline_s = match ms.filter(|ms| *ms > 0) {
+            Some(ms) => now_ms.saturating_add(ms).div_ceil(1000),
+            None => 0,
+        };
+        let acquired_max = 0;
+        Term {
+            deadline_s,
+            acquired_max,
+        }
+    }
+
     /// Lends what was reserved, or the front part of it.
-    fn lend(&mut self, key: LinkKey, range: Range<u64>, now_ms: u64, effects: &mut Vec<Effect>) {
+    pub(super) fn lend(
+        &mut self,
+        key: LinkKey,
+        range: Range<u64>,
+        term: Term,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.cursor.judges()
             && let Some(judge) = &mut self.judge
         {
@@ -138,16 +152,8 @@ impl Queue {
         }
         let found = self.cursor.ready_at(range.start);
         let tries = found.map_or_else(Tries::default, |(_, tries)| tries);
-        let own_ms = self.links.timeout_ms(key);
-        let deadline_s = match own_ms.or(self.properties.consumer_timeout_ms) {
-            Some(ms) if ms > 0 => now_ms.saturating_add(ms).div_ceil(1000),
-            _ => 0,
-        };
-        if deadline_s > 0 {
-            let sooner = self.overdue_s.unwrap_or(u64::MAX).min(deadline_s);
-            self.overdue_s = Some(sooner);
-        }
-        self.cursor.lease(key, range.clone(), tries, deadline_s);
+        self.look_at_leases(term.deadline_s);
+        self.cursor.lease(key, range.clone(), tries, term);
         if let Some(next) = self.cursor.mark() {
             effects.push(Effect::Mark { next });
         }

@@ -122,6 +122,11 @@ impl Links {
         keys.iter().for_each(|key| self.enter(*key));
     }
 
+    /// Whether it is one of them: not a place that only pulls.
+    pub(super) fn has(&self, key: LinkKey) -> bool {
+        self.states.contains_key(&key)
+    }
+
     /// How long this link may hold a lease, if it says so itself.
     pub(super) fn timeout_ms(&self, key: LinkKey) -> Option<u64> {
         self.states.get(&key)?.link.timeout_ms

@@ -3,11 +3,17 @@
 //! The machine decides who is lent which records; it never sees their bytes. Whoever
 //! drives it appends the records to the log first, then tells it, all under one lock.
 //!
+//! A *subscription* is a queue without a log of its own: an ack cursor over somebody
+//! else's, from some offset on. What is appended there is [`Input::Append`] here, what is
+//! dropped there [`Input::Trimmed`]; what of it is no record that anybody should see is
+//! found, and settled, by whoever reads it to hand it out.
+//!
 //! Reading order: [`runs`] (a map of offset ranges), [`cursor`] (which records are still
 //! owed to somebody), [`links`] (whose turn it is), [`properties`] (what a queue may be
 //! asked to be), [`fact`] and `judge` (what it must know of its records for that), `order`,
 //! [`schedule`], [`groups`] and [`dedup`] (the indexes), then [`Queue`] with `steps` (what
-//! each input does), `lending` (who gets what is ready) and [`restore`] (what survives a
+//! each input does), `lending` (who gets what is ready), `pulling` (who asks for it) and
+//! [`restore`] (what survives a
 //! crash).
 //!
 //! What must be durable before what: an [`Effect::Lease`] needs nothing durable (a lost
@@ -45,6 +51,8 @@ mod seen;
 mod steps;
 
 mod lending;
+
+mod pulling;
 
 pub mod restore;
 
@@ -110,6 +118,37 @@ pub enum Input<'a> {
         /// Who will hold it.
         key: LinkKey,
     },
+    /// Up to so many records, now, to a link that is not served otherwise.
+    Acquire {
+        /// Who will hold them.
+        key: LinkKey,
+        /// At most.
+        count_max: u64,
+        /// For how long.
+        hold: Hold,
+    },
+    /// What a link holds is lent for longer.
+    Extend {
+        /// Who must hold them; ranges held by others are left alone.
+        key: LinkKey,
+        /// Which.
+        ranges: &'a [Range<Offset>],
+        /// Milliseconds from now, in place of what was said before; at least 1.
+        lock_ms: u64,
+    },
+    /// Leases that nobody was told of: as if they had never been made.
+    Unsend {
+        /// Who must hold them; ranges held by others are left alone.
+        key: LinkKey,
+        /// Which.
+        ranges: &'a [Range<Offset>],
+    },
+    /// The log begins there from now on: what is below is gone, and owed to nobody. Also if
+    /// that is beyond what was appended so far.
+    Trimmed {
+        /// First record kept.
+        start: Offset,
+    },
     /// A gate that refused this link has opened.
     Resume {
         /// Which.
@@ -131,6 +170,16 @@ pub enum Input<'a> {
     Timeout,
     /// The broker stops: nothing is lent any more.
     Rest,
+}
+
+/// For how long records are lent to who pulls them, and how often at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Milliseconds after which a lease comes back that was not ended; 0 = never.
+    pub lock_ms: u64,
+    /// A record that comes back after so many leases is dead, however it came back; 0 =
+    /// no limit.
+    pub acquired_max: u32,
 }
 
 /// What must be done. In order.
@@ -202,6 +251,11 @@ impl Queue {
     /// An empty queue over an empty log.
     pub fn new(properties: Arc<Properties>, now_ms: u64) -> Queue {
         Restoring::default().finish(properties, now_ms)
+    }
+
+    /// A subscription to a log that is of interest from `start` on.
+    pub fn subscribed(start: Offset, properties: Arc<Properties>, now_ms: u64) -> Queue {
+        Restoring::starting_at(start).finish(properties, now_ms)
     }
 
     /// Its cursor.

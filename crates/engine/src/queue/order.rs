@@ -175,6 +175,21 @@ impl Order {
         }
     }
 
+    /// Held or parked records are gone.
+    pub fn dismiss(&mut self, range: Range<u64>) {
+        match self {
+            Order::Offset(_) => {}
+            Order::Bands(bands) => bands.away.remove(range, |_| true, |_, _| ()),
+            Order::Keys(keys) => {
+                for offset in range {
+                    if keys.early.remove(&offset).is_none() {
+                        keys.groups.withdraw(offset);
+                    }
+                }
+            }
+        }
+    }
+
     /// What goes next to this link, up to `most`, one after the other. By key it is taken
     /// already; [`Order::put_back`] undoes that.
     pub fn reserve(

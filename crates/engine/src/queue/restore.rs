@@ -163,6 +163,14 @@ impl Restoring {
         })
     }
 
+    /// Of a subscription that knows nothing yet; see [`Queue::subscribed`].
+    pub fn starting_at(start: Offset) -> Restoring {
+        Restoring {
+            cursor: AckCursor::starting_at(start),
+            ..Restoring::default()
+        }
+    }
+
     /// Replay: a note.
     pub fn replay(&mut self, note: Note) {
         match note {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bongsu_record::Offset;
 
-use super::cursor::Pieces;
+use super::cursor::{Lease, Pieces};
 use super::judge::Judge;
 use super::properties::RetryAfter;
 use super::schedule::Recall;
@@ -60,12 +60,19 @@ impl Queue {
                 ranges,
                 outcome,
             } => self.settle(key, ranges, outcome, now_ms, effects),
-            Input::Get { key } => {
-                self.come_due(now_ms);
-                self.get(key, now_ms, effects);
-                self.ask(effects);
-                return;
-            }
+            Input::Get { key } => return self.pull(key, 1, None, now_ms, effects),
+            Input::Acquire {
+                key,
+                count_max,
+                hold,
+            } => return self.pull(key, count_max, Some(hold), now_ms, effects),
+            Input::Extend {
+                key,
+                ranges,
+                lock_ms,
+            } => return self.extend(key, ranges, lock_ms, now_ms),
+            Input::Unsend { key, ranges } => self.unsend(key, ranges),
+            Input::Trimmed { start } => self.trimmed(start.0, effects),
             Input::Resume { key } => self.links.resume(key),
             Input::Purge => self.purge(effects),
             Input::Moved { records } => self.moved(records, effects),
@@ -228,7 +235,7 @@ impl Queue {
         }
     }
 
-    fn settle(
+    pub(super) fn settle(
         &mut self,
         key: LinkKey,
         ranges: &[Range<Offset>],
@@ -264,14 +271,14 @@ impl Queue {
         effects: &mut Vec<Effect>,
     ) -> u64 {
         let mut pieces = Vec::new();
-        let count = self.cursor.end_leases(key, range, |piece, tries| {
-            pieces.push((piece, tries));
+        let count = self.cursor.end_leases(key, range, |piece, lease| {
+            pieces.push((piece, lease));
         });
-        for (piece, tries) in pieces {
+        for (piece, lease) in pieces {
             match outcome {
                 Outcome::Reject => self.kill_leased(piece, Reason::Rejected, effects),
-                Outcome::Fail => self.back(piece, tries, Back::Failed, now_ms, effects),
-                _ => self.back(piece, tries, Back::Given, now_ms, effects),
+                Outcome::Fail => self.back(piece, lease, Back::Failed, now_ms, effects),
+                _ => self.back(piece, lease, Back::Given, now_ms, effects),
             }
         }
         count
@@ -281,11 +288,16 @@ impl Queue {
     fn back(
         &mut self,
         piece: Range<u64>,
-        mut tries: Tries,
+        Lease {
+            mut tries, term, ..
+        }: Lease,
         back: Back,
         now_ms: u64,
         effects: &mut Vec<Effect>,
     ) {
+        if term.acquired_max > 0 && tries.acquired >= term.acquired_max {
+            return self.kill_leased(piece, Reason::DeliveryLimit, effects);
+        }
         if back == Back::Failed {
             tries.failed = tries.failed.saturating_add(1);
             if self
@@ -426,23 +438,6 @@ impl Queue {
         });
     }
 
-    /// Leases that were held for too long come back, without being counted as failed, and
-    /// their holders are served no more.
-    fn overdue(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
-        let now_s = now_ms / 1000;
-        if self.overdue_s.is_none_or(|at| at > now_s) {
-            return;
-        }
-        let (holders, next) = self.cursor.overdue(now_s);
-        self.overdue_s = next;
-        for key in holders {
-            self.links.detach(key);
-            let all = Offset(0)..self.cursor.end();
-            self.settle(key, &[all], Outcome::Release, now_ms, effects);
-            effects.push(Effect::Cancel { key });
-        }
-    }
-
     fn configured(&mut self, now_ms: u64) {
         self.links.set_single(self.properties.single_active);
         let floor = self.cursor.floor().0;
@@ -458,7 +453,7 @@ impl Queue {
     }
 
     /// Asks for facts where the window has room, and for times that were forgotten.
-    fn ask(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn ask(&mut self, effects: &mut Vec<Effect>) {
         let Some(judge) = &mut self.judge else {
             return;
         };

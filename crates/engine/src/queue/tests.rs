@@ -203,6 +203,43 @@ fn step(world: &mut World, gate: &Counted, verb: &str, words: &[&str], effects: 
             }
         }
         "get" => Input::Get { key: key() },
+        // A queue that consumes somebody else's log: `subscribe 100 x-max-priority=2`.
+        "subscribe" => {
+            let start = ranges().remove(0).start;
+            world.facts = vec![Fact::default(); start.0 as usize];
+            let properties = Arc::new(Properties::of(&world.arguments));
+            world.queue = Queue::subscribed(start, properties, world.now_ms);
+            return;
+        }
+        "acquire" => Input::Acquire {
+            key: key(),
+            count_max: words[1].parse().expect("count"),
+            hold: Hold {
+                lock_ms: named("lock").unwrap_or(0) as u64,
+                acquired_max: named("max").unwrap_or(0) as u32,
+            },
+        },
+        "extend" => {
+            settled = ranges();
+            Input::Extend {
+                key: key(),
+                ranges: &settled,
+                lock_ms: named("lock").unwrap_or(0) as u64,
+            }
+        }
+        "unsend" => {
+            settled = ranges();
+            Input::Unsend {
+                key: key(),
+                ranges: &settled,
+            }
+        }
+        "trim" => {
+            let start = ranges().remove(0).start;
+            let fewer = world.facts.len().max(start.0 as usize);
+            world.facts.resize(fewer, Fact::default());
+            Input::Trimmed { start }
+        }
         "gate" => {
             gate.0.set(words[0].parse().expect("count"));
             return;
@@ -283,6 +320,9 @@ enum Step {
     Detach(u8, bool),
     Settle(u8, u8, u8, u8),
     Get(u8),
+    Acquire(u8, u8),
+    Unsend(u8, u8, u8),
+    Trim(u8),
     Purge,
     Restore,
 }
@@ -294,6 +334,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..4_u8, any::<bool>()).prop_map(|(k, r)| Step::Detach(k, r)),
         6 => (0..4_u8, 0..30_u8, 1..8_u8, 0..3_u8).prop_map(|(k, s, n, o)| Step::Settle(k, s, n, o)),
         1 => (0..4_u8).prop_map(Step::Get),
+        2 => (0..4_u8, 0..6_u8).prop_map(|(k, n)| Step::Acquire(k, n)),
+        1 => (0..4_u8, 0..30_u8, 1..8_u8).prop_map(|(k, s, n)| Step::Unsend(k, s, n)),
+        1 => (0..40_u8).prop_map(Step::Trim),
         1 => Just(Step::Purge),
         1 => Just(Step::Restore),
     ];
@@ -422,6 +465,47 @@ proptest! {
                     model.apply(&effects);
                     model.held.extend(held.map(|held| (key, held)));
                     effects.clear();
+                }
+                Step::Acquire(slot, count) => {
+                    let Some(key) = keys[usize::from(slot)] else { continue };
+                    // As a get, of many.
+                    let held = model.held.remove(&key);
+                    let ready = queue.cursor().ready();
+                    let hold = Hold { lock_ms: 0, acquired_max: 0 };
+                    let count_max = u64::from(count);
+                    queue.handle(Input::Acquire { key, count_max, hold }, 0, &Open, &mut effects);
+                    prop_assert_eq!(queue.cursor().ready(), ready - ready.min(count_max));
+                    model.apply(&effects);
+                    model.held.extend(held.map(|held| (key, held)));
+                    effects.clear();
+                }
+                Step::Unsend(slot, start, count) => {
+                    let Some(key) = keys[usize::from(slot)] else { continue };
+                    let end = u64::from(start) + u64::from(count);
+                    let ranges = [Offset(u64::from(start))..Offset(end)];
+                    let mut expected = 0;
+                    for offset in u64::from(start)..end.min(model.offsets.len() as u64) {
+                        let state = &mut model.offsets[offset as usize];
+                        if let Naive::Leased(holder, attempt) = *state && holder == key {
+                            expected += 1;
+                            *state = Naive::Returned(attempt - 1);
+                        }
+                    }
+                    if let Some((_, held)) = model.held.get_mut(&key) { *held = held.saturating_sub(expected); }
+                    queue.handle(Input::Unsend { key, ranges: &ranges }, 0, &Open, &mut effects);
+                }
+                Step::Trim(start) => {
+                    let start = usize::from(start);
+                    if start > model.offsets.len() {
+                        model.offsets.resize(start, Naive::New);
+                    }
+                    for state in &model.offsets[..start] {
+                        if let Naive::Leased(holder, _) = state && let Some((_, held)) = model.held.get_mut(holder) {
+                            *held = held.saturating_sub(1);
+                        }
+                    }
+                    queue.handle(Input::Trimmed { start: Offset(start as u64) }, 0, &Open, &mut effects);
+                    prop_assert!(queue.cursor().floor().0 >= start as u64);
                 }
                 Step::Purge => queue.handle(Input::Purge, 0, &Open, &mut effects),
                 Step::Restore => {

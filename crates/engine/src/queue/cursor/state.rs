@@ -38,6 +38,17 @@ pub enum CursorMalformed {
 }
 
 impl AckCursor {
+    /// Over a log of which nothing below `start` is of interest.
+    pub fn starting_at(start: Offset) -> AckCursor {
+        AckCursor {
+            floor: start.0,
+            next: start.0,
+            end: start.0,
+            lent_end: start.0,
+            ..AckCursor::default()
+        }
+    }
+
     /// Replay: records were appended up to `end`.
     pub fn replay_append(&mut self, end: Offset) {
         self.end = self.end.max(end.0);
