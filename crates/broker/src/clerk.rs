@@ -212,7 +212,7 @@ impl Broker {
         let mut facts = Vec::new();
         let mut end = records.start;
         for stored in &stored {
-            let count = u64::from(stored.batch.record_count());
+            let count = u64::from(stored.batch.offset_count());
             let first = records.start.0.saturating_sub(stored.base.0).min(count);
             let last = records.end.0.saturating_sub(stored.base.0).min(count);
             if first < last {

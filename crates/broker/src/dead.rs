@@ -312,7 +312,7 @@ fn each<'a>(
 ) -> impl Iterator<Item = (Offset, Record<'a>, &'a Batch)> {
     let records = records.clone();
     stored.iter().flat_map(move |stored| {
-        let count = u64::from(stored.batch.record_count());
+        let count = u64::from(stored.batch.offset_count());
         let first = records.start.0.saturating_sub(stored.base.0).min(count);
         let last = records.end.0.saturating_sub(stored.base.0).min(count);
         let found = stored.batch.native_records(first as u32..last as u32);

@@ -255,7 +255,7 @@ impl Broker {
                 let Some(batch) = batch else {
                     continue;
                 };
-                let records = u64::from(batch.record_count());
+                let records = u64::from(batch.offset_count());
                 let at = indexes
                     .into_iter()
                     .map(|index| {

@@ -282,7 +282,7 @@ fn replay_entry(
     };
     match entry {
         Entry::Append { targets, batch } => {
-            let count = u64::from(batch.record_count());
+            let count = u64::from(batch.offset_count());
             for (log, base) in targets {
                 with(*log, &mut |queue| {
                     queue.cursor.replay_append(base.plus(count));

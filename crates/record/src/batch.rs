@@ -4,12 +4,20 @@
 //! A [`Batch`] is a reference-counted slice, so that a fan-out to a thousand queues, the
 //! WAL and the tail cache all share one encoding. Its base offset lies outside the CRC
 //! and differs from log to log; whoever holds a batch knows its base from elsewhere.
+//!
+//! A batch takes up [`Batch::offset_count`] offsets of its log. That is one for each of its
+//! records, but for a Kafka batch out of which a compaction took some: those that stay keep
+//! their offsets, and so does the batch.
 
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::header::{CRC_START, HAS_TERMS, HEADER_BYTES, Header, LENGTH_END, MAGIC, NATIVE};
+use crate::compression::{Codec, DecompressError};
+use crate::header::{
+    CONTROL, CRC_START, HAS_TERMS, HEADER_BYTES, Header, LAST_OFFSET_DELTA, LENGTH_END,
+    LOG_APPEND_TIME, MAGIC, NATIVE, TRANSACTIONAL,
+};
 use crate::id::Offset;
 use crate::native;
 
@@ -32,7 +40,8 @@ pub enum Malformed {
         /// What the bytes give.
         computed: u32,
     },
-    /// Record count and last offset delta disagree, or the count is not positive.
+    /// Record count and last offset delta disagree (there are fewer offsets than records,
+    /// or more in a native batch), or the count is not positive.
     Count(i32),
     /// A native payload whose record table does not lie within it in order.
     Table,
@@ -83,8 +92,11 @@ impl Batch {
         if header.magic != MAGIC {
             return Err(Malformed::Magic(header.magic));
         }
-        if header.record_count < 1 || header.last_offset_delta != header.record_count - 1 {
-            return Err(Malformed::Count(header.record_count));
+        let (count, last) = (header.record_count, header.last_offset_delta);
+        let dense = count.checked_sub(1) == Some(last);
+        let sparse = !batch.is_native() && last >= count;
+        if count < 1 || !(dense || sparse) {
+            return Err(Malformed::Count(count));
         }
         Ok(batch)
     }
@@ -151,19 +163,112 @@ impl Batch {
 
     /// How many records: at least one.
     pub fn record_count(&self) -> u32 {
-        let field = self.bytes[57..61].try_into().expect("within the header");
-        u32::from_be_bytes(field)
+        u32::from_be_bytes(self.field(57))
+    }
+
+    /// How many offsets it takes up: its records', and those of records that a compaction
+    /// took out of it. Never fewer than there are records.
+    pub fn offset_count(&self) -> u32 {
+        // Checked by `parse_unchecked` not to be negative.
+        u32::from_be_bytes(self.field(LAST_OFFSET_DELTA)) + 1
+    }
+
+    /// Whether every offset that it takes up is a record's, as a producer's batch must have
+    /// it: record n has offset n then.
+    pub fn is_dense(&self) -> bool {
+        self.offset_count() == self.record_count()
+    }
+
+    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
+        let field = self.bytes[at..at + N].try_into();
+        field.expect("within the header, and of that length")
+    }
+
+    fn attributes(&self) -> i16 {
+        i16::from_be_bytes(self.field(21))
     }
 
     /// Whether the payload is laid out as [`native`] says.
     pub fn is_native(&self) -> bool {
-        i16::from_be_bytes([self.bytes[21], self.bytes[22]]) & NATIVE != 0
+        self.attributes() & NATIVE != 0
+    }
+
+    /// Whether its records are marks of a transaction's end, not for clients.
+    pub fn is_control(&self) -> bool {
+        !self.is_native() && self.attributes() & CONTROL != 0
+    }
+
+    /// Whether it was written in a transaction, or ends one.
+    pub fn is_transactional(&self) -> bool {
+        !self.is_native() && self.attributes() & TRANSACTIONAL != 0
+    }
+
+    /// Whether its records carry [`Batch::max_timestamp`], the broker's, instead of their own.
+    pub fn is_log_append_time(&self) -> bool {
+        !self.is_native() && self.attributes() & LOG_APPEND_TIME != 0
+    }
+
+    /// How the payload is compressed; a native one is not.
+    ///
+    /// # Errors
+    /// [`DecompressError::Codec`].
+    pub fn compression(&self) -> Result<Codec, DecompressError> {
+        match self.is_native() {
+            true => Ok(Codec::None),
+            false => Codec::of(self.attributes()),
+        }
+    }
+
+    /// The producer that numbers its batches; -1 = none.
+    pub fn producer_id(&self) -> i64 {
+        i64::from_be_bytes(self.field(43))
+    }
+
+    /// The producer's epoch; -1 = none.
+    pub fn epoch(&self) -> i16 {
+        i16::from_be_bytes(self.field(51))
+    }
+
+    /// The producer's number of the first record; -1 = none. Wraps to 0 after `i32::MAX`.
+    pub fn base_sequence(&self) -> i32 {
+        i32::from_be_bytes(self.field(53))
+    }
+
+    /// Timestamp of the first record that the batch was built with: Unix milliseconds.
+    pub fn base_timestamp(&self) -> i64 {
+        i64::from_be_bytes(self.field(27))
+    }
+
+    /// The highest timestamp of its records, as its header has it: Unix milliseconds.
+    pub fn max_timestamp(&self) -> i64 {
+        i64::from_be_bytes(self.field(35))
+    }
+
+    /// A copy whose records all carry the broker's time: Unix milliseconds.
+    pub fn with_log_append_time(&self, unix_ms: i64) -> Batch {
+        self.patched(|header| {
+            header.attributes |= LOG_APPEND_TIME;
+            header.max_timestamp = unix_ms;
+        })
+    }
+
+    /// A copy whose header says that its records' highest timestamp is this: Unix
+    /// milliseconds. For clients that do not say it right.
+    pub fn with_max_timestamp(&self, unix_ms: i64) -> Batch {
+        self.patched(|header| header.max_timestamp = unix_ms)
+    }
+
+    /// A copy with another header, but for its length, and the CRC made anew.
+    pub(crate) fn patched(&self, patch: impl FnOnce(&mut Header)) -> Batch {
+        let mut header = self.header();
+        patch(&mut header);
+        Batch::seal(BytesMut::from(&self.bytes[..]), header)
     }
 
     /// Whether some record of a native payload has terms of delivery.
     pub fn has_terms(&self) -> bool {
         let wanted = NATIVE | HAS_TERMS;
-        i16::from_be_bytes([self.bytes[21], self.bytes[22]]) & wanted == wanted
+        self.attributes() & wanted == wanted
     }
 
     /// Everything after the header.

@@ -7,7 +7,7 @@
 //!  16  magic                   i8    2
 //!  17  CRC-32C                 u32   over everything from byte 21 to the end
 //!  21  attributes              i16   see below
-//!  23  last offset delta       i32   = record count - 1
+//!  23  last offset delta       i32   = record count - 1; more where a compaction took records
 //!  27  base timestamp          i64   Unix milliseconds
 //!  35  max timestamp           i64   Unix milliseconds
 //!  43  producer id             i64   -1 = none
@@ -28,6 +28,8 @@ pub const HEADER_BYTES: usize = 61;
 pub const LENGTH_END: usize = 12;
 /// Where the bytes that the CRC covers begin.
 pub const CRC_START: usize = 21;
+/// Where the last offset delta stands.
+pub const LAST_OFFSET_DELTA: usize = 23;
 /// Attribute bit: the payload is laid out as `native` says.
 pub const NATIVE: i16 = 1 << 8;
 /// Attribute bit of a native payload: some record has `native::Terms`.
@@ -37,9 +39,14 @@ pub const COMPRESSION: i16 = 0b111;
 /// Attribute bit of a Kafka payload: all records carry the batch's max timestamp, the
 /// broker's, instead of their own.
 pub const LOG_APPEND_TIME: i16 = 1 << 3;
+/// Attribute bit of a Kafka payload: it belongs to its producer's transaction.
+pub const TRANSACTIONAL: i16 = 1 << 4;
 /// Attribute bit of a Kafka payload: its records are marks of a transaction's end, not
 /// for clients.
 pub const CONTROL: i16 = 1 << 5;
+/// Attribute bit of a Kafka payload: its base timestamp is not a timestamp but the time from
+/// which on its tombstones, or its mark of a transaction's end, may be dropped.
+pub const DELETE_HORIZON: i16 = 1 << 6;
 /// The only magic there is here.
 pub const MAGIC: i8 = 2;
 

@@ -63,16 +63,32 @@ impl Messages {
 
     /// Message `index`, if there is one.
     pub fn get(&self, index: u32) -> Option<Message<'_>> {
-        let offset = self.base.plus(u64::from(index));
         match &self.records {
-            Some(records) => Some(Message {
-                offset,
-                record: Record::Kafka(records.get(index)?),
-            }),
-            None => {
-                let record = self.batch.native_record(index)?;
-                Some(Message::native(record, offset, self.base_timestamp_ms))
-            }
+            Some(records) => Some(self.kafka(records.get(index)?)),
+            None => self.native(index),
+        }
+    }
+
+    /// The message at `offset`, if there is one: of a batch out of which a compaction took
+    /// records, not every offset has one.
+    pub fn at(&self, offset: Offset) -> Option<Message<'_>> {
+        let delta = u32::try_from(offset.0.checked_sub(self.base.0)?).ok()?;
+        match &self.records {
+            Some(records) => Some(self.kafka(records.at(delta)?)),
+            None => self.native(delta),
+        }
+    }
+
+    fn native(&self, index: u32) -> Option<Message<'_>> {
+        let record = self.batch.native_record(index)?;
+        let offset = self.base.plus(u64::from(index));
+        Some(Message::native(record, offset, self.base_timestamp_ms))
+    }
+
+    fn kafka<'a>(&self, record: kafka::Record<'a>) -> Message<'a> {
+        Message {
+            offset: self.base.plus(u64::from(record.offset_delta)),
+            record: Record::Kafka(record),
         }
     }
 

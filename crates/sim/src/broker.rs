@@ -239,7 +239,7 @@ pub fn read_all(log: &Log) -> Result<BTreeMap<u64, u64>, Error> {
         let Some(last) = out.last() else {
             return Ok(found);
         };
-        let end = last.base.plus(u64::from(last.batch.record_count()));
+        let end = last.base.plus(u64::from(last.batch.offset_count()));
         assert!(end > from, "reading goes on");
         from = end;
         for stored in &out {

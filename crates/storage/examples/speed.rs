@@ -203,7 +203,7 @@ fn read(log: &Log) {
         let Some(last) = out.last() else {
             break;
         };
-        from = last.base.plus(u64::from(last.batch.record_count()));
+        from = last.base.plus(u64::from(last.batch.offset_count()));
         bytes += out.iter().map(|stored| stored.batch.len()).sum::<usize>();
     }
     let rate = bytes as f64 / started.elapsed().as_secs_f64() / 1e6;

@@ -27,7 +27,7 @@
 //! Offsets ascend, with gaps where records were settled before they got here. The index
 //! is sparse, only a help, and rebuilt by nobody: without one, a reader walks.
 
-use bongsu_record::header::{CRC_START, HEADER_BYTES, LENGTH_END};
+use bongsu_record::header::{CRC_START, HEADER_BYTES, LAST_OFFSET_DELTA, LENGTH_END};
 use bongsu_record::{Batch, LogId, Offset};
 use bytes::Bytes;
 
@@ -137,10 +137,10 @@ impl Identity {
         };
         let mut fields = Fields::new(batch);
         let base = Offset(fields.u64().unwrap_or_default());
-        let mut count = Fields::new(&batch[HEADER_BYTES - 4..]);
+        let mut last = Fields::new(&batch[LAST_OFFSET_DELTA..]);
         Unit::Front(Front {
             base,
-            count: count.u32().unwrap_or_default(),
+            count: last.u32().unwrap_or_default().saturating_add(1),
             bytes: CHECK_BYTES + length,
         })
     }
@@ -162,6 +162,7 @@ pub(crate) enum Unit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Front {
     pub base: Offset,
+    /// Offsets that it takes up.
     pub count: u32,
     pub bytes: usize,
 }

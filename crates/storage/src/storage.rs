@@ -483,7 +483,7 @@ impl Shared {
                 return Err(error);
             }
         };
-        let end = base.plus(u64::from(batch.record_count()));
+        let end = base.plus(u64::from(batch.offset_count()));
         log.settle_direct(&mut writer, end, batch.len() as u64);
         log.push_stored(base, lsn, &Payload::new(batch, &self.shelf.budget));
         Ok(Appended { lsn })

@@ -74,8 +74,7 @@ impl Open {
             Some((delivery, *left, messages))
         });
         let found = opened.as_ref().and_then(|(delivery, left, messages)| {
-            let index = delivery.records.start.0.checked_sub(delivery.base.0)?;
-            let message = messages.get(u32::try_from(index).ok()?)?;
+            let message = messages.at(delivery.records.start)?;
             let block = block_of(&message).ok()?;
             let block = Told::of(delivery)
                 .put_into(&block, message.offset())

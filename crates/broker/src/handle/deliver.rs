@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bongsu_engine::session::{Delivery, LinkId, Outcome};
 use bongsu_record::Offset;
 
-use super::read::sifted;
+use super::read::{sifted, sifted_kafka};
 use super::{HaveRead, Prepared, ReadJob, SessionHandle};
 use crate::cell::QueueCell;
 use crate::outbox::{Item, Lease};
@@ -188,11 +188,15 @@ impl SessionHandle {
         }
         let mut taken = std::mem::take(&mut self.stored);
         for stored in taken.drain(..) {
-            let end = stored.base.plus(u64::from(stored.batch.record_count()));
+            let end = stored.base.plus(u64::from(stored.batch.offset_count()));
             let start = lease.records.start.max(stored.base);
             let wanted = start..end.min(lease.records.end);
             if wanted.start >= wanted.end || *room == 0 {
                 continue;
+            }
+            if lease.tells_offsets && lease.records.start < wanted.start {
+                // A compaction took the batches in between.
+                self.skip(lease.link, &[lease.records.start..wanted.start]);
             }
             let (part, _) = fitting(&wanted, &stored.batch, *room);
             *room = room.saturating_sub(bytes_of(&part, &stored.batch));
@@ -212,15 +216,23 @@ impl SessionHandle {
         self.stored.clear();
     }
 
-    /// To a reader with a filter, only what it wants; the rest is settled for it.
+    /// What there is to deliver; the rest is settled for who was handed it: what a filter does
+    /// not want, and of Kafka batches what a compaction took and the marks of a transaction's
+    /// end.
     fn deliver(&mut self, delivery: Delivery, deliveries: &mut Vec<Delivery>) {
         let state = self.links.get(&delivery.link);
         let reads = state.and_then(|state| state.reads.as_ref());
-        let Some(filter) = reads.and_then(|reads| reads.filter.clone()) else {
-            deliveries.push(delivery);
-            return;
+        let filter = reads.and_then(|reads| reads.filter.clone());
+        let batch = &delivery.batch;
+        let whole = batch.is_native() || (batch.is_dense() && !batch.is_control());
+        let (wanted, unwanted) = match filter.as_deref() {
+            None if whole => {
+                deliveries.push(delivery);
+                return;
+            }
+            Some(filter) if batch.is_native() => sifted(filter, &delivery),
+            filter => sifted_kafka(filter, &delivery),
         };
-        let (wanted, unwanted) = sifted(&filter, &delivery);
         deliveries.extend(wanted.into_iter().map(|records| Delivery {
             records,
             ..delivery.clone()
@@ -300,14 +312,14 @@ fn fitting(
     batch: &bongsu_record::Batch,
     room: usize,
 ) -> (Range<Offset>, Range<Offset>) {
-    let each = (batch.len() / batch.record_count() as usize).max(1);
+    let each = (batch.len() / batch.offset_count() as usize).max(1);
     let most = (room / each).max(1) as u64;
     let end = records.end.min(records.start.plus(most));
     (records.start..end, end..records.end)
 }
 
 fn bytes_of(records: &Range<Offset>, batch: &bongsu_record::Batch) -> usize {
-    let each = batch.len() / batch.record_count() as usize;
+    let each = batch.len() / batch.offset_count() as usize;
     each * (records.end.0 - records.start.0) as usize
 }
 

@@ -12,7 +12,7 @@ use bongsu_engine::stream::filter::FILTER_VALUE;
 use bongsu_engine::stream::offset;
 use bongsu_engine::stream::readers::Reader;
 use bongsu_engine::stream::{Filter, Place, StreamOffset};
-use bongsu_record::message::Message;
+use bongsu_record::message::{Message, Messages};
 use bongsu_record::{Arguments, Offset, Value};
 
 use super::{Executed, LinkState, Reads, SessionHandle, not_found, refused};
@@ -171,15 +171,53 @@ pub(super) fn sifted(
     let mut unwanted = Vec::new();
     let records = delivery.batch.native_records(first..end);
     for (index, record) in (u64::from(first)..).zip(records) {
-        let headers = Message::native(record, Offset(0), 0).headers();
-        let headers = headers.unwrap_or_default();
-        let runs = match filter.wants(headers.get(FILTER_VALUE)) {
+        let runs = match wants(filter, &Message::native(record, Offset(0), 0)) {
             true => &mut wanted,
             false => &mut unwanted,
         };
         push(runs, delivery.base.plus(index));
     }
     (wanted, unwanted)
+}
+
+/// As [`sifted`], of a Kafka batch and perhaps without a filter. What a compaction took, and
+/// the marks of a transaction's end, nobody wants. A batch that cannot be read is wanted:
+/// whoever encodes it says so.
+pub(super) fn sifted_kafka(
+    filter: Option<&Filter>,
+    delivery: &Delivery,
+) -> (Vec<Range<Offset>>, Vec<Range<Offset>>) {
+    let all = delivery.records.clone();
+    if delivery.batch.is_control() {
+        return (Vec::new(), vec![all]);
+    }
+    let opened = Messages::open(&delivery.batch, delivery.base, DECOMPRESSED_BYTES_MAX);
+    let Ok(messages) = opened else {
+        return (vec![all], Vec::new());
+    };
+    let mut wanted = Vec::new();
+    let mut unwanted = Vec::new();
+    let mut next = all.start;
+    for message in messages.iter() {
+        let at = message.offset();
+        if !all.contains(&at) || filter.is_some_and(|filter| !wants(filter, &message)) {
+            continue;
+        }
+        if next < at {
+            unwanted.push(next..at);
+        }
+        push(&mut wanted, at);
+        next = at.plus(1);
+    }
+    if next < all.end {
+        unwanted.push(next..all.end);
+    }
+    (wanted, unwanted)
+}
+
+fn wants(filter: &Filter, message: &Message<'_>) -> bool {
+    let headers = message.headers().unwrap_or_default();
+    filter.wants(headers.get(FILTER_VALUE))
 }
 
 fn push(runs: &mut Vec<Range<Offset>>, at: Offset) {
@@ -189,6 +227,8 @@ fn push(runs: &mut Vec<Range<Offset>>, at: Offset) {
     }
 }
 
+/// What a compressed batch may unfold to in memory while it is looked through.
+const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
 const STREAM_OFFSET: &str = "x-stream-offset";
 const STREAM_UNTIL: &str = "x-stream-until";
 const TRACKING: &str = "x-stream-automatic-offset-tracking";

@@ -25,8 +25,14 @@ mod headers;
 
 mod writer;
 
+mod validate;
+
+mod rewrite;
+
 pub use headers::{Header, Headers};
 pub use records::{Field, KafkaMalformed, Record, Records};
+pub use rewrite::{recompress, retain};
+pub use validate::{Validated, validate};
 pub use writer::Writer;
 
 #[cfg(test)]

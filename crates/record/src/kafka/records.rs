@@ -1,5 +1,7 @@
 //! Reading the records of a Kafka batch.
 
+use std::cmp::Ordering;
+
 use bytes::Bytes;
 
 use crate::batch::Batch;
@@ -44,7 +46,7 @@ pub enum Field {
     Length,
     Attributes,
     Timestamp,
-    /// Must be the record's index: offsets are dense.
+    /// Must be higher than that of the record before, and one of the batch's.
     Offset,
     Key,
     Value,
@@ -56,6 +58,8 @@ pub enum Field {
 /// One record, borrowed from [`Records`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
+    /// Its offset after the batch's: its index, but where a compaction took records.
+    pub offset_delta: u32,
     /// Unix milliseconds.
     pub timestamp_ms: i64,
     /// `None` is Kafka's null.
@@ -97,7 +101,7 @@ impl Records {
                     .map(Bytes::from),
             })
             .map_err(KafkaMalformed::Compression)?;
-        let starts = starts(&payload, batch.record_count())?;
+        let starts = starts(&payload, batch)?;
         let append_time = header.attributes & LOG_APPEND_TIME != 0;
         Ok(Records {
             payload,
@@ -116,15 +120,45 @@ impl Records {
     pub fn get(&self, index: u32) -> Option<Record<'_>> {
         let start = *self.starts.get(index as usize)? as usize;
         let mut rest = &self.payload[start..];
-        let raw = take_record(&mut rest, index).expect("`open` has read it once");
+        let raw = take_record(&mut rest).expect("`open` has read it once");
         let delta = raw.timestamp_delta_ms;
         let own_time_ms = self.base_timestamp_ms.wrapping_add(delta);
         Some(Record {
+            offset_delta: raw.offset_delta,
             timestamp_ms: self.append_time_ms.unwrap_or(own_time_ms),
             key: raw.key,
             value: raw.value,
             headers: raw.headers,
         })
+    }
+
+    /// All of it, unfolded.
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The bytes of record `index`, its length included.
+    pub(super) fn raw(&self, index: u32) -> &[u8] {
+        let start = |index: u32| self.starts.get(index as usize).map(|start| *start as usize);
+        let end = start(index + 1).unwrap_or(self.payload.len());
+        &self.payload[start(index).unwrap_or(end)..end]
+    }
+
+    /// The record with this offset after the batch's, if there is one.
+    pub fn at(&self, offset_delta: u32) -> Option<Record<'_>> {
+        let (mut low, mut high) = (0, self.count());
+        // Of a dense batch, the first guess is right.
+        let mut guess = offset_delta;
+        while low < high {
+            let record = self.get(guess.clamp(low, high - 1))?;
+            match record.offset_delta.cmp(&offset_delta) {
+                Ordering::Equal => return Some(record),
+                Ordering::Less => low = guess.clamp(low, high - 1) + 1,
+                Ordering::Greater => high = guess.clamp(low, high - 1),
+            }
+            guess = low + (high - low) / 2;
+        }
+        None
     }
 
     /// All records in order.
@@ -133,7 +167,9 @@ impl Records {
     }
 }
 
-fn starts(payload: &[u8], announced: u32) -> Result<Vec<u32>, KafkaMalformed> {
+fn starts(payload: &[u8], batch: &Batch) -> Result<Vec<u32>, KafkaMalformed> {
+    let (announced, offset_count) = (batch.record_count(), batch.offset_count());
+    let mut lowest = 0;
     let room = (announced as usize).min(payload.len() / RECORD_BYTES_MIN);
     let mut starts = Vec::with_capacity(room);
     let mut rest = payload;
@@ -145,12 +181,14 @@ fn starts(payload: &[u8], announced: u32) -> Result<Vec<u32>, KafkaMalformed> {
             });
         }
         let start = payload.len() - rest.len();
-        take_record(&mut rest, index).map_err(|field| KafkaMalformed::Record { index, field })?;
+        let wrong = |field| KafkaMalformed::Record { index, field };
+        let record = take_record(&mut rest).map_err(wrong)?;
+        if !(lowest..offset_count).contains(&record.offset_delta) {
+            return Err(wrong(Field::Offset));
+        }
+        lowest = record.offset_delta + 1;
         // Beyond 4 GiB a start has no room; nobody allows such payloads.
-        starts.push(u32::try_from(start).map_err(|_| KafkaMalformed::Record {
-            index,
-            field: Field::Length,
-        })?);
+        starts.push(u32::try_from(start).map_err(|_| wrong(Field::Length))?);
     }
     match rest.len() {
         0 => Ok(starts),
@@ -159,20 +197,19 @@ fn starts(payload: &[u8], announced: u32) -> Result<Vec<u32>, KafkaMalformed> {
 }
 
 struct RawRecord<'a> {
+    offset_delta: u32,
     timestamp_delta_ms: i64,
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: Headers<'a>,
 }
 
-fn take_record<'a>(payload: &mut &'a [u8], index: u32) -> Result<RawRecord<'a>, Field> {
+fn take_record<'a>(payload: &mut &'a [u8]) -> Result<RawRecord<'a>, Field> {
     let mut rest = take_bytes(payload).flatten().ok_or(Field::Length)?;
     rest = rest.get(1..).ok_or(Field::Attributes)?;
     let timestamp_delta_ms = varint::take_i64(&mut rest).ok_or(Field::Timestamp)?;
     let offset = varint::take_i32(&mut rest).ok_or(Field::Offset)?;
-    if u32::try_from(offset) != Ok(index) {
-        return Err(Field::Offset);
-    }
+    let offset_delta = u32::try_from(offset).map_err(|_| Field::Offset)?;
     let key = take_bytes(&mut rest).ok_or(Field::Key)?;
     let value = take_bytes(&mut rest).ok_or(Field::Value)?;
     let count = varint::take_i32(&mut rest).ok_or(Field::HeaderCount)?;
@@ -181,6 +218,7 @@ fn take_record<'a>(payload: &mut &'a [u8], index: u32) -> Result<RawRecord<'a>, 
         return Err(Field::Headers);
     }
     Ok(RawRecord {
+        offset_delta,
         timestamp_delta_ms,
         key,
         value,

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::batch::Batch;
-use crate::compression::{Codec, DecompressError, tests::compress};
+use crate::compression::{Codec, DecompressError, compress};
 use crate::header::{HEADER_BYTES, Header as BatchHeader, LOG_APPEND_TIME, MAGIC, NATIVE};
 
 const LIMIT_BYTES: usize = 1 << 20;
@@ -164,7 +164,9 @@ fn lying_counts_are_refused() {
 #[test]
 fn lying_fields_are_refused_by_name() {
     let check = |payload: &[u8], field| {
-        let opened = Records::open(&batch(0, 1, payload), LIMIT_BYTES);
+        let lie = batch(0, 1, payload);
+        agree(&lie);
+        let opened = Records::open(&lie, LIMIT_BYTES);
         let refused = opened.map(|_| ()).expect_err("a lie");
         assert_eq!(
             refused,
@@ -221,6 +223,135 @@ fn bombs_and_unused_codecs_are_refused() {
         Records::open(&native, 0).map(|_| ()),
         Err(KafkaMalformed::Native)
     );
+}
+
+/// Validating and opening agree on what a producer may send.
+fn agree(batch: &Batch) {
+    let validated = validate(batch, LIMIT_BYTES);
+    let opened = Records::open(batch, LIMIT_BYTES);
+    assert_eq!(validated.is_ok(), opened.is_ok(), "{validated:?}");
+    let (Ok(validated), Ok(records)) = (validated, opened) else {
+        return;
+    };
+
+    if !batch.is_log_append_time() {
+        let own: Vec<i64> = records.iter().map(|record| record.timestamp_ms).collect();
+        assert_eq!(Some(&validated.max_timestamp_ms), own.iter().max());
+        assert_eq!(Some(&validated.min_timestamp_ms), own.iter().min());
+    }
+    let keyless = records.iter().filter(|record| record.key.is_none());
+    assert_eq!(validated.keyless_count as usize, keyless.count());
+    assert_eq!(validated.payload_bytes, records.payload().len());
+}
+
+#[test]
+fn what_client_libraries_write_is_valid() {
+    for (name, bytes) in golden() {
+        let batch = Batch::parse(&bytes).expect(name);
+        let validated = validate(&batch, LIMIT_BYTES).expect(name);
+        assert_eq!(validated.min_timestamp_ms, BASE_MS - 3, "{name}");
+        assert_eq!(validated.max_timestamp_ms, BASE_MS + 1000, "{name}");
+        assert_eq!(validated.keyless_count, 1, "{name}");
+        agree(&batch);
+    }
+}
+
+#[test]
+fn only_a_producer_must_leave_no_gap() {
+    let sparse = retain(&write_sample(), LIMIT_BYTES, |record| {
+        record.offset_delta > 1
+    });
+    let sparse = sparse.expect("sound").expect("two stay");
+    assert!(!sparse.is_dense());
+    let refused = KafkaMalformed::Record {
+        index: 0,
+        field: Field::Offset,
+    };
+    assert_eq!(validate(&sparse, LIMIT_BYTES), Err(refused));
+}
+
+#[test]
+fn records_that_stay_keep_their_offsets_and_their_bytes() {
+    let whole = write_sample();
+    for codec in [
+        Codec::None,
+        Codec::Gzip,
+        Codec::Snappy,
+        Codec::Lz4,
+        Codec::Zstd,
+    ] {
+        let folded = recompress(&whole, codec, LIMIT_BYTES).expect("sound");
+        assert_eq!(folded.compression(), Ok(codec));
+        let kept = retain(&folded, LIMIT_BYTES, |record| record.key != Some(b""));
+        let kept = kept.expect("sound").expect("three stay");
+        let kept = Batch::parse(kept.bytes()).expect("its CRC is right");
+        assert_eq!(kept.compression(), Ok(codec));
+        assert_eq!((kept.record_count(), kept.offset_count()), (3, 4));
+        // The highest timestamp was that of the record that is gone.
+        assert_eq!(kept.max_timestamp(), BASE_MS);
+        let (before, after) = (
+            Records::open(&whole, LIMIT_BYTES).expect("sound"),
+            Records::open(&kept, LIMIT_BYTES).expect("sound"),
+        );
+        let offsets: Vec<u32> = after.iter().map(|record| record.offset_delta).collect();
+        assert_eq!(offsets, [0, 1, 3]);
+        for record in after.iter() {
+            assert_eq!(before.at(record.offset_delta), Some(record));
+            assert_eq!(after.at(record.offset_delta), Some(record));
+        }
+        assert_eq!((after.at(2), after.at(4)), (None, None));
+        let unfolded = recompress(&kept, Codec::None, LIMIT_BYTES).expect("sound");
+        let again = retain(&unfolded, LIMIT_BYTES, |_| true).expect("sound");
+        assert_eq!(again.as_ref(), Some(&unfolded));
+        let none = retain(&kept, LIMIT_BYTES, |_| false).expect("sound");
+        assert_eq!(none, None);
+    }
+}
+
+#[test]
+fn offsets_of_a_sparse_batch_ascend_and_are_its_own() {
+    let sample = write_sample();
+    let sparse = retain(&sample, LIMIT_BYTES, |record| record.offset_delta > 1);
+    let sparse = sparse.expect("sound").expect("two stay");
+    let claims = |last_offset_delta| {
+        let batch = sparse.patched(|header| header.last_offset_delta = last_offset_delta);
+        Records::open(&batch, LIMIT_BYTES).map(|records| records.count())
+    };
+    assert_eq!(claims(3), Ok(2));
+    assert_eq!(claims(1000), Ok(2));
+    let refused = KafkaMalformed::Record {
+        index: 1,
+        field: Field::Offset,
+    };
+    assert_eq!(claims(2), Err(refused));
+    // Twice the same offset.
+    let twice = [sample.payload(), sample.payload()].concat();
+    let twice = batch(0, 8, &twice);
+    let refused = KafkaMalformed::Record {
+        index: 4,
+        field: Field::Offset,
+    };
+    assert_eq!(Records::open(&twice, LIMIT_BYTES).map(|_| ()), Err(refused));
+    let short = sample.patched(|header| header.last_offset_delta = 2);
+    assert_eq!(Batch::parse(short.bytes()), Err(crate::Malformed::Count(4)));
+}
+
+#[test]
+fn headers_are_patched_with_their_checksum() {
+    let sample = write_sample();
+    let stamped = sample.with_log_append_time(BASE_MS + 7);
+    let stamped = Batch::parse(stamped.bytes()).expect("its CRC is right");
+    assert!(stamped.is_log_append_time() && !sample.is_log_append_time());
+    let records = Records::open(&stamped, LIMIT_BYTES).expect("sound");
+    assert!(
+        records
+            .iter()
+            .all(|record| record.timestamp_ms == BASE_MS + 7)
+    );
+    let said = sample.with_max_timestamp(5);
+    let said = Batch::parse(said.bytes()).expect("its CRC is right");
+    assert_eq!(said.max_timestamp(), 5);
+    assert_eq!(said.payload(), sample.payload());
 }
 
 #[test]
@@ -320,7 +451,9 @@ proptest! {
         let at = usize::from(at) % payload.len();
         payload[at] ^= with;
         let payload = compress(Codec::of(codec).expect("known"), &payload);
-        if let Ok(records) = Records::open(&batch(codec, 4, &payload), LIMIT_BYTES) {
+        let damaged = batch(codec, 4, &payload);
+        agree(&damaged);
+        if let Ok(records) = Records::open(&damaged, LIMIT_BYTES) {
             prop_assert_eq!(all(&records).len(), 4);
         }
     }

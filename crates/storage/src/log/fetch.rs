@@ -47,7 +47,7 @@ impl Chunk {
     }
 
     pub fn from(&self, from: Offset) -> &[(Offset, Batch)] {
-        let end = |(base, batch): &(Offset, Batch)| base.plus(u64::from(batch.record_count()));
+        let end = |(base, batch): &(Offset, Batch)| base.plus(u64::from(batch.offset_count()));
         let first = self.batches.partition_point(|held| end(held) <= from);
         &self.batches[first..]
     }

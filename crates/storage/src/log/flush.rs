@@ -125,9 +125,9 @@ impl Log {
             let Some((last, payload)) = pinned.last() else {
                 return Ok(total);
             };
-            let run_end = last.plus(u64::from(payload.batch.record_count()));
+            let run_end = last.plus(u64::from(payload.batch.offset_count()));
             let living = pinned.iter().filter(|(base, payload)| {
-                base.plus(u64::from(payload.batch.record_count())) > start
+                base.plus(u64::from(payload.batch.offset_count())) > start
                     && survey.dead.binary_search(base).is_err()
             });
             let living: Vec<_> = living.collect();
@@ -186,7 +186,7 @@ impl Log {
         entries.push(Placed {
             log: self.id,
             base,
-            count: batch.record_count(),
+            count: batch.offset_count(),
             segment,
             position: open.position - bytes,
             bytes: bytes as u32,
@@ -200,9 +200,9 @@ impl Log {
             let Some((last, payload)) = pinned.last() else {
                 return Ok(());
             };
-            let run_end = last.plus(u64::from(payload.batch.record_count()));
+            let run_end = last.plus(u64::from(payload.batch.offset_count()));
             let living = pinned.iter().filter(|(base, payload)| {
-                base.plus(u64::from(payload.batch.record_count())) > start
+                base.plus(u64::from(payload.batch.offset_count())) > start
             });
             let batches = living.map(|(base, payload)| (*base, &payload.batch));
             self.write(writer, batches)?;
@@ -349,7 +349,7 @@ impl Log {
                 });
             }
             open.identity.put_unit(base, batch, buffer);
-            end = base.plus(u64::from(batch.record_count()));
+            end = base.plus(u64::from(batch.offset_count()));
         }
         let written = self.shelf.blob(&open.identity).and_then(|blob| {
             // Dirty before it is written: whoever syncs in between syncs again later.

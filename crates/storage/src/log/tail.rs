@@ -25,7 +25,7 @@ impl Item {
         }
         Item {
             base,
-            count: payload.batch.record_count(),
+            count: payload.batch.offset_count(),
             pinned,
             lsn,
             payload,
@@ -132,13 +132,6 @@ impl Tail {
         let first = self.items.partition_point(|item| item.end() <= from);
         let found = self.items.partition_point(|item| !is(item));
         self.items.get(first.max(found))
-    }
-
-    /// Where what is not durable begins, and with what all of it is.
-    pub fn undurable(&self, durable: Lsn) -> Option<(Offset, Lsn)> {
-        let last = self.items.back().filter(|item| item.lsn > durable)?;
-        let first = self.items.partition_point(|item| item.lsn <= durable);
-        Some((self.items.get(first)?.base, last.lsn))
     }
 
     pub fn memory_bytes(&self) -> u64 {

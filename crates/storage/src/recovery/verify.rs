@@ -268,7 +268,7 @@ fn rescue(log: &Arc<Log>, segments: &mut Vec<Segment>) -> Result<(), Error> {
         let mut end = batches[0].0;
         for (base, batch) in &batches {
             identity.put_unit(*base, batch, &mut bytes);
-            end = base.plus(u64::from(batch.record_count()));
+            end = base.plus(u64::from(batch.offset_count()));
         }
         blob.write_at(0, &bytes)?;
         blob.sync()?;

@@ -81,7 +81,7 @@ pub(crate) fn contents(log: &Log) -> Vec<(u64, u8)> {
         let Some(last) = out.last() else {
             return found;
         };
-        from = last.base.plus(u64::from(last.batch.record_count()));
+        from = last.base.plus(u64::from(last.batch.offset_count()));
         for stored in &out {
             for index in 0..stored.batch.record_count() {
                 let offset = stored.base.0 + u64::from(index);

@@ -90,7 +90,7 @@ fn consume(broker: &Broker, stop: &AtomicBool) {
             continue;
         };
         assert!(out[0].base.0 <= from, "nothing alive is missing");
-        let end = last.base.0 + u64::from(last.batch.record_count());
+        let end = last.base.0 + u64::from(last.batch.offset_count());
         let mut floor = queue.floor.lock();
         let range = Offset(*floor)..Offset(end.max(*floor));
         let settle = EntryRef::Settle {
