@@ -20,6 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::broker::Broker;
 use crate::facts;
+use crate::fetch::FetchWait;
 use crate::outbox::{Gates, Item, Lease, Target};
 use crate::reading::{Reading, Tracked};
 
@@ -53,11 +54,36 @@ pub(crate) struct State {
     pub(crate) alarm_ms: Option<u64>,
     /// Where records stay readable, or are only read.
     pub(crate) reading: Option<Box<Reading>>,
+    /// Fetches that wait for more.
+    fetchers: Vec<Arc<FetchWait>>,
+    /// Records were appended, and whoever waits for more is to be told.
+    grown: bool,
     effects: Vec<Effect>,
     mark: Mark,
 }
 
 impl State {
+    /// Tells `wait` once there is more, one time.
+    pub(crate) fn await_growth(&mut self, id: QueueId, wait: &Arc<FetchWait>) {
+        if wait.register(id) {
+            // Those who left do not gather.
+            if self.fetchers.len() >= FETCHERS_LOOKED_AT {
+                self.fetchers.retain(|other| !other.has_ended());
+            }
+            self.fetchers.push(wait.clone());
+        }
+    }
+
+    /// First record of a transaction that is open.
+    pub(crate) fn first_open(&self) -> Option<Offset> {
+        None
+    }
+
+    /// Transactions among these records that were taken back: whose, and where each began.
+    pub(crate) fn aborted(&self, _records: Range<Offset>) -> Vec<(i64, Offset)> {
+        Vec::new()
+    }
+
     /// Consumers and readers.
     pub(crate) fn link_count(&self) -> u32 {
         let readers = self
@@ -158,6 +184,8 @@ impl QueueCell {
                 used_ms: now_ms,
                 alarm_ms: None,
                 reading,
+                fetchers: Vec::new(),
+                grown: false,
                 effects: Vec::new(),
                 mark,
             }),
@@ -248,6 +276,7 @@ impl QueueCell {
             return;
         }
         let appends = matches!(input, Input::Append { .. });
+        state.grown |= appends;
         let configures = matches!(input, Input::Configure { .. });
         let now_ms = broker.now_ms();
         state
@@ -326,6 +355,11 @@ impl QueueCell {
         }
         if state.reading.is_some() {
             self.act_reading(state, at_hand, broker);
+        }
+        if std::mem::take(&mut state.grown) {
+            for wait in state.fetchers.drain(..) {
+                wait.grown(self.id, storage.position());
+            }
         }
         self.set_alarm(state, broker);
     }
@@ -508,3 +542,6 @@ impl Entries {
 fn told_tries(tells_tries: bool, tries: Tries) -> bool {
     tries.failed > 0 || (tells_tries && tries.acquired > 0)
 }
+
+/// From so many on, a new one looks whether the others are still there.
+const FETCHERS_LOOKED_AT: usize = 16;

@@ -134,6 +134,13 @@ impl Tail {
         self.items.get(first.max(found))
     }
 
+    /// Where what is not durable begins, and with what all of it is.
+    pub fn undurable(&self, durable: Lsn) -> Option<(Offset, Lsn)> {
+        let last = self.items.back().filter(|item| item.lsn > durable)?;
+        let first = self.items.partition_point(|item| item.lsn <= durable);
+        Some((self.items.get(first)?.base, last.lsn))
+    }
+
     pub fn memory_bytes(&self) -> u64 {
         self.items.iter().map(|item| item.payload.cost()).sum()
     }
