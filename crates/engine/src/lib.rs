@@ -7,7 +7,8 @@
 //! facts of a request declined), [`queue`] (log + ack cursor), [`stream`] (log + readers),
 //! [`router`] (which logs a publish goes to), [`catalog`] (what exists, by name),
 //! [`access`] (who may do what),
-//! [`producers`] (who wrote to a log, in which transactions).
+//! [`producers`] (who wrote to a log, in which transactions), [`transaction`] (what of several
+//! logs and groups is read together).
 
 pub mod session;
 
@@ -24,5 +25,7 @@ pub mod catalog;
 pub mod access;
 
 pub mod producers;
+
+pub mod transaction;
 
 pub use refused::Refused;
