@@ -6,7 +6,7 @@
 //! Reading order: [`session`] (what any protocol may ask and is told), [`refused`] (the
 //! facts of a request declined), [`queue`] (log + ack cursor), [`stream`] (log + readers),
 //! [`router`] (which logs a publish goes to), [`catalog`] (what exists, by name),
-//! [`access`] (who may do what),
+//! [`access`] (who may do what), [`group`] (who reads what, and came how far),
 //! [`producers`] (who wrote to a log, in which transactions), [`transaction`] (what of several
 //! logs and groups is read together).
 
@@ -23,6 +23,8 @@ pub mod router;
 pub mod catalog;
 
 pub mod access;
+
+pub mod group;
 
 pub mod producers;
 

@@ -1,0 +1,220 @@
+//! What a group is asked, and what it answers. Neutral: it carries all that any version of
+//! Kafka's requests says, in no version's shape.
+
+use std::sync::Arc;
+
+use super::GroupKind;
+use super::classic::{Described, Join, Joined, Leave, Left, Sync, Synced};
+use super::offsets::{Commit, DeleteOffsets, FetchOffsets, FetchedTopic, TopicResults};
+
+/// Who waits for an answer: the broker's number of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// A call about groups; names are in the session's space.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// Of one group.
+    To {
+        /// Its name.
+        group: String,
+        /// Who asks.
+        client: Client,
+        /// What.
+        request: Request,
+    },
+    /// The same of several, none of which waits. Answer: [`Answer::Each`].
+    Each {
+        /// Who asks.
+        client: Client,
+        /// Name and request, in order.
+        requests: Vec<(String, Request)>,
+    },
+    /// Which groups there are. Answer: [`Answer::Listed`].
+    List,
+}
+
+/// The client as it calls itself, and where it comes from: told to whoever describes the
+/// group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// Its own name; the start of the member ids it is given.
+    pub id: String,
+    /// Its address, as text.
+    pub host: String,
+}
+
+/// What one group is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Answer: [`Answer::Joined`], once all members have joined.
+    Join(Join),
+    /// Answer: [`Answer::Synced`], once the leader has shared out.
+    Sync(Sync),
+    /// A member of the classic kind is alive. Answer: [`Answer::Alive`].
+    Heartbeat {
+        /// Who.
+        member: String,
+        /// Its name across restarts.
+        instance: Option<String>,
+        /// Of which generation it believes to be.
+        generation: i32,
+    },
+    /// Answer: [`Answer::Left`].
+    Leave(Leave),
+    /// Answer: [`Answer::Committed`].
+    Commit(Commit),
+    /// Answer: [`Answer::Fetched`].
+    FetchOffsets(FetchOffsets),
+    /// Answer: [`Answer::DeletedOffsets`].
+    DeleteOffsets(DeleteOffsets),
+    /// Answer: [`Answer::Described`].
+    Describe,
+    /// The group and its offsets, if it has no members. Answer: [`Answer::Deleted`].
+    Delete,
+}
+
+impl Request {
+    /// The refusal, if it is a member's: a group without a name has no members.
+    pub(super) fn refused(&self, error: GroupError) -> Option<Answer> {
+        match self {
+            Request::Join(_) => Some(Answer::Joined(Err(error))),
+            Request::Sync(_) => Some(Answer::Synced(Err(error))),
+            Request::Heartbeat { .. } => Some(Answer::Alive(Err(error))),
+            Request::Leave(_) => Some(Answer::Left(Err(error))),
+            Request::Commit(_)
+            | Request::FetchOffsets(_)
+            | Request::DeleteOffsets(_)
+            | Request::Describe
+            | Request::Delete => None,
+        }
+    }
+}
+
+/// The answer to a [`Request`] or a [`Call`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// To [`Request::Join`].
+    Joined(Result<Joined, GroupError>),
+    /// To [`Request::Sync`].
+    Synced(Result<Synced, GroupError>),
+    /// To [`Request::Heartbeat`].
+    Alive(Result<(), GroupError>),
+    /// To [`Request::Leave`]: what became of each.
+    Left(Result<Vec<Left>, GroupError>),
+    /// To [`Request::Commit`]: in the order of the request.
+    Committed(TopicResults),
+    /// To [`Request::FetchOffsets`].
+    Fetched(Result<Vec<FetchedTopic>, GroupError>),
+    /// To [`Request::DeleteOffsets`]: in the order of the request.
+    DeletedOffsets(Result<TopicResults, GroupError>),
+    /// To [`Request::Describe`].
+    Described(Result<Described, GroupError>),
+    /// To [`Request::Delete`].
+    Deleted(Result<(), GroupError>),
+    /// To [`Call::Each`]: in its order.
+    Each(Vec<(String, Answer)>),
+    /// To [`Call::List`]: in the order of names.
+    Listed(Vec<Listed>),
+}
+
+/// One group of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub group: Arc<str>,
+    /// What members say they share out (`consumer`, `connect`); empty where nobody said.
+    pub protocol_type: Arc<str>,
+    /// As Kafka calls it: `Empty`, `Stable`, ….
+    pub state: &'static str,
+    /// Its kind.
+    pub kind: GroupKind,
+}
+
+/// Why a group refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupError {
+    /// Its name is empty, where it must not be.
+    InvalidGroup,
+    /// There is no such group, or it is of another kind.
+    NotFound,
+    /// It has members.
+    NonEmpty,
+    /// Nobody of that id is a member: join anew.
+    UnknownMember,
+    /// Join again with the id that is given here.
+    MemberIdRequired {
+        /// The new member.
+        member: Arc<str>,
+    },
+    /// Another process has taken the name across restarts over.
+    FencedInstance,
+    /// The member's generation is not the group's.
+    IllegalGeneration,
+    /// Members are joining: do so too.
+    RebalanceInProgress,
+    /// Its members have no way of sharing out in common with this one, or share out
+    /// something else.
+    InconsistentProtocol,
+    /// Beyond the bounds of [`super::Settings`].
+    InvalidSessionTimeout,
+    /// It has as many members as it may have.
+    Full,
+    /// A member of another kind is expected to say its epoch, and said an older one.
+    StaleMemberEpoch,
+    /// A member of another kind said an epoch that it is not in.
+    FencedMemberEpoch,
+    /// What is kept beside the offset is longer than it may be.
+    MetadataTooLarge,
+    /// No such topic or partition.
+    UnknownTopic,
+    /// No such topic, asked for by id.
+    UnknownTopicId,
+    /// A transaction that has not ended has committed an offset of this partition.
+    UnstableOffset,
+    /// Members are subscribed to the topic.
+    Subscribed,
+    /// The client may not.
+    Denied,
+    /// The broker cannot record it; its log says why.
+    Storage,
+    /// The request contradicts itself.
+    Malformed,
+}
+
+/// What happens to a group.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input<'a> {
+    /// A request.
+    Request {
+        /// Whom to answer.
+        ticket: Ticket,
+        /// Who asks.
+        client: &'a Client,
+        /// Random: the member id, if one must be made.
+        token: u128,
+        /// What.
+        request: Request,
+    },
+    /// Whoever waited for this answer is gone.
+    Abandon(Ticket),
+    /// These partitions, by the topic's id, are no more.
+    TopicDeleted(crate::catalog::TopicId),
+    /// A deadline may have passed.
+    Timeout,
+}
+
+/// What a group wants done, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Answer, once the records before this are durable if the one who waits is the
+    /// caller.
+    Answer {
+        /// Who waits.
+        ticket: Ticket,
+        /// What for.
+        answer: Answer,
+    },
+    /// Record a note (see [`super::note`]).
+    Record(Vec<u8>),
+}
