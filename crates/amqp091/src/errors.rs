@@ -186,6 +186,14 @@ pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
         Refused::NotEmpty { queue } => {
             say(406, format_args!("{} not empty", thing(Kind::Queue, queue)))
         }
+        Refused::PartOfTopic { queue, topic } => say(
+            406,
+            format_args!(
+                "{} is a partition of {} and is deleted with it",
+                thing(Kind::Queue, queue),
+                thing(Kind::Queue, topic)
+            ),
+        ),
         // RabbitMQ commits the rest; here it is all or nothing, under the same words.
         Refused::Full { .. } => say(406, format_args!("partial tx completion")),
         Refused::ExclusiveConsumer { queue } => say(

@@ -5,6 +5,7 @@
 //!
 //! Reading order: [`session`] (what any protocol may ask and is told), [`refused`] (the
 //! facts of a request declined), [`queue`] (log + ack cursor), [`stream`] (log + readers),
+//! [`topic`] (a queue as Kafka sees it),
 //! [`router`] (which logs a publish goes to), [`catalog`] (what exists, by name),
 //! [`access`] (who may do what), [`group`] (who reads what, and came how far),
 //! [`producers`] (who wrote to a log, in which transactions), [`transaction`] (what of several
@@ -17,6 +18,8 @@ pub mod refused;
 pub mod queue;
 
 pub mod stream;
+
+pub mod topic;
 
 pub mod router;
 

@@ -90,6 +90,13 @@ pub enum Refused {
         /// The name.
         name: String,
     },
+    /// A partition of a topic goes with the topic.
+    PartOfTopic {
+        /// The partition's queue.
+        queue: String,
+        /// The topic's queue.
+        topic: String,
+    },
     /// `if-empty` and it is not.
     NotEmpty {
         /// The queue.

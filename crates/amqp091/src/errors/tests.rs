@@ -129,6 +129,14 @@ fn every_refusal_has_its_words() {
             "406 channel PRECONDITION_FAILED - queue 'q' in vhost '/' not empty",
         ),
         (
+            Refused::PartOfTopic {
+                queue: named("q/1"),
+                topic: named("q"),
+            },
+            "406 channel PRECONDITION_FAILED - queue 'q/1' in vhost '/' is a partition of queue \
+             'q' in vhost '/' and is deleted with it",
+        ),
+        (
             Refused::ExclusiveConsumer { queue: named("q") },
             "403 channel ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use",
         ),

@@ -18,6 +18,12 @@ impl Catalog {
     /// so a snapshot may be older or younger than the place its replay starts from.
     pub fn apply(&mut self, change: &Change) -> bool {
         match change {
+            Change::Found { cluster } => {
+                let news = self.cluster != *cluster;
+                self.cluster = *cluster;
+                news
+            }
+            Change::ConfigureTopic { id, topic, .. } => self.configure_topic(*id, topic),
             Change::ReserveQueueIds { end } => {
                 let more = *end > self.reserved_end;
                 self.reserved_end = self.reserved_end.max(*end);
@@ -129,6 +135,7 @@ impl Catalog {
         };
         self.queues.insert(id, entry);
         self.number_taken(id.0);
+        self.topic_added(id);
         true
     }
 
@@ -145,6 +152,7 @@ impl Catalog {
         for edge in edges {
             self.remove_edge(&edge);
         }
+        self.topic_removed(id);
         let entry = self.queues.remove(&id).expect("it was there");
         self.router
             .remove_queue(entry.space, &entry.definition.name);

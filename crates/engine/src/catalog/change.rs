@@ -10,7 +10,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::definition::{BindingDefinition, ExchangeDefinition, QueueDefinition};
+use crate::catalog::definition::{
+    BindingDefinition, ExchangeDefinition, QueueDefinition, TopicDefinition,
+};
 use crate::catalog::policy::Policy;
 use crate::router::{QueueId, SpaceId};
 
@@ -24,6 +26,12 @@ pub enum Change {
     ReserveQueueIds {
         /// Not included.
         end: u64,
+    },
+    /// The cluster has its number, once for all.
+    Found {
+        /// 32 digits of base 16.
+        #[serde(with = "digits")]
+        cluster: u128,
     },
     /// A new exchange.
     DeclareExchange {
@@ -47,6 +55,15 @@ pub enum Change {
         id: QueueId,
         /// What.
         queue: QueueDefinition,
+    },
+    /// What is said of a queue as a topic, in place of what was.
+    ConfigureTopic {
+        /// Its first partition.
+        id: QueueId,
+        /// For people.
+        name: String,
+        /// What.
+        topic: TopicDefinition,
     },
     /// A queue and all bindings to it are gone.
     DeleteQueue {
@@ -106,3 +123,17 @@ impl fmt::Display for ChangeMalformed {
 }
 
 impl std::error::Error for ChangeMalformed {}
+
+/// 128 bits as text: many who read JSON take numbers for floats.
+mod digits {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(number: &u128, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{number:032x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
+        let text = String::deserialize(from)?;
+        u128::from_str_radix(&text, 16).map_err(de::Error::custom)
+    }
+}

@@ -3,6 +3,7 @@
 //! These are recorded. A field added later carries `#[serde(default)]`, so that records of
 //! an older broker still read; a field is never renamed or given another meaning.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bongsu_record::{Arguments, Value};
@@ -60,6 +61,46 @@ pub struct QueueDefinition {
     /// change what its producers were told.
     #[serde(default = "strongest")]
     pub log: LogDurability,
+    /// What was said of it as a topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<TopicDefinition>,
+    /// Which partition of which topic it is, if not the first: then its name is the
+    /// topic's, `/` and the partition's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<PartOf>,
+}
+
+impl QueueDefinition {
+    /// Its own name, or that of the topic that it is a part of: what policies look at.
+    pub fn topic_name(&self) -> &str {
+        match (self.part_of, self.name.rsplit_once('/')) {
+            (Some(_), Some((topic, _))) => topic,
+            _ => &self.name,
+        }
+    }
+}
+
+/// What was said of a queue as a topic, beside its arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TopicDefinition {
+    /// It was made as a topic: what nobody configured is as Kafka has it, not as RabbitMQ.
+    #[serde(default)]
+    pub made_as_topic: bool,
+    /// As set, by name; see [`config`](crate::topic::config).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configs: Configs,
+}
+
+/// Configurations of a topic that were set, by name.
+pub type Configs = BTreeMap<String, String>;
+
+/// A partition beyond a topic's first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartOf {
+    /// The topic's first partition.
+    pub first: QueueId,
+    /// From 1; without gaps.
+    pub index: u32,
 }
 
 /// An exchange.

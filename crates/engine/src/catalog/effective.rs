@@ -11,11 +11,12 @@ use std::sync::Arc;
 use bongsu_record::{Arguments, Value};
 
 use crate::catalog::arguments::{DURABILITY, Place, QUEUE_TYPE, Status, TABLE};
-use crate::catalog::definition::{ExchangeDefinition, QueueDefinition};
+use crate::catalog::definition::{ExchangeDefinition, QueueDefinition, TopicDefinition};
 use crate::catalog::names;
 use crate::catalog::policy::{Compiled, Policy, Thing};
 use crate::queue::properties::Properties;
 use crate::router::{SpaceId, compare_arguments};
+use crate::topic::config;
 
 /// The policies of all spaces, each space's in the order they are tried.
 #[derive(Debug, Default)]
@@ -61,7 +62,7 @@ impl Policies {
         if names::is_reply(&definition.name) {
             return None;
         }
-        self.of(space, thing(definition), &definition.name)
+        self.of(space, thing(definition), definition.topic_name())
     }
 
     fn of(&self, space: SpaceId, thing: Thing, name: &str) -> Option<Arc<Policy>> {
@@ -74,7 +75,7 @@ impl Policies {
 /// Properties that queues share, by what they were read from.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    known: BTreeMap<ByArguments, Arc<Properties>>,
+    known: BTreeMap<(ByArguments, Option<TopicDefinition>), Arc<Properties>>,
     /// Entries at which those that nobody holds are dropped, so that they are never more
     /// than those in use, or [`SWEPT_MIN`].
     sweep_at: usize,
@@ -87,7 +88,8 @@ impl Shared {
         policy: Option<&Policy>,
     ) -> Arc<Properties> {
         let merged = ByArguments(merge(definition, policy));
-        if let Some(known) = self.known.get(&merged) {
+        let key = (merged, definition.topic.clone());
+        if let Some(known) = self.known.get(&key) {
             return Arc::clone(known);
         }
         if self.known.len() >= self.sweep_at {
@@ -95,8 +97,10 @@ impl Shared {
                 .retain(|_, properties| Arc::strong_count(properties) > 1);
             self.sweep_at = SWEPT_MIN.max(2 * self.known.len());
         }
-        let properties = Arc::new(Properties::of(&merged.0));
-        self.known.insert(merged, Arc::clone(&properties));
+        let mut properties = Properties::of(&key.0.0);
+        config::apply(key.1.as_ref(), &mut properties);
+        let properties = Arc::new(properties);
+        self.known.insert(key, Arc::clone(&properties));
         properties
     }
 }

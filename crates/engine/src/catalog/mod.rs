@@ -8,8 +8,8 @@
 //! binding), [`change`] (what is recorded), [`state`] (and what can be asked of it),
 //! [`apply`] (changes applied to it), [`decide`] (the requests, one file each),
 //! [`arguments`] (the table of `x-…`), [`policy`] (the same for many, by a pattern),
-//! [`effective`] (what both come to), [`equivalence`] (redeclaring), [`names`],
-//! [`snapshot`].
+//! [`effective`] (what both come to), [`equivalence`] (redeclaring), [`topics`] (queues as
+//! topics), [`names`], [`snapshot`].
 
 pub mod call;
 
@@ -33,22 +33,26 @@ mod effective;
 
 mod equivalence;
 
+pub mod topics;
+
+mod topic_id;
+
 mod names;
 
 mod snapshot;
 
-mod topic_id;
-
 pub use call::{Answer, Effect, Input};
 pub use change::Change;
 pub use definition::{
-    BindingDefinition, BindingEnd, ExchangeDefinition, LogDurability, Owner, QueueDefinition,
+    BindingDefinition, BindingEnd, Configs, ExchangeDefinition, LogDurability, Owner, PartOf,
+    QueueDefinition, TopicDefinition,
 };
 pub use names::NAME_BYTES_MAX;
 pub use policy::{ApplyTo, Policy};
 pub use snapshot::SnapshotMalformed;
 pub use state::{Catalog, Settings};
 pub use topic_id::TopicId;
+pub use topics::{Topic, TopicKind};
 
 pub use crate::router::{ExchangeType, QueueId, SpaceId};
 

@@ -44,7 +44,11 @@ impl Catalog {
             queue: (*queue.definition).clone(),
         });
         let bindings = self.durable_bindings();
-        let changes = std::iter::once(reserved)
+        let cluster = self.cluster;
+        let found = (cluster != 0).then_some(Change::Found { cluster });
+        let changes = found
+            .into_iter()
+            .chain(std::iter::once(reserved))
             .chain(policies)
             .chain(exchanges)
             .chain(queues)

@@ -1,7 +1,8 @@
 //! The catalog's state, and what can be asked of it.
 //!
 //! Always: both ends of a binding exist; the router knows exactly the queues, exchanges and
-//! bindings that stand here; an owned queue is not durable; every number in use, of a queue
+//! bindings that stand here; an owned queue is not durable; a topic's partitions are numbered
+//! without gaps, and their settings are those of its first; every number in use, of a queue
 //! or a window, is below `next_queue`, which is at most `reserved_end`; exactly the exchanges
 //! that drop what they have seen have a window; a thing has the policy that applies to it. [`Catalog::check`] asserts it.
 
@@ -36,6 +37,12 @@ pub struct Catalog {
     pub(super) no_arguments: Arc<Arguments>,
     pub(super) policies: Policies,
     pub(super) shared: Shared,
+    /// 0: not given yet.
+    pub(super) cluster: u128,
+    /// Partitions beyond the first, by topic.
+    pub(super) parts: BTreeMap<(QueueId, u32), QueueId>,
+    /// Topics whose names have dots or underscores, by the name with the one for the other.
+    pub(super) alike: BTreeSet<(SpaceId, Box<str>, QueueId)>,
 }
 
 /// What the broker decides for its catalog.
@@ -87,6 +94,9 @@ impl Catalog {
             no_arguments: Arc::default(),
             policies: Policies::default(),
             shared: Shared::default(),
+            cluster: 0,
+            parts: BTreeMap::new(),
+            alike: BTreeSet::new(),
         };
         for (name, exchange_type) in PREDECLARED {
             catalog.apply(&Change::DeclareExchange {
@@ -278,6 +288,7 @@ impl Catalog {
             edges += entry.inbound.len() as i64;
         }
         assert_eq!(edges, 0);
+        self.check_parts();
         assert!(
             self.owned
                 .iter()

@@ -110,6 +110,8 @@ fn every_row_of_change_has_its_golden_line() {
                 auto_delete: true,
                 arguments,
                 log: LogDurability::Os,
+                topic: None,
+                part_of: None,
             },
         },
         Change::DeclareQueue {
@@ -122,6 +124,39 @@ fn every_row_of_change_has_its_golden_line() {
                 auto_delete: false,
                 arguments: Arguments::new(),
                 log: LogDurability::Memory,
+                topic: None,
+                part_of: None,
+            },
+        },
+        Change::Found {
+            cluster: 0x0123_4567_89ab_4def_8123_4567_89ab_cdef,
+        },
+        Change::DeclareQueue {
+            space: SPACE,
+            id: QueueId(9),
+            queue: QueueDefinition {
+                name: "orders/1".into(),
+                durable: true,
+                owner: None,
+                auto_delete: false,
+                arguments: Arguments::new(),
+                log: LogDurability::Fsync,
+                topic: Some(TopicDefinition {
+                    made_as_topic: true,
+                    configs: Configs::new(),
+                }),
+                part_of: Some(PartOf {
+                    first: QueueId(8),
+                    index: 1,
+                }),
+            },
+        },
+        Change::ConfigureTopic {
+            id: QueueId(8),
+            name: "orders".to_owned(),
+            topic: TopicDefinition {
+                made_as_topic: false,
+                configs: Configs::from([("retention.ms".to_owned(), "1000".to_owned())]),
             },
         },
         Change::Bind(binding.clone()),

@@ -8,6 +8,7 @@ use bongsu_record::{Arguments, Value};
 
 use crate::catalog::arguments::accepted::whole;
 use crate::stream::Retention;
+use crate::topic::config::TopicConfig;
 
 /// See the module's comment. The default is a plain queue.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +49,8 @@ pub struct Properties {
     pub retention: Option<Retention>,
     /// Bytes after which a stream's log begins a new segment.
     pub segment_bytes: Option<u64>,
+    /// What it is as a topic.
+    pub topic: TopicConfig,
 }
 
 /// What happens when a queue is full.
@@ -193,6 +196,7 @@ impl Properties {
             grouping: reader.grouping(),
             retention: Retention::of_queue(arguments),
             segment_bytes: None,
+            topic: TopicConfig::default(),
         }
     }
 

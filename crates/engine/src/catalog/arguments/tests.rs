@@ -149,6 +149,8 @@ fn streams_are_durable_and_everybodys() {
             auto_delete,
             arguments: arguments(&pairs),
             log: LogDurability::Fsync,
+            topic: None,
+            part_of: None,
         })
     };
     let property = |property| {

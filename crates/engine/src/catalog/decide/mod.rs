@@ -4,6 +4,7 @@ mod binding;
 mod exchange;
 mod policy;
 mod queue;
+mod topic;
 
 use crate::catalog::call::{Answer, Effect, Input};
 use crate::catalog::change::Change;

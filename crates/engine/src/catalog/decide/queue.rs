@@ -56,6 +56,8 @@ impl Catalog {
             auto_delete: declare.auto_delete,
             arguments: declare.arguments,
             log: LogDurability::Memory,
+            topic: None,
+            part_of: None,
         };
         if let Some((id, entry)) = self.queue_entry(space, &name) {
             // Also if it is ours and this request does not say so.
@@ -94,13 +96,15 @@ impl Catalog {
             auto_delete: false,
             arguments: Arguments::new(),
             log: LogDurability::Memory,
+            topic: None,
+            part_of: None,
         };
         let id = self.create_queue(space, definition, effects);
         let created = true;
         Answer::Queue { id, name, created }
     }
 
-    fn create_queue(
+    pub(super) fn create_queue(
         &mut self,
         space: SpaceId,
         queue: QueueDefinition,
@@ -150,6 +154,12 @@ impl Catalog {
             Err(Refused::NotFound { .. }) => return Ok(Answer::Done),
             other => other?,
         }
+        if entry.definition.part_of.is_some() {
+            return Err(Refused::PartOfTopic {
+                queue: name.into_owned(),
+                topic: entry.definition.topic_name().to_owned(),
+            });
+        }
         if used {
             return Err(Refused::InUse {
                 kind: Kind::Queue,
@@ -183,7 +193,16 @@ impl Catalog {
         }
     }
 
-    fn drop_queue(&mut self, id: QueueId, effects: &mut Vec<Effect>) {
+    /// A topic goes with all its partitions.
+    pub(super) fn drop_queue(&mut self, id: QueueId, effects: &mut Vec<Effect>) {
+        let parts: Vec<QueueId> = self.parts_of(id).collect();
+        for part in parts.into_iter().rev() {
+            self.drop_one(part, effects);
+        }
+        self.drop_one(id, effects);
+    }
+
+    fn drop_one(&mut self, id: QueueId, effects: &mut Vec<Effect>) {
         let entry = &self.queues[&id];
         let sources: Vec<ExchangeId> = entry.inbound.iter().map(|edge| edge.source).collect();
         let definition = Arc::clone(&entry.definition);

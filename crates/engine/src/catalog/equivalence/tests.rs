@@ -14,6 +14,8 @@ fn queue(durable: bool, auto_delete: bool, arguments: &[(&str, Value)]) -> Queue
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect(),
         log: LogDurability::Memory,
+        topic: None,
+        part_of: None,
     }
 }
 

@@ -1,0 +1,11 @@
+//! A queue as Kafka sees it: what a topic may be called and what can be configured of it.
+//!
+//! Which queues are topics is the catalog's ([`topics`](crate::catalog::topics)).
+//!
+//! Reading order: [`name`], [`config`], [`call`] (changes of topics).
+
+pub mod name;
+
+pub mod config;
+
+pub mod call;
