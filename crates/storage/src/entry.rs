@@ -109,6 +109,16 @@ pub enum EntryRef<'a> {
         /// First offset never handed out.
         next: Offset,
     },
+    /// An [`Entry::Note`] whose id is the log's, and which is no more urgent, and no safer,
+    /// than what goes to that log.
+    Along {
+        /// The writer's sort of note.
+        kind: u8,
+        /// The log.
+        log: LogId,
+        /// The writer's bytes.
+        bytes: &'a [u8],
+    },
     /// See [`Entry::Note`].
     Note {
         /// The writer's sort of note.
@@ -183,6 +193,10 @@ impl EntryRef<'_> {
                 out.put_u8(MARK);
                 out.put_u64(log.0);
                 out.put_u64(next.0);
+            }
+            EntryRef::Along { kind, log, bytes } => {
+                let id = log.0;
+                EntryRef::Note { kind, id, bytes }.put(out);
             }
             EntryRef::Note { kind, id, bytes } => {
                 out.put_u8(NOTE);

@@ -212,6 +212,14 @@ impl Storage {
         self.append_all(&[Publish { targets, batch }], more)
     }
 
+    /// Whether a batch that is appended alone to a log that lasts goes straight to its
+    /// segment: then a replay does not see it, but only that it is there.
+    pub fn is_direct(&self, batch: &Batch) -> bool {
+        // A replay must see which queues have records with terms of delivery, without
+        // reading segments.
+        batch.len() >= self.shared.options.direct_bytes_min && !batch.has_terms()
+    }
+
     /// As [`Storage::append`], with several batches in one group.
     ///
     /// # Errors
@@ -224,10 +232,7 @@ impl Storage {
         self.shared.check()?;
         if let [publish] = publishes
             && let [(log, base)] = publish.targets
-            && publish.batch.len() >= self.shared.options.direct_bytes_min
-            // A replay must see which queues have records with terms of delivery, without
-            // reading segments.
-            && !publish.batch.has_terms()
+            && self.is_direct(publish.batch)
             && log.durability() != Durability::Memory
         {
             return self.shared.append_direct(log, *base, publish.batch, more);
@@ -446,7 +451,9 @@ impl Shared {
             }
         };
         let needs = entries.iter().map(|entry| match entry {
-            EntryRef::Settle { log, .. } | EntryRef::Mark { log, .. } => of_log(log),
+            EntryRef::Settle { log, .. }
+            | EntryRef::Mark { log, .. }
+            | EntryRef::Along { log, .. } => of_log(log),
             EntryRef::Note { .. } => Needs {
                 hurry: true,
                 sync: true,

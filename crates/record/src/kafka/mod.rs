@@ -29,6 +29,9 @@ mod validate;
 
 mod rewrite;
 
+mod control;
+
+pub use control::EndMark;
 pub use headers::{Header, Headers};
 pub use records::{Field, KafkaMalformed, Record, Records};
 pub use rewrite::{recompress, retain};
