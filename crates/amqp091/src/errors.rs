@@ -266,6 +266,13 @@ pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
                 format_args!("invalid property '{property}' for {thing}"),
             )
         }
+        Refused::TakesNone { queue } => {
+            let thing = thing(Kind::Queue, queue);
+            say(
+                406,
+                format_args!("{thing} consumes the records of another and takes none"),
+            )
+        }
         Refused::UnknownExchangeType { name } => {
             say(503, format_args!("unknown exchange type '{name}'"))
         }

@@ -174,6 +174,11 @@ pub enum Refused {
         /// `auto-delete`, `exclusive-owner` or `non-durable`.
         property: &'static str,
     },
+    /// A queue that consumes another's records takes none of its own.
+    TakesNone {
+        /// Its name.
+        queue: String,
+    },
     /// An exchange type nobody knows.
     UnknownExchangeType {
         /// As asked for.

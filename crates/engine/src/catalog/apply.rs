@@ -134,6 +134,7 @@ impl Catalog {
             inbound: BTreeSet::new(),
         };
         self.queues.insert(id, entry);
+        self.subscription_added(id);
         self.number_taken(id.0);
         self.topic_added(id);
         true
@@ -153,6 +154,7 @@ impl Catalog {
             self.remove_edge(&edge);
         }
         self.topic_removed(id);
+        self.subscription_removed(id);
         let entry = self.queues.remove(&id).expect("it was there");
         self.router
             .remove_queue(entry.space, &entry.definition.name);

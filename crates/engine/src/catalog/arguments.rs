@@ -163,16 +163,26 @@ fn is_finite(value: &Value) -> bool {
 /// When the records of a queue count as written; see
 /// [`LogDurability`](crate::catalog::LogDurability).
 pub const DURABILITY: &str = "x-durability";
+/// Whose records a queue consumes: a stream's, or a partition's of a topic.
+pub const SUBSCRIBE: &str = "x-subscribe";
+/// From where on.
+pub const SUBSCRIBE_FROM: &str = "x-subscribe-from";
 /// Where an exchange sends what it has no place for.
 pub const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 /// `classic`, `quorum` or `stream`.
 pub const QUEUE_TYPE: &str = "x-queue-type";
 
 /// Each says what the other says.
-const EXCLUSIVE: [(&str, &str); 3] = [
+const EXCLUSIVE: [(&str, &str); 8] = [
     ("hash-header", "hash-property"),
     ("x-group-key", "x-fair-key"),
     ("x-retry-delays", "x-delayed-retry-type"),
+    // A subscription drops nothing of another's log, nor keeps it, nor says what goes there.
+    (SUBSCRIBE, "x-retention"),
+    (SUBSCRIBE, "x-retention-bytes"),
+    (SUBSCRIBE, "x-max-length"),
+    (SUBSCRIBE, "x-max-length-bytes"),
+    (SUBSCRIBE, "x-message-deduplication"),
 ];
 
 /// What RabbitMQ's streams take, and the durability.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bongsu_record::{Arguments, Offset};
+
 use crate::catalog::change::Change;
 use crate::catalog::definition::{Owner, QueueDefinition};
 use crate::catalog::policy::Policy;
@@ -38,6 +40,40 @@ pub enum Input {
         declare: DeclareQueue,
         /// Random; an empty name becomes `amq.gen-` and this.
         token: u128,
+    },
+    /// As [`Input::DeclareQueue`], of a queue that consumes another's records: its argument
+    /// `x-subscribe` says whose. Answer: [`Answer::Queue`].
+    Subscribe {
+        /// Where.
+        space: SpaceId,
+        /// Who asks.
+        owner: Owner,
+        /// What.
+        declare: DeclareQueue,
+        /// Random; an empty name becomes `amq.gen-` and this.
+        token: u128,
+        /// Of the first record of interest, if it is made now.
+        start: Offset,
+    },
+    /// Makes the subscription of a share group to a stream or partition, or gives it other
+    /// arguments. Answer: [`Answer::Queue`].
+    Share {
+        /// The group.
+        group: String,
+        /// Whose records; a stream.
+        source: QueueId,
+        /// Of the first record of interest, if it is made now.
+        start: Offset,
+        /// What the group's configuration comes to.
+        arguments: Arguments,
+    },
+    /// The share group is not interested in that stream any more. Answer:
+    /// [`Answer::Deleted`] or, if it was not, [`Answer::Done`].
+    Unshare {
+        /// The group.
+        group: String,
+        /// Whose records.
+        source: QueueId,
     },
     /// Makes a queue for answers to one session: exclusive, in memory, reached through the
     /// default exchange by whoever was told its name. Answer: [`Answer::Queue`].

@@ -68,6 +68,9 @@ pub struct QueueDefinition {
     /// topic's, `/` and the partition's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<PartOf>,
+    /// Whose records it consumes, if they are not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 impl QueueDefinition {
@@ -101,6 +104,15 @@ pub struct PartOf {
     pub first: QueueId,
     /// From 1; without gaps.
     pub index: u32,
+}
+
+/// Whose records a subscription consumes. It goes when they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// A stream, or a partition of a topic.
+    pub queue: QueueId,
+    /// Offset of the first record that was of interest when it was made.
+    pub start: u64,
 }
 
 /// An exchange.

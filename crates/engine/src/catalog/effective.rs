@@ -59,7 +59,7 @@ impl Policies {
         space: SpaceId,
         definition: &QueueDefinition,
     ) -> Option<Arc<Policy>> {
-        if names::is_reply(&definition.name) {
+        if names::is_reply(&definition.name) || names::is_share(&definition.name) {
             return None;
         }
         self.of(space, thing(definition), definition.topic_name())

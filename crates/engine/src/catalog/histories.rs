@@ -4,6 +4,8 @@
 //!     declare exchange NAME TYPE [durable] [auto-delete] [internal] [passive] [x-…=VALUE]
 //!     delete exchange NAME [if-unused]
 //!     declare queue NAME [durable] [exclusive] [auto-delete] [passive] [x-…=VALUE]
+//!     subscribe NAME [start=N] …       # as declare queue, with x-subscribe=STREAM
+//!     share GROUP STREAM [start=N] [x-…=VALUE]        unshare GROUP STREAM
 //!     open-reply-queue
 //!     delete queue NAME [if-unused] [if-empty] [links=N] [ready=N]
 //!     bind SOURCE queue|exchange NAME KEY [HEADER=VALUE]        unbind likewise
@@ -16,7 +18,7 @@
 
 use std::fmt::Write;
 
-use bongsu_record::{Arguments, Value};
+use bongsu_record::{Arguments, Offset, Value};
 
 use super::tests::{durable_lines, replay};
 use super::*;
@@ -45,7 +47,7 @@ impl<'a> Line<'a> {
         };
         for word in text.split_whitespace() {
             match word.split_once('=') {
-                Some((name @ ("session" | "links" | "ready"), number)) => {
+                Some((name @ ("session" | "links" | "ready" | "start"), number)) => {
                     line.numbers.push((name, number.parse().expect("a number")));
                 }
                 Some(("apply-to", name)) => {
@@ -195,6 +197,30 @@ impl World {
                     token: self.token,
                 }
             }
+            ["subscribe", name] => Input::Subscribe {
+                space,
+                owner,
+                declare: DeclareQueue {
+                    name: name.to_owned(),
+                    passive,
+                    durable,
+                    exclusive: flag("exclusive"),
+                    auto_delete,
+                    arguments,
+                },
+                token: self.token,
+                start: Offset(line.number("start", 0)),
+            },
+            ["share", group, stream] => Input::Share {
+                group: group.to_owned(),
+                source: self.catalog.queue_id(space, stream).unwrap_or_default(),
+                start: Offset(line.number("start", 0)),
+                arguments,
+            },
+            ["unshare", group, stream] => Input::Unshare {
+                group: group.to_owned(),
+                source: self.catalog.queue_id(space, stream).unwrap_or_default(),
+            },
             ["policy", name, pattern] => Input::SetPolicy {
                 space,
                 policy: Policy {

@@ -25,6 +25,8 @@ mod edge;
 
 mod decide;
 
+mod subscriptions;
+
 pub mod arguments;
 
 pub mod policy;
@@ -45,7 +47,7 @@ pub use call::{Answer, Effect, Input};
 pub use change::Change;
 pub use definition::{
     BindingDefinition, BindingEnd, Configs, ExchangeDefinition, LogDurability, Owner, PartOf,
-    QueueDefinition, TopicDefinition,
+    QueueDefinition, Source, TopicDefinition,
 };
 pub use names::NAME_BYTES_MAX;
 pub use policy::{ApplyTo, Policy};

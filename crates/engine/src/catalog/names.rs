@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::refused::{Kind, Refused};
+use crate::router::QueueId;
 
 /// Length of a name, as AMQP's short strings bound it.
 pub const NAME_BYTES_MAX: usize = 255;
@@ -37,7 +38,23 @@ pub(super) fn check_new(kind: Kind, name: &str) -> Result<(), Refused> {
 
 /// Names that clients may not declare.
 pub(super) fn is_reserved(name: &str) -> bool {
-    name.starts_with("amq.")
+    name.starts_with("amq.") || is_share(name)
+}
+
+/// The name of a share group's subscription.
+pub(super) fn share(group: &str, source: QueueId) -> String {
+    format!("{SHARE}{}/{group}", source.0)
+}
+
+/// The group, if a name is that of a share group's subscription.
+pub(super) fn share_group(name: &str) -> Option<&str> {
+    let (_, group) = name.strip_prefix(SHARE)?.split_once('/')?;
+    Some(group)
+}
+
+/// Whether a name is that of a share group's subscription.
+pub(super) fn is_share(name: &str) -> bool {
+    name.starts_with(SHARE)
 }
 
 /// Whether a name is of the places for answers, which clients neither make nor share.
@@ -64,6 +81,8 @@ pub(super) fn generated(prefix: &str, token: u128) -> String {
 
 const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/// Of share groups' subscriptions: then the number of the stream, `/` and the group.
+const SHARE: &str = "$share/";
 /// Of queues that clients leave to the broker to name.
 pub(super) const GENERATED: &str = "amq.gen-";
 /// What a client consumes from and names in `reply-to` to be answered directly.

@@ -32,6 +32,8 @@ pub struct Catalog {
     pub(super) exchanges: BTreeMap<ExchangeId, ExchangeEntry>,
     /// Exclusive queues by their session.
     pub(super) owned: BTreeSet<(Owner, QueueId)>,
+    /// Subscriptions by whose records they consume.
+    pub(super) subscribed: BTreeSet<(QueueId, QueueId)>,
     pub(super) next_queue: u64,
     pub(super) reserved_end: u64,
     pub(super) no_arguments: Arc<Arguments>,
@@ -89,6 +91,7 @@ impl Catalog {
             queues: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             owned: BTreeSet::new(),
+            subscribed: BTreeSet::new(),
             next_queue: FIRST_QUEUE,
             reserved_end: FIRST_QUEUE,
             no_arguments: Arc::default(),
@@ -294,6 +297,7 @@ impl Catalog {
                 .iter()
                 .all(|(_, id)| self.queues.contains_key(id))
         );
+        self.check_subscriptions();
         assert!(self.next_queue <= self.reserved_end);
     }
 }

@@ -112,6 +112,7 @@ fn every_row_of_change_has_its_golden_line() {
                 log: LogDurability::Os,
                 topic: None,
                 part_of: None,
+                source: None,
             },
         },
         Change::DeclareQueue {
@@ -126,6 +127,25 @@ fn every_row_of_change_has_its_golden_line() {
                 log: LogDurability::Memory,
                 topic: None,
                 part_of: None,
+                source: None,
+            },
+        },
+        Change::DeclareQueue {
+            space: SPACE,
+            id: QueueId(10),
+            queue: QueueDefinition {
+                name: "$share/9/g".into(),
+                durable: true,
+                owner: None,
+                auto_delete: false,
+                arguments: Arguments::new(),
+                log: LogDurability::Fsync,
+                topic: None,
+                part_of: None,
+                source: Some(Source {
+                    queue: QueueId(9),
+                    start: 5,
+                }),
             },
         },
         Change::Found {
@@ -149,6 +169,7 @@ fn every_row_of_change_has_its_golden_line() {
                     first: QueueId(8),
                     index: 1,
                 }),
+                source: None,
             },
         },
         Change::ConfigureTopic {

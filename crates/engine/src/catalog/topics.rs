@@ -213,6 +213,7 @@ pub(super) fn kind(properties: &Properties) -> TopicKind {
 pub(super) fn is_topic(definition: &QueueDefinition) -> bool {
     definition.durable
         && definition.owner.is_none()
+        && definition.source.is_none()
         && definition.part_of.is_none()
         && name::check(&definition.name).is_ok()
 }

@@ -6,6 +6,7 @@
 
 use bongsu_record::{Arguments, Value};
 
+use crate::catalog::arguments::SUBSCRIBE;
 use crate::catalog::arguments::accepted::whole;
 use crate::stream::Retention;
 use crate::topic::config::TopicConfig;
@@ -51,6 +52,10 @@ pub struct Properties {
     pub segment_bytes: Option<u64>,
     /// What it is as a topic.
     pub topic: TopicConfig,
+    /// How long after its append a record waits before it is lent for the first time.
+    pub delay_ms: Option<u64>,
+    /// A subscription that also hands out what a transaction may still take back.
+    pub uncommitted: bool,
 }
 
 /// What happens when a queue is full.
@@ -194,9 +199,15 @@ impl Properties {
             consumer_timeout_ms: reader.count("x-consumer-timeout").filter(|ms| *ms > 0),
             deduplication: reader.deduplication(),
             grouping: reader.grouping(),
-            retention: Retention::of_queue(arguments),
+            // What a subscription reads is another's to keep.
+            retention: match reader.text(SUBSCRIBE) {
+                Some(_) => None,
+                None => Retention::of_queue(arguments),
+            },
             segment_bytes: None,
             topic: TopicConfig::default(),
+            delay_ms: reader.count("x-delivery-delay").filter(|ms| *ms > 0),
+            uncommitted: reader.text("x-subscribe-isolation") == Some("uncommitted"),
         }
     }
 
@@ -223,6 +234,7 @@ impl Properties {
             || self.priority_max.is_some()
             || self.grouping.is_some()
             || self.deduplication.is_some()
+            || self.delay_ms.is_some()
     }
 }
 

@@ -5,7 +5,10 @@ use super::Accepted::{Age, Anything, Bool, Delays, Retention, StreamOffset, Text
 use super::Place::{Consumer, Exchange, Queue};
 use super::Status::{AcceptAndIgnore, Enforced};
 use super::accepted::{BYTE, COUNT, INT, LIMIT, POSITIVE, POSITIVE_SPAN, SPAN};
-use super::{ALTERNATE_EXCHANGE, Accepted, DURABILITY, Place, QUEUE_TYPE, Row, Status};
+use super::{
+    ALTERNATE_EXCHANGE, Accepted, DURABILITY, Place, QUEUE_TYPE, Row, SUBSCRIBE, SUBSCRIBE_FROM,
+    Status,
+};
 
 #[rustfmt::skip]
 /// Every known argument; see the module's comment.
@@ -37,6 +40,10 @@ pub const TABLE: &[Row] = &[
     row("x-fair-key", Queue, Text, Enforced),
     row("x-retention", Queue, Retention, Enforced),
     row("x-retention-bytes", Queue, POSITIVE, Enforced),
+    row(SUBSCRIBE, Queue, Text, Enforced),
+    row(SUBSCRIBE_FROM, Queue, StreamOffset, Enforced).needs(SUBSCRIBE),
+    row("x-subscribe-isolation", Queue, ISOLATIONS, Enforced).needs(SUBSCRIBE),
+    row("x-delivery-delay", Queue, SPAN, Enforced),
     row(DURABILITY, Queue, DURABILITIES, Enforced),
     row("x-cache-persistence", Queue, PERSISTENCES, AcceptAndIgnore),
     row("x-stream-filter-size-bytes", Queue, FILTER_BYTES, AcceptAndIgnore),
@@ -107,6 +114,8 @@ const RETRY_TYPES: Accepted = Accepted::OneOf(
     "all, failed, returned, or disabled",
 );
 const DURABILITIES: Accepted = Accepted::OneOf(&["fsync", "os", "memory"], "fsync, os, or memory");
+const ISOLATIONS: Accepted =
+    Accepted::OneOf(&["committed", "uncommitted"], "committed or uncommitted");
 const PERSISTENCES: Accepted = Accepted::OneOf(&["disk", "memory"], "disk or memory");
 const QUEUE_MODES: Accepted = Accepted::OneOf(&["default", "lazy"], "default or lazy");
 const QUEUE_VERSIONS: Accepted = Accepted::Integer(1, 2, "an integer from 1 to 2");

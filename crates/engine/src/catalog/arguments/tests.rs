@@ -151,6 +151,7 @@ fn streams_are_durable_and_everybodys() {
             log: LogDurability::Fsync,
             topic: None,
             part_of: None,
+            source: None,
         })
     };
     let property = |property| {

@@ -93,7 +93,10 @@ impl Catalog {
 
     fn check_target(&self, owner: Owner, edge: &Edge) -> Result<(), Refused> {
         match edge.target {
-            Target::Queue(id) => self.queues[&id].check_access(owner),
+            Target::Queue(id) => {
+                self.queues[&id].check_access(owner)?;
+                self.takes_records(id)
+            }
             Target::Exchange(_) => Ok(()),
         }
     }

@@ -4,6 +4,7 @@ mod binding;
 mod exchange;
 mod policy;
 mod queue;
+mod subscription;
 mod topic;
 
 use crate::catalog::call::{Answer, Effect, Input};
@@ -32,7 +33,21 @@ impl Catalog {
                 owner,
                 declare,
                 token,
-            } => self.declare_queue(space, owner, declare, token, effects),
+            } => self.declare_queue(space, owner, declare, token, None, effects),
+            Input::Subscribe {
+                space,
+                owner,
+                declare,
+                token,
+                start,
+            } => self.declare_queue(space, owner, declare, token, Some(start), effects),
+            Input::Share {
+                group,
+                source,
+                start,
+                arguments,
+            } => self.share(&group, source, start, arguments, effects),
+            Input::Unshare { group, source } => Ok(self.unshare(&group, source, effects)),
             Input::OpenReplyQueue {
                 space,
                 owner,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bongsu_record::Arguments;
+use bongsu_record::{Arguments, Offset};
 
 use crate::catalog::arguments::{self, DURABILITY};
 use crate::catalog::call::{Answer, Effect};
@@ -24,6 +24,7 @@ impl Catalog {
         owner: Owner,
         declare: DeclareQueue,
         token: u128,
+        start: Option<Offset>,
         effects: &mut Vec<Effect>,
     ) -> Result<Answer, Refused> {
         let name = names::clean(&declare.name);
@@ -58,6 +59,7 @@ impl Catalog {
             log: LogDurability::Memory,
             topic: None,
             part_of: None,
+            source: None,
         };
         if let Some((id, entry)) = self.queue_entry(space, &name) {
             // Also if it is ours and this request does not say so.
@@ -69,6 +71,7 @@ impl Catalog {
             return Ok(Answer::Queue { id, name, created });
         }
         arguments::check_queue(&definition)?;
+        definition.source = self.source_of(space, owner, &definition.arguments, start)?;
         if durable {
             definition.log = definition
                 .arguments
@@ -98,6 +101,7 @@ impl Catalog {
             log: LogDurability::Memory,
             topic: None,
             part_of: None,
+            source: None,
         };
         let id = self.create_queue(space, definition, effects);
         let created = true;
@@ -202,7 +206,11 @@ impl Catalog {
         self.drop_one(id, effects);
     }
 
+    /// Subscriptions to it go with it.
     fn drop_one(&mut self, id: QueueId, effects: &mut Vec<Effect>) {
+        for subscription in self.subscriptions(id).rev().collect::<Vec<_>>() {
+            self.drop_one(subscription, effects);
+        }
         let entry = &self.queues[&id];
         let sources: Vec<ExchangeId> = entry.inbound.iter().map(|edge| edge.source).collect();
         let definition = Arc::clone(&entry.definition);

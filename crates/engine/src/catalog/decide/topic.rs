@@ -125,6 +125,7 @@ impl Catalog {
             log,
             topic: Some(topic),
             part_of: None,
+            source: None,
         };
         let first = self.create_queue(space, definition, effects);
         self.add_parts(first, 1..partitions, effects);

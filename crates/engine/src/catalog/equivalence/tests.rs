@@ -16,6 +16,7 @@ fn queue(durable: bool, auto_delete: bool, arguments: &[(&str, Value)]) -> Queue
         log: LogDurability::Memory,
         topic: None,
         part_of: None,
+        source: None,
     }
 }
 

@@ -395,3 +395,41 @@ fn work_queues_take_what_is_about_producers() {
         Err(Refused::Unknown { name })
     );
 }
+
+#[test]
+fn a_subscription_names_its_partition_where_there_are_several() {
+    let mut world = World::new();
+    world.create("orders", 2).unwrap();
+    let subscribe = |name: &str, topic: &str| Input::Subscribe {
+        space: SPACE,
+        owner: Owner(1),
+        declare: DeclareQueue {
+            name: name.to_owned(),
+            passive: false,
+            durable: true,
+            exclusive: false,
+            auto_delete: false,
+            arguments: [("x-subscribe".to_owned(), Value::Text(topic.to_owned()))].into(),
+        },
+        token: 0,
+        start: bongsu_record::Offset(0),
+    };
+    let mut effects = Vec::new();
+    let mut declared = |name, topic| {
+        let answer = world.catalog.handle(subscribe(name, topic), &mut effects);
+        world.catalog.check();
+        answer
+    };
+    assert!(matches!(
+        declared("a", "orders"),
+        Err(refused::Refused::InvalidArgument { .. })
+    ));
+    let (first, second) = (declared("a", "orders/0"), declared("b", "orders/1"));
+    assert!(matches!(first, Ok(Answer::Queue { created: true, .. })));
+    assert!(matches!(second, Ok(Answer::Queue { created: true, .. })));
+    // They are no topics themselves, and go with theirs.
+    assert!(world.catalog.topic(SPACE, "a").is_none());
+    let topic = TopicRef::Name("orders".into());
+    world.change(Change::Delete { topic }).unwrap();
+    assert!(world.catalog.queue_id(SPACE, "b").is_none());
+}
