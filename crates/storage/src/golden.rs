@@ -107,6 +107,7 @@ fn captured() -> Captured {
             bytes: 4096,
             sealed: true,
             first_ms: None,
+            peak: None,
         }],
         inline: vec![(Offset(11), batch())],
     }

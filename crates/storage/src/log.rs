@@ -31,6 +31,8 @@ mod fetch;
 
 mod seek;
 
+pub mod times;
+
 use budget::Payload;
 use fetch::Chunk;
 use flush::Writer;
@@ -113,6 +115,16 @@ pub(crate) struct Segment {
     pub sealed: bool,
     /// Timestamp of its first batch, once somebody looked.
     pub first_ms: Option<i64>,
+    /// Its highest timestamp, if it is known.
+    pub peak: Option<Peak>,
+}
+
+/// A batch with the highest timestamp of those around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peak {
+    pub base: Offset,
+    /// Unix milliseconds.
+    pub max_ms: i64,
 }
 
 impl Log {

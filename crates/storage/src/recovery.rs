@@ -344,6 +344,7 @@ impl Recovery {
                             bytes: units_end,
                             sealed: false,
                             first_ms: None,
+            peak: None,
                         });
                     }
                 }

@@ -257,6 +257,7 @@ fn decode_log(id: LogId, body: &[u8]) -> Option<(Captured, Bytes)> {
             bytes: fields.u64()?,
             sealed: fields.u8()? != 0,
             first_ms: None,
+            peak: None,
         });
     }
     for _ in 0..fields.u32()? {

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use bongsu_record::{Batch, Lsn, Offset};
 
 use super::budget::Payload;
+use super::seek::peak_of;
 use super::shelf::Evict;
-use super::{Log, Segment};
+use super::times::higher;
+use super::{Log, Peak, Segment};
 use crate::entry::Placed;
 use crate::segment::{
     INDEX_EVERY_BYTES, Identity, SEGMENT_HEADER_BYTES, Sample, put_index, unit_bytes,
@@ -33,6 +35,9 @@ struct Open {
     end: Offset,
     position: u64,
     first_ms: Option<i64>,
+    /// Of all that was written, if this wrote all of it.
+    peak: Option<Peak>,
+    is_resumed: bool,
     samples: Vec<Sample>,
 }
 
@@ -52,6 +57,8 @@ impl Writer {
             end: segment.end,
             position: segment.bytes,
             first_ms: segment.first_ms,
+            peak: None,
+            is_resumed: true,
             samples: Vec::new(),
         });
     }
@@ -227,6 +234,8 @@ impl Log {
         if let Some(open) = &mut writer.open {
             open.position = direct.before;
             open.end = open.end.min(base);
+            // What was undone may have been the highest.
+            open.peak = None;
         }
         self.abandon(writer);
     }
@@ -269,6 +278,8 @@ impl Log {
             end: lowest.min(base),
             position: 0,
             first_ms: None,
+            peak: None,
+            is_resumed: false,
             samples: Vec::new(),
         });
         Ok(())
@@ -332,6 +343,7 @@ impl Log {
         }
         let mut end = open.end;
         let sampled = open.samples.len();
+        let mut peak = open.peak;
         for (base, batch) in batches {
             let position = open.position + buffer.len() as u64;
             if fresh {
@@ -347,6 +359,9 @@ impl Log {
                     offset: base,
                     position,
                 });
+            }
+            if !open.is_resumed {
+                peak = higher(peak, Some(peak_of(base, &batch.header())));
             }
             open.identity.put_unit(base, batch, buffer);
             end = base.plus(u64::from(batch.offset_count()));
@@ -367,6 +382,7 @@ impl Log {
         }
         open.position += bytes;
         open.end = end;
+        open.peak = peak;
         Ok(bytes)
     }
 
@@ -383,6 +399,7 @@ impl Log {
                 bytes: open.position,
                 sealed: false,
                 first_ms: open.first_ms,
+                peak: open.peak,
             };
             match inner.segments.back_mut() {
                 Some(last) if last.id == segment.id => {

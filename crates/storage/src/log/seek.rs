@@ -11,10 +11,10 @@
 //! necessarily the first.
 
 use bongsu_record::Offset;
-use bongsu_record::header::{HEADER_BYTES, Header};
+use bongsu_record::header::{DELETE_HORIZON, HEADER_BYTES, Header, NATIVE};
 
 use super::tail::Item;
-use super::{Inner, Log, Segment};
+use super::{Inner, Log, Peak, Segment};
 use crate::segment::{CHECK_BYTES, Front, Identity, SEGMENT_HEADER_BYTES, Unit, unit_bytes};
 use crate::{Error, SegmentId};
 
@@ -29,13 +29,13 @@ pub(crate) struct Found {
 
 /// The front of a unit, and where it stands.
 #[derive(Clone, Copy)]
-struct Sited {
+pub(super) struct Sited {
     /// Where the unit before it begins, as far as is known.
     after: u64,
-    position: u64,
-    front: Front,
+    pub position: u64,
+    pub front: Front,
     base_ms: i64,
-    max_ms: i64,
+    pub max_ms: i64,
 }
 
 impl Log {
@@ -46,7 +46,8 @@ impl Log {
     /// # Errors
     /// As [`Log::fetch`].
     pub fn offset_at_time(&self, unix_ms: i64) -> Result<Offset, Error> {
-        self.unless_trimmed(|| self.find_time(unix_ms))
+        let offset = self.unless_trimmed(|| self.find_time(unix_ms))?;
+        Ok(offset.max(self.start()))
     }
 
     /// The max timestamp (Unix milliseconds) of the first batch; none if there is none.
@@ -72,18 +73,19 @@ impl Log {
     /// # Errors
     /// As [`Log::fetch`].
     pub fn offset_keeping_bytes(&self, bytes: u64) -> Result<Offset, Error> {
-        self.unless_trimmed(|| self.find_bytes(bytes))
+        let offset = self.unless_trimmed(|| self.find_bytes(bytes))?;
+        Ok(offset.max(self.start()))
     }
 
     /// A segment that was dropped, and its file deleted, while we read is no error: what
     /// is left is looked at again.
-    fn unless_trimmed(
+    pub(super) fn unless_trimmed<T>(
         &self,
-        find: impl Fn() -> Result<Option<Offset>, Wrong>,
-    ) -> Result<Offset, Error> {
+        find: impl Fn() -> Result<Option<T>, Wrong>,
+    ) -> Result<T, Error> {
         loop {
             match find() {
-                Ok(Some(offset)) => return Ok(offset.max(self.start())),
+                Ok(Some(found)) => return Ok(found),
                 Ok(None) => {}
                 Err(wrong) => {
                     let inner = self.inner.lock();
@@ -241,7 +243,7 @@ impl Log {
         Ok(Some(segment.end))
     }
 
-    fn walk(&self, segment: &Segment, position: u64) -> Walk<'_> {
+    pub(super) fn walk(&self, segment: &Segment, position: u64) -> Walk<'_> {
         Walk {
             log: self,
             identity: self.identity(segment.id),
@@ -302,26 +304,40 @@ impl Inner {
 
 impl Segment {
     /// Bytes of its units.
-    fn unit_bytes(&self) -> u64 {
+    pub(super) fn unit_bytes(&self) -> u64 {
         self.bytes.saturating_sub(SEGMENT_HEADER_BYTES as u64)
     }
 }
 
 /// Base and max timestamp.
 fn times(item: &Item) -> (i64, i64) {
-    let header = item.payload.batch.header();
-    (header.base_timestamp, header.max_timestamp)
+    header_times(&item.payload.batch.header())
+}
+
+/// Base and max timestamp. Of a batch whose base timestamp is something else, the latter twice.
+fn header_times(header: &Header) -> (i64, i64) {
+    let max_ms = header.max_timestamp;
+    match header.attributes & (NATIVE | DELETE_HORIZON) {
+        DELETE_HORIZON => (max_ms, max_ms),
+        _ => (header.base_timestamp, max_ms),
+    }
+}
+
+/// What its header says of a batch's time.
+pub(super) fn peak_of(base: Offset, header: &Header) -> Peak {
+    let max_ms = header.max_timestamp;
+    Peak { base, max_ms }
 }
 
 /// What went wrong, and reading what.
-struct Wrong {
-    segment: SegmentId,
-    error: Error,
+pub(super) struct Wrong {
+    pub segment: SegmentId,
+    pub error: Error,
 }
 
 /// The fronts of a segment's units, one after the other. Bodies are read where they fit
 /// into the buffer anyway, else jumped over.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     log: &'a Log,
     identity: Identity,
     segment: Segment,
@@ -334,7 +350,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn next(&mut self) -> Result<Option<Sited>, Wrong> {
+    pub fn next(&mut self) -> Result<Option<Sited>, Wrong> {
         if self.position >= self.segment.bytes {
             return Ok(None);
         }
@@ -369,13 +385,13 @@ impl Walk<'_> {
                 "the check of a batch's offset and length does not hold",
             ));
         };
-        let header = Header::decode(header);
+        let (base_ms, max_ms) = header_times(&Header::decode(header));
         let sited = Sited {
             after: self.after,
             position: self.position,
             front,
-            base_ms: header.base_timestamp,
-            max_ms: header.max_timestamp,
+            base_ms,
+            max_ms,
         };
         self.after = self.position;
         self.position += front.bytes as u64;

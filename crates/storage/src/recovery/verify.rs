@@ -279,6 +279,7 @@ fn rescue(log: &Arc<Log>, segments: &mut Vec<Segment>) -> Result<(), Error> {
             bytes: bytes.len() as u64,
             sealed: true,
             first_ms: None,
+            peak: None,
         };
         segments.insert(place, segment);
     }
