@@ -23,6 +23,7 @@ use crate::cell::QueueCell;
 use crate::checkpoint::Source;
 use crate::clerk::{Clerk, Desk};
 use crate::handle::{SessionHandle, not_found};
+use crate::topics::TopicSettings;
 use crate::windows::Windows;
 
 /// Kind of the WAL notes and checkpoint sections that the catalog writes.
@@ -76,6 +77,7 @@ struct Inner {
     limits: Limits,
     users: Users,
     catalog: RwLock<Catalog>,
+    topics: RwLock<TopicSettings>,
     /// The catalog's epoch, to be looked at without its lock.
     route_epoch: AtomicU64,
     /// Position of the last catalog change.
@@ -124,6 +126,7 @@ impl Broker {
                 users: Users::default(),
                 route_epoch: AtomicU64::new(catalog.epoch()),
                 catalog: RwLock::new(catalog),
+                topics: RwLock::default(),
                 last_change: AtomicU64::new(0),
                 cells: RwLock::new(cells),
                 windows,
@@ -162,6 +165,25 @@ impl Broker {
         let threads = self.storage().start_threads(weak);
         *self.inner.threads.lock() = Some((threads, source));
         *self.inner.clerk.lock() = Some(self.start_clerk());
+        self.found();
+    }
+
+    /// What the broker decides for its topics.
+    pub fn topic_settings(&self) -> TopicSettings {
+        *self.inner.topics.read()
+    }
+
+    /// To be called before clients come.
+    pub fn set_topic_settings(&self, settings: TopicSettings) {
+        *self.inner.topics.write() = settings;
+    }
+
+    /// Where everything is kept, and how many bytes can still be written there, if the disk
+    /// can say.
+    pub(crate) fn room(&self) -> (String, Option<u64>) {
+        let dir = &self.inner.dir;
+        let free = self.inner.disk.free_bytes(dir).ok();
+        (dir.display().to_string(), free)
     }
 
     /// Unix milliseconds.

@@ -11,6 +11,7 @@ use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::session::{Binding, Call, Destination, Reply};
 use bongsu_record::Lsn;
 use bongsu_storage::EntryRef;
+use parking_lot::RwLockWriteGuard;
 
 use crate::broker::{Broker, CATALOG_NOTE};
 use crate::cell::QueueCell;
@@ -159,6 +160,17 @@ impl Broker {
         let input = input(&catalog);
         let mut effects = Vec::new();
         let answer = catalog.handle(input, &mut effects)?;
+        let lsn = self.carry_out(catalog, effects)?;
+        Ok((answer, lsn))
+    }
+
+    /// Acts on what the catalog decided, and records it; the position is that of the durable
+    /// changes, or of the last ones if there are none.
+    pub(crate) fn carry_out(
+        &self,
+        catalog: RwLockWriteGuard<'_, Catalog>,
+        effects: Vec<Effect>,
+    ) -> Result<Option<Lsn>, Refused> {
         self.set_route_epoch(catalog.epoch());
         let mut notes = Vec::new();
         let mut dropped = Vec::new();
@@ -235,7 +247,7 @@ impl Broker {
         if lsn.is_some() {
             self.storage().hurry();
         }
-        Ok((answer, lsn))
+        Ok(lsn)
     }
 
     /// Sets a policy, in place of one of its name, and waits for nothing: whoever needs it

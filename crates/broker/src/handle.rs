@@ -283,6 +283,7 @@ impl SessionHandle {
             Call::Append(request) => Ok(self.append_all(*request)),
             Call::Fetch(request) => Ok(self.fetch(*request, now)),
             Call::Offsets(request) => Ok(self.offsets(*request)),
+            Call::Topic(request) => Ok(self.topic(*request)),
             Call::AwaitDurable(lsn) => Ok(Executed::Durable(lsn, Reply::Done)),
             change => self.change(change),
         };

@@ -25,6 +25,8 @@ pub mod fetch;
 
 mod offsets;
 
+pub mod topics;
+
 mod facts;
 
 mod route;

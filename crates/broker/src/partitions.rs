@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bongsu_engine::refused::{Kind, Permission};
-use bongsu_engine::router::QueueId;
 use bongsu_engine::session::records::{PartitionRefused, TopicRef};
 
 use crate::cell::QueueCell;
@@ -57,11 +56,11 @@ impl SessionHandle {
         };
         let space = self.in_space().map_err(|_| missing)?;
         let catalog = self.broker.catalog();
-        let TopicRef::Name(name) = topic else {
-            return Err(missing);
+        let partitions = match topic {
+            TopicRef::Name(name) => catalog.partitions(space, name),
+            TopicRef::Id(id) => catalog.partitions_by_id(space, *id).map(|(_, found)| found),
         };
-        let found = catalog.queue_id(space, name).ok_or(missing)?;
-        let partitions: Vec<QueueId> = vec![found];
+        let partitions = partitions.ok_or(missing)?;
         drop(catalog);
         let cells = self.broker.cells(&partitions);
         // One that is just going is not half there.

@@ -343,6 +343,17 @@ impl QueueCell {
         self.trimmed(state, floor, broker);
     }
 
+    /// Drops what is below `start`, whoever has not read it.
+    pub(crate) fn trim_front(
+        self: &Arc<Self>,
+        state: &mut State,
+        start: Offset,
+        broker: &Broker,
+    ) {
+        self.log.trim(start);
+        self.trimmed(state, start, broker);
+    }
+
     fn trimmed(self: &Arc<Self>, state: &mut State, start: Offset, broker: &Broker) {
         let gates = Gates {
             cell: self,

@@ -17,6 +17,7 @@ use crate::broker::{Broker, CATALOG_NOTE, Limits, unix_ms};
 use crate::cell::{QUEUE_NOTE, QueueCell};
 use crate::change::durability;
 use crate::reading::{TRACK_NOTE, TrackedOf, decode_tracked};
+use crate::topics::{TRIM_NOTE, decode_trim};
 use crate::windows::{self, WINDOW_NOTE, Windows};
 
 /// What a start found.
@@ -65,6 +66,7 @@ impl Broker {
         let mut tracked = restored_tracked(&recovery)?;
         let mut failed = None;
         let mut windows = RestoredWindows::of(&recovery);
+        let mut trims = HashMap::new();
         recovery.replay(&mut |lsn, entry| {
             let applied = match entry {
                 Entry::Note { kind, bytes, .. } if *kind == CATALOG_NOTE => {
@@ -83,6 +85,16 @@ impl Broker {
                         Error::corrupt("lane".as_ref(), lsn.0, what)
                     })
                 }
+                Entry::Note { kind, id, bytes } if *kind == TRIM_NOTE => match decode_trim(bytes) {
+                    Some(start) => {
+                        trims.insert(LogId(*id), start);
+                        Ok(())
+                    }
+                    None => {
+                        let what = format!("a note of where log {id} begins");
+                        Err(Error::corrupt("lane".as_ref(), lsn.0, what))
+                    }
+                },
                 other => replay_entry(lsn, other, &mut queues),
             };
             failed = failed.take().or(applied.err());
@@ -104,6 +116,10 @@ impl Broker {
                     (log, Restoring::default())
                 }
             };
+            if let Some(start) = trims.get(&id.log()) {
+                // Of a log that does not wait for the disk, what was trimmed may be lost too.
+                log.trim(log.end().min(*start));
+            }
             let properties = Arc::clone(catalog.properties(id).expect("it is among its queues"));
             let machine = queue.finish(properties, now_ms);
             let place = (space, definition.name.clone());

@@ -15,7 +15,9 @@ use std::time::Instant;
 use bongsu_record::{Arguments, Batch, Lsn, Offset};
 use bytes::Bytes;
 
+use crate::group;
 use crate::refused::Refused;
+use crate::topic;
 
 pub mod records;
 
@@ -237,6 +239,10 @@ pub enum Call {
     Fetch(Box<records::FetchRequest>),
     /// Looks offsets up. Answer: [`Reply::Offsets`].
     Offsets(Box<records::OffsetsRequest>),
+    /// About topics. Answer: [`Reply::Topic`].
+    Topic(Box<topic::Request>),
+    /// About groups. Answer: [`Reply::Group`].
+    Group(Box<group::Call>),
     /// Nothing but waiting until a position is durable. Answer: [`Reply::Done`].
     AwaitDurable(Lsn),
 }
@@ -407,4 +413,8 @@ pub enum Reply {
     Fetched(Vec<records::FetchedPart>),
     /// What was found, in the order given.
     Offsets(Vec<Result<records::FoundOffset, records::FetchRefused>>),
+    /// See [`Call::Group`].
+    Group(Box<group::Answer>),
+    /// See [`Call::Topic`].
+    Topic(Box<topic::Answer>),
 }

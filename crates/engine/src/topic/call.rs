@@ -12,6 +12,8 @@ pub use crate::session::records::TopicRef;
 /// How many partitions there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
+    /// In a topic for which nobody says how many.
+    pub usual: u32,
     /// In one topic.
     pub per_topic_max: u32,
     /// In all, queues counted too: each is a log.
@@ -25,8 +27,8 @@ pub enum Change {
     Create {
         /// Its name.
         name: String,
-        /// How many.
-        partitions: u32,
+        /// How many; `None`: as many as usual.
+        partitions: Option<u32>,
         /// What is set.
         configs: Configs,
     },
@@ -65,8 +67,8 @@ pub struct Changed {
     pub id: TopicId,
     /// Its name.
     pub name: String,
-    /// Its first partition.
-    pub first: QueueId,
+    /// Its first partition; one that was not made, as it was only checked, has none.
+    pub first: Option<QueueId>,
     /// How many it has, or had.
     pub partitions: u32,
 }

@@ -157,12 +157,13 @@ pub fn apply(topic: Option<&TopicDefinition>, properties: &mut Properties) {
         retention = Retention::default();
     }
     properties.retention = Some(retention).filter(Retention::is_bounded);
-    if let Some(bytes) = read.set("segment.bytes") {
-        properties.segment_bytes = bound(bytes);
-    } else if topic.made_as_topic && properties.segment_bytes.is_none() {
-        properties.segment_bytes = Some(read.count("segment.bytes"));
+    if let Some(bytes) = read.set("segment.bytes").and_then(bound) {
+        properties.segment_bytes = Some(bytes.min(SEGMENT_BYTES_MAX));
     }
 }
+
+/// Storage makes no larger ones.
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
 struct Read<'a>(&'a Configs);
 

@@ -16,7 +16,8 @@ use crate::topic::config::alter::{self, Subject};
 use crate::topic::name;
 
 impl Catalog {
-    /// Takes one change of a topic, as [`Catalog::handle`] takes its inputs.
+    /// Takes one change of a topic, as [`Catalog::handle`] takes its inputs; or, with
+    /// `only_check`, says what would become of it.
     ///
     /// # Errors
     /// [`Refused`]; then nothing has changed and there are no effects.
@@ -25,8 +26,11 @@ impl Catalog {
         space: SpaceId,
         change: call::Change,
         bounds: Bounds,
+        only_check: bool,
         effects: &mut Vec<Effect>,
     ) -> Result<Changed, Refused> {
+        // What is only checked has its effects on nobody.
+        let effects = (!only_check).then_some(effects);
         match change {
             call::Change::Create {
                 name,
@@ -37,12 +41,15 @@ impl Catalog {
                     made_as_topic: true,
                     configs,
                 };
+                let partitions = partitions.unwrap_or(bounds.usual);
                 self.create_topic(space, &name, partitions, topic, bounds, effects)
             }
             call::Change::Delete { topic } => {
                 let first = self.resolve_topic(space, &topic)?;
                 let changed = self.changed(first);
-                self.drop_queue(first, effects);
+                if let Some(effects) = effects {
+                    self.drop_queue(first, effects);
+                }
                 Ok(changed)
             }
             call::Change::Grow { name, partitions } => {
@@ -88,7 +95,7 @@ impl Catalog {
         partitions: u32,
         topic: TopicDefinition,
         bounds: Bounds,
-        effects: &mut Vec<Effect>,
+        effects: Option<&mut Vec<Effect>>,
     ) -> Result<Changed, Refused> {
         name::check(name).map_err(|cause| Refused::Name {
             name: name.to_owned(),
@@ -115,6 +122,14 @@ impl Catalog {
         let kind = TopicKind::Stream;
         alter::check(&topic.configs, Subject { kind, log }).map_err(Refused::Config)?;
         self.check_free(space, name, 1..partitions)?;
+        let Some(effects) = effects else {
+            return Ok(Changed {
+                id: TopicId::default(),
+                name: name.to_owned(),
+                first: None,
+                partitions,
+            });
+        };
         let of_streams = (QUEUE_TYPE.to_owned(), Value::Text("stream".to_owned()));
         let definition = QueueDefinition {
             name: name.into(),
@@ -138,7 +153,7 @@ impl Catalog {
         name: &str,
         partitions: u32,
         bounds: Bounds,
-        effects: &mut Vec<Effect>,
+        effects: Option<&mut Vec<Effect>>,
     ) -> Result<Changed, Refused> {
         let first = self.named_topic(space, name)?;
         let current = self.partition_count(first);
@@ -156,8 +171,14 @@ impl Catalog {
         }
         self.check_count(partitions, partitions - current, bounds)?;
         self.check_free(space, name, current..partitions)?;
-        self.add_parts(first, current..partitions, effects);
-        Ok(self.changed(first))
+        if let Some(effects) = effects {
+            self.add_parts(first, current..partitions, effects);
+        }
+        let changed = self.changed(first);
+        Ok(Changed {
+            partitions,
+            ..changed
+        })
     }
 
     /// Every part is what the first is, but for its name: what counts for one counts for all.
@@ -184,12 +205,12 @@ impl Catalog {
         &mut self,
         first: QueueId,
         topic: TopicDefinition,
-        effects: &mut Vec<Effect>,
+        effects: Option<&mut Vec<Effect>>,
     ) -> Changed {
         let definition = &self.queues[&first].definition;
         let current = definition.topic.as_ref();
         let is_same = current.map_or(topic == TopicDefinition::default(), |it| *it == topic);
-        if !is_same {
+        if let Some(effects) = effects.filter(|_| !is_same) {
             let name = definition.name.to_string();
             let id = first;
             self.change(Change::ConfigureTopic { id, name, topic }, true, effects);
@@ -256,7 +277,7 @@ impl Catalog {
         Changed {
             id: self.topic_id(first),
             name: self.queues[&first].definition.name.to_string(),
-            first,
+            first: Some(first),
             partitions: self.partition_count(first),
         }
     }

@@ -13,6 +13,7 @@ use crate::topic::name::NameInvalid;
 
 const SPACE: SpaceId = SpaceId::DEFAULT;
 const BOUNDS: Bounds = Bounds {
+    usual: 2,
     per_topic_max: 10,
     in_all_max: 20,
 };
@@ -47,13 +48,22 @@ impl World {
 
     fn change(&mut self, change: Change) -> Result<Changed, Refused> {
         self.effects.clear();
-        let (space, bounds) = (SPACE, BOUNDS);
-        let changed = self
-            .catalog
-            .handle_topic(space, change, bounds, &mut self.effects);
+        let checked = self.handle(change.clone(), true);
+        assert!(self.effects.is_empty(), "checks have no effects");
+        let changed = self.handle(change, false);
+        match (&checked, &changed) {
+            (Ok(checked), Ok(changed)) => assert_eq!(checked.partitions, changed.partitions),
+            _ => assert_eq!(checked, changed),
+        }
         assert!(changed.is_ok() || self.effects.is_empty());
         self.record();
         changed
+    }
+
+    fn handle(&mut self, change: Change, only_check: bool) -> Result<Changed, Refused> {
+        let effects = &mut self.effects;
+        self.catalog
+            .handle_topic(SPACE, change, BOUNDS, only_check, effects)
     }
 
     fn create(&mut self, name: &str, partitions: u32) -> Result<Changed, Refused> {
@@ -70,7 +80,7 @@ impl World {
         let owned = owned.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         self.change(Change::Create {
             name: name.to_owned(),
-            partitions,
+            partitions: Some(partitions),
             configs: owned.collect(),
         })
     }
@@ -128,7 +138,7 @@ impl World {
     fn told(&self, topic: &str, config: &str) -> (String, Source) {
         let topic = self.catalog.topic(SPACE, topic).unwrap();
         let names = [config.to_owned()];
-        let mut described = describe::describe(&topic, Some(&names));
+        let mut described = describe::describe(&topic, Some(&names), 1 << 26);
         let described = described.remove(0);
         (described.value, described.source)
     }
@@ -284,6 +294,13 @@ fn names_are_those_that_kafka_takes() {
 #[test]
 fn partitions_are_counted() {
     let mut world = World::new();
+    let usual = Change::Create {
+        name: "usual".to_owned(),
+        partitions: None,
+        configs: Configs::new(),
+    };
+    assert_eq!(world.change(usual).unwrap().partitions, 2);
+    world.delete("usual").unwrap();
     let count = |asked| Err(Refused::PartitionCount { asked, max: 10 });
     assert_eq!(world.create("a", 0), count(0));
     assert_eq!(world.create("a", 11), count(11));

@@ -22,21 +22,28 @@ pub enum Source {
     /// The topic's declaration as a queue, or a policy: not to be taken away by deleting the
     /// configuration.
     Declaration,
+    /// A setting of the broker.
+    Broker,
     /// Nobody: it is the default.
     Default,
 }
 
-/// All configurations of a topic, or those named, in the table's order.
-pub fn describe(topic: &Topic, names: Option<&[String]>) -> Vec<Described> {
+/// All configurations of a topic, or those named, in the table's order. Segments of logs for
+/// which nobody says anything have `segment_bytes_usual`.
+pub fn describe(
+    topic: &Topic,
+    names: Option<&[String]>,
+    segment_bytes_usual: u64,
+) -> Vec<Described> {
     let asked = |row: &&Row| names.is_none_or(|names| names.iter().any(|name| name == row.name));
     TABLE
         .iter()
         .filter(asked)
-        .map(|row| describe_one(topic, row))
+        .map(|row| describe_one(topic, row, segment_bytes_usual))
         .collect()
 }
 
-fn describe_one(topic: &Topic, row: &'static Row) -> Described {
+fn describe_one(topic: &Topic, row: &'static Row, segment_bytes_usual: u64) -> Described {
     let definition = topic.definition.as_ref();
     let told = |value, source| Described { row, value, source };
     if let Some(set) = definition.and_then(|definition| definition.configs.get(row.name)) {
@@ -45,6 +52,9 @@ fn describe_one(topic: &Topic, row: &'static Row) -> Described {
     let made_as_topic = definition.is_some_and(|definition| definition.made_as_topic);
     match declared(topic, made_as_topic, row.name) {
         Some(value) if value != row.default => told(value, Source::Declaration),
+        None if row.name == "segment.bytes" => {
+            told(segment_bytes_usual.to_string(), Source::Broker)
+        }
         _ => told(row.default.to_owned(), Source::Default),
     }
 }

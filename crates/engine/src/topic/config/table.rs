@@ -206,7 +206,7 @@ pub const TABLE: &[Row] = &[
     row_of(
         "segment.bytes", Type::Int(1024 * 1024, i32::MAX), "1073741824", Status::OfStreams,
         Some("log.segment.bytes"),
-        "Bytes after which the log begins a new segment, at most the broker's data.segment_bytes_max.",
+        "Bytes after which the log begins a new segment, at most 1 GiB; if not set, the broker's data.segment_bytes_max.",
     ),
     row_of(
         "segment.index.bytes", Type::Int(4, i32::MAX), "10485760", NO_SUCH_FILE,
