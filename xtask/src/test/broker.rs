@@ -13,8 +13,25 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Product {
     Bongsu,
-    /// The judge: what it does is what the suites pin.
+    /// The judges: what they do is what the suites pin.
     RabbitMq,
+    Kafka,
+}
+
+impl Product {
+    /// As `--against` takes it and `BONGSU_JUDGE` says it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Bongsu => "bongsu",
+            Self::RabbitMq => "rabbitmq",
+            Self::Kafka => "kafka",
+        }
+    }
+
+    /// Whether it is started by something that must get the signals too.
+    const fn is_a_group(self) -> bool {
+        matches!(self, Self::RabbitMq)
+    }
 }
 
 /// One broker process and what must outlive it for a restart: port, data and log.
@@ -42,6 +59,7 @@ impl Broker {
             program: match context.product {
                 Product::Bongsu => context.target.join("release/bongsu"),
                 Product::RabbitMq => RABBITMQ_SERVER.into(),
+                Product::Kafka => context.root.join(KAFKA_SCRIPT),
             },
             directory,
             port: free_port()?,
@@ -58,6 +76,16 @@ impl Broker {
     /// With the vhost spelt out: Java's client reads a bare final slash as a vhost with no name.
     pub(super) fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+    }
+
+    /// Where Kafka's clients find it.
+    pub(super) fn kafka(&self) -> String {
+        format!("127.0.0.1:{}", self.port + KAFKA)
+    }
+
+    /// The same for those that have to say who they are.
+    pub(super) fn kafka_sasl(&self) -> String {
+        format!("127.0.0.1:{}", self.port + KAFKA_SASL)
     }
 
     /// The death no program can prepare for, and the start after it.
@@ -110,7 +138,12 @@ impl Broker {
                 .spawn()
                 .map_err(|error| format!("starting {}: {error}", self.program.display()))?,
         );
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let port = self.port
+            + match self.product {
+                Product::Bongsu | Product::RabbitMq => 0,
+                Product::Kafka => KAFKA,
+            };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let deadline = Instant::now() + START_TIMEOUT;
         while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
             let process = self.process.as_mut().expect("spawned above");
@@ -139,6 +172,12 @@ impl Broker {
                     .arg("serve")
                     .env("BONGSU_DATA_DIR", self.directory.join("data"))
                     .env("BONGSU_AMQP_LISTEN", format!("127.0.0.1:{}", self.port));
+            }
+            Product::Kafka => {
+                command
+                    .arg("serve")
+                    .arg(self.directory.join("data"))
+                    .arg((self.port + KAFKA).to_string());
             }
             Product::RabbitMq => {
                 let directory = &self.directory;
@@ -191,7 +230,7 @@ impl Broker {
         let Some(mut process) = self.process.take() else {
             return Err("the broker is not running".into());
         };
-        let group = self.product == Product::RabbitMq;
+        let group = self.product.is_a_group();
         send_signal(signal, process.id(), group);
         let deadline = Instant::now() + STOP_TIMEOUT;
         loop {
@@ -248,10 +287,7 @@ fn free_port() -> Result<u16, String> {
     (0..1000)
         .map(|step| 20_000 + (start + step) % 1000 * 10)
         .find(|&port| {
-            // RabbitMQ takes the next two ports too.
-            [port, port + 1, port + 2]
-                .iter()
-                .all(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
+            (port..port + PORTS).all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
         })
         .ok_or_else(|| "no port between 20000 and 30000 is free".into())
 }
@@ -261,6 +297,12 @@ fn clone(file: &File) -> Result<File, String> {
         .map_err(|error| format!("duplicating the log's handle: {error}"))
 }
 
+/// Places of the ports from the first, which is AMQP's; RabbitMQ takes the two after it, Kafka's
+/// controller the one between its own.
+const KAFKA: u16 = 3;
+const KAFKA_SASL: u16 = KAFKA + 2;
+const PORTS: u16 = KAFKA_SASL + 1;
+const KAFKA_SCRIPT: &str = "tests/clients/kafka-broker/kafka";
 const RABBITMQ_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 /// What Debian ships of the exchange types that Bongsu has built in; `x-modulus-hash` comes with
 /// sharding.

@@ -9,8 +9,8 @@ mod program;
 mod setup;
 mod suites;
 
-use broker::Product;
-use std::cell::OnceCell;
+use broker::{Broker, Product};
+use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ struct Context {
     product: Product,
     /// Whether the broker could be built or installed; asked for by every suite, done once.
     broker: OnceCell<Result<(), String>>,
+    /// The broker that Kafka's suites share: their topics and groups have names of their own.
+    kafka: RefCell<Option<Broker>>,
     /// After the slash of `--only suite/name`: one scenario, or what pytest's `-k` takes.
     only: Option<String>,
 }
@@ -58,6 +60,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         target,
         product: request.product,
         broker: OnceCell::new(),
+        kafka: RefCell::new(None),
         only: request.only,
     };
 
@@ -73,6 +76,18 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
             }
         });
         rows.push((suite.name, tally, start.elapsed()));
+    }
+    if let Some(broker) = context.kafka.take() {
+        let failed = rows.iter().any(|(_, tally, _)| tally.failed > 0);
+        let log = broker.log_tail();
+        if let Err(reason) = broker.stop(failed) {
+            println!("FAILED the shared broker's stop: {reason}\n{log}");
+            let failed = Tally {
+                failed: 1,
+                ..Tally::default()
+            };
+            rows.push(("stop", failed, Duration::ZERO));
+        }
     }
     print_table(&rows);
     let total = rows
@@ -105,10 +120,11 @@ impl Request {
                 "--against" => {
                     product = match words.next().map(String::as_str) {
                         Some("rabbitmq") => Product::RabbitMq,
+                        Some("kafka") => Product::Kafka,
                         Some("bongsu") => Product::Bongsu,
                         other => {
                             return Err(format!(
-                                "--against takes bongsu or rabbitmq, got {}",
+                                "--against takes bongsu, rabbitmq or kafka, got {}",
                                 other.unwrap_or("nothing")
                             ));
                         }
@@ -134,7 +150,7 @@ impl Request {
             .filter(|row| groups.is_empty() || groups.iter().any(|name| row.answers_to(name)))
             .filter(|row| suite.as_ref().is_none_or(|name| row.answers_to(name)))
             // Our own tests say nothing about another broker.
-            .filter(|row| product == Product::Bongsu || row.group == "clients")
+            .filter(|row| product == Product::Bongsu || row.judge == Some(product))
             .collect();
         if suites.is_empty() {
             return Err("the selection is empty".into());
@@ -175,14 +191,19 @@ fn closing_line(total: Tally) -> String {
 }
 
 const USAGE: &str = "\
-usage: cargo xtask test [unit|clients|SUITE]... [--only SUITE[/NAME]] [--against rabbitmq]
+usage: cargo xtask test [unit|clients|amqp|kafka|SUITE]...
+                        [--only SUITE[/NAME]] [--against rabbitmq|kafka]
 
   unit      cargo test --workspace
-  clients   real clients against a broker of their own: pika, aio-pika, amqplib,
-            amqp091-go, lapin, java, amqp-connection-manager, celery, spring, bunny,
-            php-amqplib, topologies, conformance, kill
+  clients   real clients: those of amqp and those of kafka
+  amqp      against a broker each: pika, aio-pika, amqplib, amqp091-go, lapin, java,
+            amqp-connection-manager, celery, spring, bunny, php-amqplib, topologies,
+            conformance, kill
+  kafka     against one broker for all: kafka-conformance, kafka-python, kafka-java,
+            kafka-tools, kcat
   --only    one suite, or one scenario of it: pika/reconnect, conformance/test_headers
-  --against run the clients against Debian's rabbitmq-server instead of Bongsu";
+  --against run the clients against Debian's rabbitmq-server, or against Apache Kafka,
+            instead of Bongsu";
 
 #[cfg(test)]
 mod tests;

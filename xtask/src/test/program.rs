@@ -29,6 +29,9 @@ pub(super) fn run(
 ) -> Result<String, String> {
     let mut child = command
         .env("AMQP_URL", broker.url())
+        .env("KAFKA_BOOTSTRAP", broker.kafka())
+        .env("KAFKA_SASL_BOOTSTRAP", broker.kafka_sasl())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -91,8 +91,20 @@ pub(super) fn prepare_broker(context: &Context) -> Result<(), String> {
         Product::Bongsu => build_bongsu(context),
         Product::RabbitMq if rabbitmq_is_here() => Ok(()),
         Product::RabbitMq => install("rabbitmq-server"),
+        Product::Kafka => prepare_kafka(context),
     };
     context.broker.get_or_init(prepare).clone()
+}
+
+/// Apache Kafka's jars: the judge, the standard tools and the definitions of all messages.
+pub(super) fn prepare_kafka(context: &Context) -> Result<(), String> {
+    let directory = context.root.join("tests/clients/kafka-broker");
+    prepare(Ecosystem::Java, &directory)
+}
+
+/// kcat, whose librdkafka is years behind the one in Python's wheel.
+pub(super) fn need_kcat() -> Result<(), String> {
+    need(&["kcat", "-V"], "kcat")
 }
 
 /// With cargo's own words on the terminal: it takes minutes the first time.

@@ -6,7 +6,9 @@ use super::broker::{Broker, Product};
 use super::program::{self, Done};
 use super::setup::{self, Ecosystem};
 use super::{Context, Tally};
+use std::cell::RefMut;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 pub(super) use table::ALL;
@@ -16,6 +18,8 @@ pub(super) struct Suite {
     pub(super) name: &'static str,
     pub(super) group: &'static str,
     pub(super) about: &'static str,
+    /// Whose behaviour it pins.
+    pub(super) judge: Option<Product>,
     kind: Kind,
 }
 
@@ -40,11 +44,19 @@ enum Kind {
     Conformance,
     /// The ledger over many kills; one test.
     Kill,
+    /// pytest over a folder of `tests/clients/kafka-python-suites`, on the shared broker.
+    KafkaPytest { folder: &'static str },
+    /// As `Library`, on the shared broker.
+    KafkaLibrary {
+        ecosystem: Ecosystem,
+        program: &'static [&'static str],
+        scenarios: &'static [&'static str],
+    },
 }
 
 impl Suite {
     pub(super) fn answers_to(&self, name: &str) -> bool {
-        self.name == name || self.group == name
+        self.name == name || self.group == name || (name == "clients" && self.judge.is_some())
     }
 }
 
@@ -75,25 +87,36 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             setup::prepare_broker(context)?;
             setup::prepare(Ecosystem::Python, &directory)?;
             let mut broker = Broker::start(context, suite.name)?;
-            let mut command = Command::new(directory.join(".venv/bin/python"));
-            command
-                .args(["-m", "pytest", "-q", "-rs", "--tb=short", "conformance"])
-                .env("BONGSU_JUDGE", judge(context))
-                .current_dir(&directory);
-            if let Some(only) = &context.only {
-                command.args(["-k", only]);
-            }
-            let result = program::run(command, &mut broker, Done::Exit, CONFORMANCE_TIMEOUT);
-            let (Ok(text) | Err(text)) = &result;
-            let mut tally = tally_of_pytest(text);
-            for line in text.lines().filter(|line| line.starts_with("SKIPPED")) {
-                println!("   {line}");
-            }
-            if let Err(text) = &result {
-                println!("{text}\n{}", broker.log_tail());
-                tally.failed = tally.failed.max(1);
-            }
+            let tally = pytest(context, &directory, "conformance", &mut broker);
             finish(suite, broker, tally)
+        }
+        Kind::KafkaPytest { folder } => {
+            let directory = clients.join("kafka-python-suites");
+            setup::prepare_kafka(context)?;
+            setup::prepare(Ecosystem::Python, &directory)?;
+            setup::need_kcat()?;
+            let mut shared = shared(context)?;
+            let broker = shared.as_mut().expect("it was started");
+            Ok(pytest(context, &directory, folder, broker))
+        }
+        Kind::KafkaLibrary {
+            ecosystem,
+            program,
+            scenarios: names,
+        } => {
+            let directory = clients.join(suite.name);
+            setup::prepare_kafka(context)?;
+            setup::prepare(*ecosystem, &directory)?;
+            let mut shared = shared(context)?;
+            let broker = shared.as_mut().expect("it was started");
+            Ok(run_all(
+                suite,
+                context,
+                program,
+                names,
+                |_| Done::Exit,
+                broker,
+            ))
         }
         Kind::Kill => {
             setup::prepare_broker(context)?;
@@ -102,12 +125,12 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             let mut command = Command::new("python3");
             command
                 .arg("ledger.py")
-                .env("BONGSU_JUDGE", judge(context))
+                .env("BONGSU_JUDGE", context.product.name())
                 .current_dir(clients.join("kill"));
             let timeout = match context.product {
                 Product::Bongsu => KILL_TIMEOUT,
                 // It takes seconds to start; thirty times that is its business.
-                Product::RabbitMq => KILL_TIMEOUT * 4,
+                Product::RabbitMq | Product::Kafka => KILL_TIMEOUT * 4,
             };
             let mut tally = Tally::default();
             let result = program::run(command, &mut broker, Done::Exit, timeout);
@@ -133,6 +156,19 @@ fn scenarios(
     setup::prepare_broker(context)?;
     setup::prepare(ecosystem, &directory)?;
     let mut broker = Broker::start(context, suite.name)?;
+    let tally = run_all(suite, context, program, names, done, &mut broker);
+    finish(suite, broker, tally)
+}
+
+fn run_all(
+    suite: &Suite,
+    context: &Context,
+    program: &[&str],
+    names: &[&'static str],
+    done: impl Fn(&'static str) -> Done<'static>,
+    broker: &mut Broker,
+) -> Tally {
+    let directory = context.root.join("tests/clients").join(suite.name);
     let mut tally = Tally::default();
     for &scenario in names {
         if context.only.as_deref().is_some_and(|only| only != scenario) {
@@ -147,15 +183,15 @@ fn scenarios(
         command
             .args(&program[1..])
             .arg(scenario)
-            .env("BONGSU_JUDGE", judge(context))
+            .env("BONGSU_JUDGE", context.product.name())
             .current_dir(&directory);
-        let result = program::run(command, &mut broker, done(scenario), SCENARIO_TIMEOUT);
+        let result = program::run(command, broker, done(scenario), SCENARIO_TIMEOUT);
         let checked = result.as_deref().unwrap_or_default().to_owned();
         if checked.lines().any(|line| line.starts_with("skipped ")) {
             println!("   skipped {}/{scenario}", suite.name);
             tally.skipped += 1;
         } else {
-            count(suite, scenario, result.map(drop), &broker, &mut tally);
+            count(suite, scenario, result.map(drop), broker, &mut tally);
         }
         for line in checked.lines() {
             if let Some(behaviour) = line
@@ -166,7 +202,40 @@ fn scenarios(
             }
         }
     }
-    finish(suite, broker, tally)
+    tally
+}
+
+/// pytest over one folder, counted by its last line.
+fn pytest(context: &Context, directory: &Path, folder: &str, broker: &mut Broker) -> Tally {
+    let mut command = Command::new(directory.join(".venv/bin/python"));
+    command
+        .args(["-m", "pytest", "-q", "-rs", "--tb=short", folder])
+        .env("BONGSU_JUDGE", context.product.name())
+        .current_dir(directory);
+    if let Some(only) = &context.only {
+        command.args(["-k", only]);
+    }
+    let result = program::run(command, broker, Done::Exit, CONFORMANCE_TIMEOUT);
+    let (Ok(text) | Err(text)) = &result;
+    let mut tally = tally_of_pytest(text);
+    for line in text.lines().filter(|line| line.starts_with("SKIPPED")) {
+        println!("   {line}");
+    }
+    if let Err(text) = &result {
+        println!("{text}\n{}", broker.log_tail());
+        tally.failed = tally.failed.max(1);
+    }
+    tally
+}
+
+/// The broker that Kafka's suites share, started by the first of them.
+fn shared(context: &Context) -> Result<RefMut<'_, Option<Broker>>, String> {
+    setup::prepare_broker(context)?;
+    let mut shared = context.kafka.borrow_mut();
+    if shared.is_none() {
+        *shared = Some(Broker::start(context, "kafka")?);
+    }
+    Ok(shared)
 }
 
 fn workspace(context: &Context) -> Result<Tally, String> {
@@ -225,13 +294,6 @@ fn finish(suite: &Suite, broker: Broker, mut tally: Tally) -> Result<Tally, Stri
         tally.failed += 1;
     }
     Ok(tally)
-}
-
-fn judge(context: &Context) -> &'static str {
-    match context.product {
-        Product::Bongsu => "bongsu",
-        Product::RabbitMq => "rabbitmq",
-    }
 }
 
 /// The sum of all `test result:` lines.

@@ -17,6 +17,13 @@ fn groups_and_names_select() {
     assert_eq!(names("clients --only pika/reconnect"), Ok(vec!["pika"]));
     assert_eq!(names("--only kill"), Ok(vec!["kill"]));
     assert!(!names("clients").expect("parses").contains(&"unit"));
+    for (words, one, other) in [
+        ("--against kafka", "kafka-conformance", "pika"),
+        ("--against rabbitmq", "pika", "kafka-conformance"),
+    ] {
+        let names = names(words).expect("parses");
+        assert!(names.contains(&one) && !names.contains(&other));
+    }
     assert!(
         !names("--against rabbitmq")
             .expect("parses")
@@ -31,8 +38,8 @@ fn what_is_unknown_is_named() {
         Err("no suite is called nobody".into())
     );
     assert_eq!(
-        names("--against kafka"),
-        Err("--against takes bongsu or rabbitmq, got kafka".into())
+        names("--against nats"),
+        Err("--against takes bongsu, rabbitmq or kafka, got nats".into())
     );
 }
 

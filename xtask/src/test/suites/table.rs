@@ -1,6 +1,7 @@
 //! All suites, one row each.
 
 use super::{Kind, Suite};
+use crate::test::broker::Product;
 use crate::test::setup::Ecosystem;
 
 /// In the order they run: what fails fastest comes first.
@@ -9,12 +10,14 @@ pub(in crate::test) const ALL: &[Suite] = &[
         name: "unit",
         group: "unit",
         about: "cargo test --workspace",
+        judge: None,
         kind: Kind::Workspace,
     },
     Suite {
         name: "pika",
-        group: "clients",
+        group: "amqp",
         about: "Python, blocking",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Client {
             ecosystem: Ecosystem::Python,
             program: &[".venv/bin/python", "client.py"],
@@ -23,8 +26,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "aio-pika",
-        group: "clients",
+        group: "amqp",
         about: "Python, asyncio",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Client {
             ecosystem: Ecosystem::Python,
             program: &[".venv/bin/python", "client.py"],
@@ -33,8 +37,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "amqplib",
-        group: "clients",
+        group: "amqp",
         about: "Node",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Client {
             ecosystem: Ecosystem::Node,
             program: &["node", "client.js"],
@@ -43,8 +48,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "amqp091-go",
-        group: "clients",
+        group: "amqp",
         about: "Go",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Client {
             ecosystem: Ecosystem::Go,
             program: &["bin/client"],
@@ -53,8 +59,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "lapin",
-        group: "clients",
+        group: "amqp",
         about: "Rust",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Client {
             ecosystem: Ecosystem::Rust,
             program: &["target/debug/bongsu-client-lapin"],
@@ -63,8 +70,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "java",
-        group: "clients",
+        group: "amqp",
         about: "the RabbitMQ Java client",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Client {
             ecosystem: Ecosystem::Java,
             program: &[
@@ -78,8 +86,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "amqp-connection-manager",
-        group: "clients",
+        group: "amqp",
         about: "Node services: channels that come back, and NestJS",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Library {
             ecosystem: Ecosystem::Node,
             program: &["node", "client.js"],
@@ -88,8 +97,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "celery",
-        group: "clients",
+        group: "amqp",
         about: "kombu and Celery's workers",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Library {
             ecosystem: Ecosystem::Python,
             program: &[".venv/bin/python", "client.py"],
@@ -106,8 +116,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "spring",
-        group: "clients",
+        group: "amqp",
         about: "Spring AMQP",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Library {
             ecosystem: Ecosystem::Java,
             program: &[
@@ -132,8 +143,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "bunny",
-        group: "clients",
+        group: "amqp",
         about: "Ruby",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Library {
             ecosystem: Ecosystem::Ruby,
             program: &["ruby", "client.rb"],
@@ -142,8 +154,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "php-amqplib",
-        group: "clients",
+        group: "amqp",
         about: "PHP",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Library {
             ecosystem: Ecosystem::Php,
             program: &["php", "client.php"],
@@ -152,8 +165,9 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "topologies",
-        group: "clients",
+        group: "amqp",
         about: "what service buses declare, by hand",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Library {
             ecosystem: Ecosystem::Python,
             program: &[".venv/bin/python", "client.py"],
@@ -168,14 +182,51 @@ pub(in crate::test) const ALL: &[Suite] = &[
     },
     Suite {
         name: "conformance",
-        group: "clients",
+        group: "amqp",
         about: "AMQP 0-9-1 as RabbitMQ has it, texts and all",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Conformance,
     },
     Suite {
         name: "kill",
-        group: "clients",
+        group: "amqp",
         about: "the clients' ledger over many SIGKILLs",
+        judge: Some(Product::RabbitMq),
         kind: Kind::Kill,
+    },
+    Suite {
+        name: "kafka-conformance",
+        group: "kafka",
+        about: "Kafka's protocol as Apache Kafka has it, by hand",
+        judge: Some(Product::Kafka),
+        kind: Kind::KafkaPytest {
+            folder: "conformance",
+        },
+    },
+    Suite {
+        name: "kafka-java",
+        group: "kafka",
+        about: "Apache Kafka's Java clients: producer, consumers, share consumer, admin",
+        judge: Some(Product::Kafka),
+        kind: Kind::KafkaLibrary {
+            ecosystem: Ecosystem::Java,
+            program: &[
+                "java",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC",
+                "-cp",
+                "target/classes:target/dependency/*",
+                "Client",
+            ],
+            scenarios: &[
+                "producer",
+                "consumer",
+                "consumer_protocol",
+                "share",
+                "transactions",
+                "admin",
+                "refused",
+            ],
+        },
     },
 ];
