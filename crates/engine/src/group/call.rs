@@ -118,6 +118,36 @@ pub enum Answer {
     Listed(Vec<Listed>),
 }
 
+impl Answer {
+    /// The same answer, if something went wrong after it was decided.
+    pub fn refused(self, error: GroupError) -> Answer {
+        match self {
+            Answer::Joined(_) => Answer::Joined(Err(error)),
+            Answer::Synced(_) => Answer::Synced(Err(error)),
+            Answer::Alive(_) => Answer::Alive(Err(error)),
+            Answer::Left(_) => Answer::Left(Err(error)),
+            Answer::Committed(mut results) => {
+                for (_, partitions) in &mut results {
+                    for (_, result) in partitions {
+                        *result = result.clone().and(Err(error.clone()));
+                    }
+                }
+                Answer::Committed(results)
+            }
+            Answer::Fetched(_) => Answer::Fetched(Err(error)),
+            Answer::DeletedOffsets(_) => Answer::DeletedOffsets(Err(error)),
+            Answer::Described(_) => Answer::Described(Err(error)),
+            Answer::Deleted(_) => Answer::Deleted(Err(error)),
+            Answer::Each(answers) => {
+                let refused = answers.into_iter();
+                let refused = refused.map(|(group, answer)| (group, answer.refused(error.clone())));
+                Answer::Each(refused.collect())
+            }
+            Answer::Listed(groups) => Answer::Listed(groups),
+        }
+    }
+}
+
 /// One group of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -174,8 +204,10 @@ pub enum GroupError {
     UnstableOffset,
     /// Members are subscribed to the topic.
     Subscribed,
-    /// The client may not.
+    /// The client may not use the group.
     Denied,
+    /// The client may not read the topic.
+    TopicDenied,
     /// The broker cannot record it; its log says why.
     Storage,
     /// The request contradicts itself.

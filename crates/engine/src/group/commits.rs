@@ -3,7 +3,7 @@
 use super::GroupError;
 use super::call::Effect;
 use super::classic::Classic;
-use super::machine::{Group, State, record};
+use super::machine::{Group, State, TEXT_BYTES_MAX, record};
 use super::note::Note;
 use super::offsets::{
     Commit, Committed, DeleteOffsets, FetchOffsets, FetchTopic, FetchedPartition, FetchedTopic,
@@ -106,6 +106,7 @@ impl Group {
         now_ms: u64,
         mut accept: impl FnMut(Topic, i32, Committed),
     ) -> TopicResults {
+        let metadata_bytes_max = self.settings.metadata_bytes_max.min(TEXT_BYTES_MAX);
         let expires_ms = u64::try_from(commit.retention_ms);
         let expires_ms = expires_ms.ok().map(|ms| now_ms.saturating_add(ms));
         let mut order = self.offsets.next_order();
@@ -118,7 +119,7 @@ impl Group {
                 if let Err(refused) = allowed {
                     return (partition, Err(refused.clone()));
                 }
-                if said.metadata.len() > self.settings.metadata_bytes_max {
+                if said.metadata.len() > metadata_bytes_max {
                     return (partition, Err(GroupError::MetadataTooLarge));
                 }
                 let committed = Committed {
@@ -151,7 +152,9 @@ impl Group {
         let fetched = topics.into_iter().map(|of| {
             let partitions = of.partitions.into_iter().map(|partition| {
                 let place = (of.topic.id, partition);
-                let committed = if of.topic.name.is_empty() {
+                let committed = if of.topic.denied {
+                    Err(GroupError::TopicDenied)
+                } else if of.topic.name.is_empty() {
                     Err(GroupError::UnknownTopicId)
                 } else if require_stable && self.offsets.is_pending(place) {
                     Err(GroupError::UnstableOffset)
@@ -285,6 +288,9 @@ pub(super) enum Retained {
 }
 
 fn known(topic: &Topic, partition: i32) -> Result<(), GroupError> {
+    if topic.denied {
+        return Err(GroupError::TopicDenied);
+    }
     let exists = u32::try_from(partition).is_ok_and(|index| index < topic.partition_count);
     match exists {
         true => Ok(()),

@@ -213,6 +213,8 @@ impl Group {
         let timeouts = self.settings.session_timeout_ms_min..=self.settings.session_timeout_ms_max;
         let refused = if !timeouts.contains(&join.session_timeout_ms) {
             GroupError::InvalidSessionTimeout
+        } else if join.protocol_type.len() > TEXT_BYTES_MAX {
+            GroupError::Malformed
         } else {
             if self.is_vacant() && join.member.is_empty() {
                 self.state = State::Classic(Classic::new(self.settings.clone(), now_ms));
@@ -231,6 +233,14 @@ impl Group {
         match &self.state {
             State::Vacant => Err(GroupError::NotFound),
             State::Classic(classic) => Ok(classic.describe()),
+        }
+    }
+
+    /// Other bounds, from here on.
+    pub fn configure(&mut self, settings: &Arc<Settings>) {
+        self.settings = settings.clone();
+        if let State::Classic(classic) = &mut self.state {
+            classic.configure(settings);
         }
     }
 
@@ -324,6 +334,9 @@ impl Group {
     }
 }
 
+/// The longest text that is recorded: Kafka's protocol has no longer ones.
+pub(super) const TEXT_BYTES_MAX: usize = 32_767;
+
 /// Records notes as one.
 pub(super) fn record(notes: &[Note], effects: &mut Vec<Effect>) {
     let mut bytes = Vec::new();
@@ -332,5 +345,16 @@ pub(super) fn record(notes: &[Note], effects: &mut Vec<Effect>) {
     }
     if !bytes.is_empty() {
         effects.push(Effect::Record(bytes));
+    }
+}
+
+#[cfg(test)]
+impl Group {
+    /// Panics where an invariant does not hold.
+    pub(super) fn check(&self) {
+        match &self.state {
+            State::Vacant => assert!(self.offsets.is_empty(), "{self:?}"),
+            State::Classic(classic) => classic.check(),
+        }
     }
 }

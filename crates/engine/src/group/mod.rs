@@ -28,3 +28,6 @@ mod commits;
 
 pub use call::{Answer, Call, Client, Effect, GroupError, Input, Listed, Request, Ticket};
 pub use machine::{Group, GroupKind, Settings};
+
+#[cfg(test)]
+mod tests;

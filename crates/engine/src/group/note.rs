@@ -191,6 +191,7 @@ fn take_committed(rest: &mut &[u8]) -> Result<(Topic, i32, Committed), NoteMalfo
         id,
         name: take_text(rest)?,
         partition_count: 0,
+        denied: false,
     };
     let partition = i32::from_be_bytes(take(rest)?);
     let committed = Committed {

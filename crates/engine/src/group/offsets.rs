@@ -50,6 +50,8 @@ pub struct Topic {
     pub name: Arc<str>,
     /// How many partitions it has; 0: there is no such topic.
     pub partition_count: u32,
+    /// The client may not read it.
+    pub denied: bool,
 }
 
 /// An offset of one partition.
@@ -184,6 +186,11 @@ impl Offsets {
         self.names.get(&topic)
     }
 
+    /// Topics that something is remembered of.
+    pub fn topics(&self) -> impl Iterator<Item = TopicId> {
+        self.names.keys().copied()
+    }
+
     /// The order of the next commit.
     pub(super) fn next_order(&self) -> u64 {
         self.last + 1
@@ -304,6 +311,7 @@ impl Offsets {
             id,
             name: self.name(id).cloned().unwrap_or_default(),
             partition_count: 0,
+            denied: false,
         }
     }
 

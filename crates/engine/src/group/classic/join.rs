@@ -75,6 +75,7 @@ impl Classic {
                 self.remove(&join.member, effects);
             }
             self.expected.remove(join.member.as_str());
+            self.removed(now_ms, effects);
             return Err(GroupError::Full);
         }
         if !self.is_consistent(&join.protocol_type, &join.protocols) {

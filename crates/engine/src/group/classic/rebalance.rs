@@ -172,7 +172,7 @@ impl Classic {
     }
 
     /// Somebody is gone without having said so.
-    fn removed(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
+    pub(super) fn removed(&mut self, now_ms: u64, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Empty { .. } => {}
             Phase::Gathering { .. } | Phase::Preparing { .. } => {

@@ -171,6 +171,11 @@ impl Classic {
         classic
     }
 
+    /// Other bounds, from here on.
+    pub fn configure(&mut self, settings: &Arc<Settings>) {
+        self.settings = settings.clone();
+    }
+
     /// It had members when the broker ended: it is without since now.
     pub fn restarted(&mut self, now_ms: u64) {
         if let Phase::Empty {

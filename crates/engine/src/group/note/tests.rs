@@ -18,6 +18,7 @@ fn topic() -> Topic {
         id: TopicId(0xabcd),
         name: Arc::from("t"),
         partition_count: 0,
+        denied: false,
     }
 }
 
