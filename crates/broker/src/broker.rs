@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::cell::QueueCell;
 use crate::checkpoint::Source;
 use crate::clerk::{Clerk, Desk};
+use crate::groups::Groups;
 use crate::handle::{SessionHandle, not_found};
 use crate::topics::TopicSettings;
 use crate::windows::Windows;
@@ -84,6 +85,7 @@ struct Inner {
     last_change: AtomicU64,
     cells: RwLock<HashMap<QueueId, Arc<QueueCell>>>,
     windows: Windows,
+    groups: Groups,
     /// Of random exchanges; a test sets its own.
     seed: AtomicU64,
     next_owner: AtomicU64,
@@ -130,6 +132,7 @@ impl Broker {
                 last_change: AtomicU64::new(0),
                 cells: RwLock::new(cells),
                 windows,
+                groups: Groups::default(),
                 seed: AtomicU64::new(RandomState::new().build_hasher().finish()),
                 next_owner: AtomicU64::new(1),
                 next_link: AtomicU64::new(1),
@@ -202,6 +205,11 @@ impl Broker {
     /// What exchanges have seen.
     pub(crate) fn windows(&self) -> &Windows {
         &self.inner.windows
+    }
+
+    /// Groups of consumers.
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.inner.groups
     }
 
     pub(crate) fn route_seed(&self) -> u64 {

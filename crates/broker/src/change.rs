@@ -345,6 +345,7 @@ impl Broker {
         }
         drop(state);
         self.storage().remove_log(cell.id.log());
+        self.forget_topic(cell.space, cell.id);
     }
 }
 

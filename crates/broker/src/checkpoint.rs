@@ -10,6 +10,7 @@ use std::ops::Range;
 use bongsu_engine::catalog::QueueId;
 
 use crate::broker::{CATALOG_NOTE, WeakBroker};
+use crate::groups::GROUP_NOTE;
 use crate::reading::{TRACK_NOTE, encode_tracked};
 use crate::windows::WINDOW_NOTE;
 
@@ -63,6 +64,17 @@ impl CheckpointSource for Source {
             }
             broker.all_cells()
         };
+        for cell in broker.groups().all() {
+            let locked = cell.lock();
+            let mut notes = Vec::new();
+            locked.machine.encode(&mut notes);
+            if !notes.is_empty() {
+                state.clear();
+                state.extend_from_slice(&broker.storage().position().0.to_be_bytes());
+                state.extend_from_slice(&cell.note(&notes));
+                out.put(GROUP_NOTE, u64::from(cell.space.0), &state);
+            }
+        }
         for cell in cells {
             if !cell.is_recorded() {
                 continue;

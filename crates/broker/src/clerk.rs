@@ -1,13 +1,14 @@
 //! The clerk: does for queues what is due without anybody asking. One thread; what it has
 //! to do is in [`Desk`], which queues write to under their locks.
 //!
-//! Three kinds of work: a queue's deadline has passed; a queue wants to be told facts of
-//! records that are in its log; dead records are to be moved. Bounds: a queue is on each
-//! list at most once, and is looked at in turns, a bounded piece at a time.
+//! Four kinds of work: a deadline has passed, of a queue or of whatever asked to be called; a
+//! queue wants to be told facts of records that are in its log; dead records are to be moved.
+//! Bounds: a queue is on each list at most once, and is looked at in turns, a bounded piece at
+//! a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,6 +22,12 @@ use crate::broker::{Broker, WeakBroker};
 use crate::cell::QueueCell;
 use crate::facts;
 
+/// What has deadlines, beside queues.
+pub(crate) trait Due: Send + Sync + std::fmt::Debug {
+    /// The time it asked for has come.
+    fn due(self: Arc<Self>, broker: &Broker, now_ms: u64);
+}
+
 /// What the clerk has to do.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
@@ -32,17 +39,42 @@ pub(crate) struct Desk {
 struct Work {
     /// When to look at which queue.
     alarms: BTreeSet<(u64, QueueId)>,
+    /// Whom to call when; the second number keeps those of one time apart.
+    calls: BTreeMap<(u64, u64), Weak<dyn Due>>,
+    next_call: u64,
     tells: BTreeMap<QueueId, Vec<Range<Offset>>>,
     /// Queues with dead records.
     buries: BTreeSet<QueueId>,
     stopping: bool,
 }
 
+impl Work {
+    fn first_ms(&self) -> Option<u64> {
+        let alarm = self.alarms.first().map(|(at_ms, _)| *at_ms);
+        let call = self.calls.first_key_value();
+        let call = call.map(|((at_ms, _), _)| *at_ms);
+        [alarm, call].into_iter().flatten().min()
+    }
+}
+
 impl Desk {
     pub(crate) fn wake_at(&self, at_ms: u64, queue: QueueId) {
         let mut work = self.work.lock();
-        let first = work.alarms.first().map(|(at, _)| *at);
+        let first = work.first_ms();
         work.alarms.insert((at_ms, queue));
+        if first.is_none_or(|first| at_ms < first) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Calls it then; whoever asks twice is called twice.
+    pub(crate) fn call_at<D: Due + 'static>(&self, at_ms: u64, whom: &Arc<D>) {
+        let mut work = self.work.lock();
+        let first = work.first_ms();
+        let number = work.next_call;
+        work.next_call += 1;
+        let whom = Arc::downgrade(whom);
+        work.calls.insert((at_ms, number), whom);
         if first.is_none_or(|first| at_ms < first) {
             self.changed.notify_one();
         }
@@ -79,7 +111,7 @@ impl Desk {
             if !work.tells.is_empty() || !work.buries.is_empty() {
                 return true;
             }
-            let Some(first_ms) = work.alarms.first().map(|(at_ms, _)| *at_ms) else {
+            let Some(first_ms) = work.first_ms() else {
                 self.changed.wait(&mut work);
                 continue;
             };
@@ -138,14 +170,22 @@ impl Broker {
     /// there was nothing.
     pub fn step_clerk(&self) -> bool {
         let now_ms = self.now_ms();
-        let (due, tells, buries) = {
+        let (due, calls, tells, buries) = {
             let mut work = self.clerk().work.lock();
             let later = work.alarms.split_off(&(now_ms + 1, QueueId(0)));
             let due = std::mem::replace(&mut work.alarms, later);
+            let later = work.calls.split_off(&(now_ms + 1, 0));
+            let calls = std::mem::replace(&mut work.calls, later);
             let tells = std::mem::take(&mut work.tells);
-            (due, tells, std::mem::take(&mut work.buries))
+            (due, calls, tells, std::mem::take(&mut work.buries))
         };
-        let worked = !due.is_empty() || !tells.is_empty() || !buries.is_empty();
+        let worked =
+            !due.is_empty() || !calls.is_empty() || !tells.is_empty() || !buries.is_empty();
+        for whom in calls.into_values() {
+            if let Some(whom) = whom.upgrade() {
+                whom.due(self, now_ms);
+            }
+        }
         for (_, queue) in due {
             if let Some(cell) = self.cell(queue) {
                 self.look_at(&cell, now_ms);

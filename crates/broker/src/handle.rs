@@ -23,6 +23,7 @@ use crate::broker::Broker;
 use crate::cell::{Got, QueueCell};
 use crate::fetch::{FetchWait, Fetching};
 use crate::group::Ending;
+use crate::groups::GroupWait;
 use crate::outbox::{Item, Outbox, Pool, Target};
 use crate::partitions::TopicCache;
 use crate::publish::RouteCache;
@@ -57,6 +58,8 @@ pub struct SessionHandle {
     /// A fetch that waits, and where partitions tell that they have grown.
     pub(crate) fetching: Option<Fetching>,
     pub(crate) growth: Arc<FetchWait>,
+    /// A group that will answer.
+    pub(crate) group_wait: Option<GroupWait>,
     pub(crate) publishes: bool,
     ended: bool,
 }
@@ -206,6 +209,7 @@ impl SessionHandle {
         SessionHandle {
             topics: TopicCache::default(),
             fetching: None,
+            group_wait: None,
             growth: FetchWait::new(&outbox),
             broker,
             owner,
@@ -284,6 +288,7 @@ impl SessionHandle {
             Call::Fetch(request) => Ok(self.fetch(*request, now)),
             Call::Offsets(request) => Ok(self.offsets(*request)),
             Call::Topic(request) => Ok(self.topic(*request)),
+            Call::Group(call) => Ok(self.group(*call)),
             Call::AwaitDurable(lsn) => Ok(Executed::Durable(lsn, Reply::Done)),
             change => self.change(change),
         };
@@ -600,6 +605,7 @@ impl SessionHandle {
         }
         if !std::mem::replace(&mut self.ended, true) {
             self.growth.end();
+            self.abandon_group();
             self.broker.session_closed(self.owner);
         }
     }

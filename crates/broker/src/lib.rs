@@ -35,6 +35,8 @@ mod windows;
 
 mod group;
 
+mod groups;
+
 pub mod change;
 
 mod clerk;

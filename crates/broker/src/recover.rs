@@ -16,6 +16,8 @@ use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, S
 use crate::broker::{Broker, CATALOG_NOTE, Limits, unix_ms};
 use crate::cell::{QUEUE_NOTE, QueueCell};
 use crate::change::durability;
+use crate::groups::GROUP_NOTE;
+use crate::groups::restore::RestoredGroups;
 use crate::reading::{TRACK_NOTE, TrackedOf, decode_tracked};
 use crate::topics::{TRIM_NOTE, decode_trim};
 use crate::windows::{self, WINDOW_NOTE, Windows};
@@ -66,6 +68,7 @@ impl Broker {
         let mut tracked = restored_tracked(&recovery)?;
         let mut failed = None;
         let mut windows = RestoredWindows::of(&recovery);
+        let mut groups = RestoredGroups::of(&recovery)?;
         let mut trims = HashMap::new();
         recovery.replay(&mut |lsn, entry| {
             let applied = match entry {
@@ -78,6 +81,7 @@ impl Broker {
                 Entry::Note { kind, id, bytes } if *kind == WINDOW_NOTE => {
                     windows.replay(lsn, WindowId(*id), bytes)
                 }
+                Entry::Note { kind, bytes, .. } if *kind == GROUP_NOTE => groups.replay(lsn, bytes),
                 Entry::Note { kind, id, bytes } if *kind == TRACK_NOTE => {
                     let of = tracked.entry(LogId(*id)).or_default();
                     decode_tracked(bytes, of).ok_or_else(|| {
@@ -146,6 +150,7 @@ impl Broker {
         };
         let windows = windows.finish(&catalog)?;
         let broker = Broker::assemble(storage, place, limits, catalog, (cells, windows));
+        groups.finish(&broker);
         Ok((broker, recovered))
     }
 }
