@@ -11,17 +11,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["record"]),
     ("storage", &["record"]),
     ("amqp091", &["record", "engine"]),
+    ("kafka", &["record", "engine"]),
     ("broker", &["record", "engine", "storage"]),
     ("net", &["record", "engine", "broker"]),
     ("sim", &["record", "storage"]),
     (
         "bongsu",
-        &["record", "engine", "storage", "amqp091", "broker", "net"],
+        &[
+            "record", "engine", "storage", "amqp091", "kafka", "broker", "net",
+        ],
     ),
 ];
 
 /// Crates without clock, file, socket, task, lock or randomness.
-const PURE: &[&str] = &["record", "engine", "amqp091"];
+const PURE: &[&str] = &["record", "engine", "amqp091", "kafka"];
 const BANNED_WHERE_PURE: &[&str] = &[
     "tokio",
     "std::fs",

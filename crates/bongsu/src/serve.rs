@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bongsu_amqp091::{Session, Settings as AmqpSettings};
 use bongsu_broker::{Broker, Limits, Recovered};
+use bongsu_kafka::Settings as KafkaSettings;
 use bongsu_storage::disk::LocalDisk;
 use bongsu_storage::{Durability, Options};
 use tokio::net::TcpListener;
@@ -62,6 +63,14 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
             bongsu_net::listener::serve(listener, broker.clone(), places.clone(), session);
         listeners.spawn(serving);
     }
+    for address in &settings.kafka_listen {
+        let listener = listen(*address)?;
+        addresses.push(("Kafka", listener.local_addr()?));
+        let session = kafka_sessions(settings);
+        let serving =
+            bongsu_net::listener::serve(listener, broker.clone(), places.clone(), session);
+        listeners.spawn(serving);
+    }
     let watching = tokio::spawn(watch_limits(broker.clone()));
     print!(
         "{}",
@@ -107,9 +116,37 @@ fn amqp_sessions(settings: &Settings) -> impl Fn(SocketAddr) -> Session + 'stati
     };
     // Seeds of names the server makes up: they need only differ.
     let seed = AtomicU64::new(RandomState::new().build_hasher().finish());
-    move |_peer| {
+    move |_local| {
         let seed = seed.fetch_add(1, Ordering::Relaxed);
         Session::new(amqp.clone(), seed, Instant::now())
+    }
+}
+
+fn kafka_sessions(
+    settings: &Settings,
+) -> impl Fn(SocketAddr) -> bongsu_kafka::Session + 'static + Send + use<> {
+    let advertised = settings.kafka_advertised.clone();
+    let (host, port) = advertised.clone().unwrap_or_default();
+    let kafka = KafkaSettings {
+        node_id: settings.kafka_node_id,
+        advertised_host: host,
+        advertised_port: port,
+        request_bytes_max: settings.kafka_request_bytes_max,
+        decompressed_bytes_max: settings.kafka_decompressed_bytes_max,
+        idle: settings.kafka_idle,
+    };
+    let advertised = advertised.map(|_| Arc::new(kafka.clone()));
+    let seed = AtomicU64::new(RandomState::new().build_hasher().finish());
+    move |local| {
+        let settings = advertised.clone().unwrap_or_else(|| {
+            Arc::new(KafkaSettings {
+                advertised_host: local.ip().to_canonical().to_string(),
+                advertised_port: local.port(),
+                ..kafka.clone()
+            })
+        });
+        let seed = seed.fetch_add(1, Ordering::Relaxed);
+        bongsu_kafka::Session::new(settings, seed, Instant::now())
     }
 }
 

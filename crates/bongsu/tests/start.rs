@@ -52,6 +52,7 @@ fn command(folder: &Folder, more: &[(&str, &str)]) -> Command {
     command
         .env("BONGSU_DATA_DIR", folder.data())
         .env("BONGSU_AMQP_LISTEN", "127.0.0.1:0")
+        .env("BONGSU_KAFKA_LISTEN", "")
         .envs(more.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

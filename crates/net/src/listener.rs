@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 
 use crate::connection::{Ended, drive};
 
+/// `session` makes one for a client, given the address where the client came in.
+///
 /// Accepts on `listener` until the broker stops, then waits for the connections to end.
 /// At the bound of `places` (shared by all listeners) a new client is closed at once: it
 /// may try again, and nobody who is in loses anything.
@@ -22,6 +24,7 @@ pub async fn serve<S: Session + 'static>(
 ) {
     let mut stopping = broker.stopping();
     let mut connections = JoinSet::new();
+    let address = listener.local_addr().unwrap_or(NO_ADDRESS);
     while !*stopping.borrow_and_update() {
         let accepted = tokio::select! {
             _ = stopping.changed() => continue,
@@ -45,7 +48,9 @@ pub async fn serve<S: Session + 'static>(
         // Small replies must not wait for the client's acknowledgement of earlier ones.
         let _ = stream.set_nodelay(true);
         let handle = broker.session(peer.ip().to_canonical().is_loopback());
-        let session = session(peer);
+        // Where the client found us; it is told to come back there.
+        let local = stream.local_addr().unwrap_or(address);
+        let session = session(local);
         connections.spawn(async move {
             tracing::debug!(%peer, "connected");
             match drive(stream, session, handle).await {
@@ -59,4 +64,6 @@ pub async fn serve<S: Session + 'static>(
     while connections.join_next().await.is_some() {}
 }
 
+const NO_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);

@@ -148,7 +148,8 @@ impl Installed {
         command
             .arg("serve")
             .env("BONGSU_DATA_DIR", directory.join("data"))
-            .env("BONGSU_AMQP_LISTEN", address.to_string());
+            .env("BONGSU_AMQP_LISTEN", address.to_string())
+            .env("BONGSU_KAFKA_LISTEN", "");
         Process::start(&mut command, &directory.join(LOG))
     }
 

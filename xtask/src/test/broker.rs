@@ -171,7 +171,8 @@ impl Broker {
                 command
                     .arg("serve")
                     .env("BONGSU_DATA_DIR", self.directory.join("data"))
-                    .env("BONGSU_AMQP_LISTEN", format!("127.0.0.1:{}", self.port));
+                    .env("BONGSU_AMQP_LISTEN", format!("127.0.0.1:{}", self.port))
+                    .env("BONGSU_KAFKA_LISTEN", "");
             }
             Product::Kafka => {
                 command

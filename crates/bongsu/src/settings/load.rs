@@ -215,6 +215,16 @@ fn typed(values: &BTreeMap<&'static str, Value>) -> Settings {
             .expect("the table bounds it below 2^16"),
         amqp_heartbeat: heartbeat,
         amqp_message_bytes_max: number("amqp.message_bytes_max"),
+        kafka_listen: addresses("kafka.listen"),
+        kafka_advertised: match &values["kafka.advertised"] {
+            Value::Place(place) => place.clone(),
+            other => unreachable!("kafka.advertised is a place in the table, not {other:?}"),
+        },
+        kafka_node_id: i32::try_from(small("kafka.node_id"))
+            .expect("the table bounds it below 2^31"),
+        kafka_request_bytes_max: small("kafka.request_bytes_max") as usize,
+        kafka_decompressed_bytes_max: small("kafka.decompressed_bytes_max") as usize,
+        kafka_idle: duration("kafka.idle"),
         limits_connections_max: small("limits.connections_max") as usize,
         limits_memory_bytes: number("limits.memory_bytes"),
         limits_cache_bytes: number("limits.cache_bytes"),

@@ -18,6 +18,8 @@ pub enum Kind {
     Duration(u64, u64),
     /// `host:port`, several separated by commas, or nothing.
     Addresses,
+    /// `host:port` as clients would say it, or nothing.
+    Place,
 }
 
 /// A value that was read.
@@ -31,6 +33,8 @@ pub enum Value {
     Duration(Duration),
     /// Of [`Kind::Addresses`].
     Addresses(Vec<SocketAddr>),
+    /// Of [`Kind::Place`].
+    Place(Option<(String, u16)>),
 }
 
 impl Kind {
@@ -48,6 +52,7 @@ impl Kind {
                 format!("a duration from {least}s to {most}s in whole seconds, as 10s")
             }
             Kind::Addresses => "address:port, several separated by commas, or nothing".to_owned(),
+            Kind::Place => "host:port, or nothing".to_owned(),
         }
     }
 
@@ -60,6 +65,7 @@ impl Kind {
             Kind::Count(..) => "count".to_owned(),
             Kind::Duration(..) => "duration".to_owned(),
             Kind::Addresses => "address:port, …".to_owned(),
+            Kind::Place => "host:port".to_owned(),
         }
     }
 
@@ -90,6 +96,13 @@ impl Kind {
                 let seconds = milliseconds / 1000;
                 let duration = Value::Duration(Duration::from_secs(seconds));
                 (least..=most).contains(&seconds).then_some(duration)
+            }
+            Kind::Place if text.is_empty() => Some(Value::Place(None)),
+            Kind::Place => {
+                let (host, port) = text.rsplit_once(':')?;
+                let port = port.parse().ok().filter(|port| *port > 0)?;
+                let fits = !host.is_empty() && !host.contains(char::is_whitespace);
+                fits.then(|| Value::Place(Some((host.to_owned(), port))))
             }
             Kind::Addresses => {
                 let parts = text

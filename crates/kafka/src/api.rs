@@ -1,0 +1,83 @@
+//! The table of requests: which there are, in which versions, and who answers them.
+//!
+//! What clients are told in ApiVersions is made from it and nothing else. A family of
+//! requests adds its rows here and its file to [`crate::session`].
+
+use bytes::Bytes;
+use kafka_protocol::messages::ApiKey;
+
+use bongsu_engine::session::{Effects, Now};
+
+use crate::session::{Head, Malformed, Session, fetch, offsets, produce, versions};
+
+/// Answers a request, or calls the broker and says how to go on.
+pub(crate) type Handler = fn(&mut Session, Head, Bytes, Now, &mut Effects) -> Result<(), Malformed>;
+
+/// One row of the table.
+#[derive(Clone, Copy)]
+pub(crate) struct Api {
+    pub key: ApiKey,
+    /// Lowest version that clients are told of.
+    pub told_from: i16,
+    /// Versions that are answered.
+    pub min: i16,
+    pub max: i16,
+    /// May be asked before anybody has logged in.
+    pub before_login: bool,
+    pub handler: Handler,
+}
+
+const fn api(key: ApiKey, min: i16, max: i16, handler: Handler) -> Api {
+    Api {
+        key,
+        told_from: min,
+        min,
+        max,
+        before_login: false,
+        handler,
+    }
+}
+
+/// Every request that is answered, ascending by key.
+pub(crate) const TABLE: &[Api] = &[
+    Api {
+        // librdkafka compresses only if it is told of versions below 3, which nobody serves.
+        told_from: 0,
+        ..api(ApiKey::Produce, 3, 13, produce::handle)
+    },
+    api(ApiKey::Fetch, 4, 18, fetch::handle),
+    api(ApiKey::ListOffsets, 1, 10, offsets::handle),
+    Api {
+        before_login: true,
+        ..api(ApiKey::ApiVersions, 0, 4, versions::handle)
+    },
+];
+
+/// Features that ApiVersions tells of: name and highest level.
+pub(crate) const FEATURES: &[(&str, i16)] = &[];
+
+/// The row of a key.
+pub(crate) fn find(key: i16) -> Option<&'static Api> {
+    TABLE.iter().find(|api| api.key as i16 == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_ascend_and_are_within_what_can_be_decoded() {
+        for pair in TABLE.windows(2) {
+            assert!((pair[0].key as i16) < pair[1].key as i16);
+        }
+        for api in TABLE {
+            let known = api.key.valid_versions();
+            assert!(
+                known.min <= api.min && api.max <= known.max,
+                "{:?}",
+                api.key
+            );
+            assert!(api.told_from <= api.min && api.min <= api.max);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Kafka's error codes, and which of them a refusal is.
+//!
+//! One table a family of calls; the Java client maps each code to an exception.
+
+use bongsu_engine::session::records::{AppendRefused, FetchRefused, PartitionRefused};
+
+/// An error code of Kafka's protocol.
+pub type Code = i16;
+
+/// No error.
+pub const NONE: Code = 0;
+pub(crate) const OFFSET_OUT_OF_RANGE: Code = 1;
+pub(crate) const CORRUPT_MESSAGE: Code = 2;
+pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: Code = 3;
+pub(crate) const MESSAGE_TOO_LARGE: Code = 10;
+pub(crate) const INVALID_TOPIC_EXCEPTION: Code = 17;
+pub(crate) const NOT_ENOUGH_REPLICAS: Code = 19;
+pub(crate) const INVALID_REQUIRED_ACKS: Code = 21;
+pub(crate) const TOPIC_AUTHORIZATION_FAILED: Code = 29;
+pub(crate) const INVALID_TIMESTAMP: Code = 32;
+pub(crate) const UNSUPPORTED_VERSION: Code = 35;
+pub(crate) const UNSUPPORTED_FOR_MESSAGE_FORMAT: Code = 43;
+pub(crate) const POLICY_VIOLATION: Code = 44;
+pub(crate) const INVALID_TXN_STATE: Code = 48;
+pub(crate) const KAFKA_STORAGE_ERROR: Code = 56;
+pub(crate) const FETCH_SESSION_ID_NOT_FOUND: Code = 70;
+pub(crate) const INVALID_FETCH_SESSION_EPOCH: Code = 71;
+pub(crate) const UNKNOWN_LEADER_EPOCH: Code = 75;
+pub(crate) const UNSUPPORTED_COMPRESSION_TYPE: Code = 76;
+pub(crate) const INVALID_RECORD: Code = 87;
+pub(crate) const UNKNOWN_TOPIC_ID: Code = 100;
+
+/// Of a partition that cannot be used.
+pub fn of_partition(refused: PartitionRefused) -> Code {
+    match refused {
+        PartitionRefused::Unknown => UNKNOWN_TOPIC_OR_PARTITION,
+        PartitionRefused::UnknownId => UNKNOWN_TOPIC_ID,
+        PartitionRefused::Name => INVALID_TOPIC_EXCEPTION,
+        PartitionRefused::Access => TOPIC_AUTHORIZATION_FAILED,
+    }
+}
+
+/// Of a partition that could not be read.
+pub fn of_fetch(refused: FetchRefused) -> Code {
+    match refused {
+        FetchRefused::Partition(refused) => of_partition(refused),
+        FetchRefused::OutOfRange => OFFSET_OUT_OF_RANGE,
+        FetchRefused::Storage => KAFKA_STORAGE_ERROR,
+    }
+}
+
+/// Of a batch that was not appended, and what to say of it.
+pub fn of_append(refused: &AppendRefused) -> (Code, Option<String>) {
+    match refused {
+        AppendRefused::Partition(refused) => (of_partition(*refused), None),
+        AppendRefused::TooLarge { bytes, bytes_max } => (
+            MESSAGE_TOO_LARGE,
+            Some(format!(
+                "the batch has {bytes} bytes; the topic takes {bytes_max}"
+            )),
+        ),
+        AppendRefused::NoKey => (
+            INVALID_RECORD,
+            Some("a record of a compacted topic needs a key".to_owned()),
+        ),
+        AppendRefused::Malformed => (CORRUPT_MESSAGE, None),
+        AppendRefused::Timestamp { unix_ms } => (
+            INVALID_TIMESTAMP,
+            Some(format!("the time {unix_ms} is too far from the broker's")),
+        ),
+        AppendRefused::NotInTransaction => (INVALID_TXN_STATE, None),
+        AppendRefused::WorkQueue => (
+            INVALID_TXN_STATE,
+            Some("a transaction does not reach work queues".to_owned()),
+        ),
+        AppendRefused::Replicas { wanted } => (
+            NOT_ENOUGH_REPLICAS,
+            Some(format!("min.insync.replicas is {wanted}; there is 1")),
+        ),
+        AppendRefused::Full => (
+            POLICY_VIOLATION,
+            Some("the queue is full and refuses more".to_owned()),
+        ),
+        AppendRefused::Storage => (KAFKA_STORAGE_ERROR, None),
+        AppendRefused::Unfit => (UNSUPPORTED_FOR_MESSAGE_FORMAT, None),
+    }
+}
