@@ -12,7 +12,8 @@
 //! and members are told that nobody knows them.
 //!
 //! Reading order: [`call`] (what goes in and comes out), [`note`] (what is recorded),
-//! [`offsets`], [`classic`] (members that share out among themselves).
+//! [`offsets`], [`classic`] (members that share out among themselves), [`consumer`] (members
+//! that the broker shares out for).
 
 pub mod call;
 
@@ -21,6 +22,8 @@ pub mod note;
 pub mod offsets;
 
 pub mod classic;
+
+pub mod consumer;
 
 mod machine;
 
