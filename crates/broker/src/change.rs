@@ -122,7 +122,11 @@ impl SessionHandle {
         let mut count = 0;
         let (_, lsn) = self.broker.change_with(|catalog| {
             let id = catalog.queue_id(space, name);
-            let (links, ready) = id.map(|id| self.broker.counts(id)).unwrap_or_default();
+            let (mut links, ready) = id.map(|id| self.broker.counts(id)).unwrap_or_default();
+            // A topic is used where any partition of it is.
+            for part in catalog.partitions(space, name).iter().flat_map(|all| &all[1..]) {
+                links += self.broker.counts(*part).0;
+            }
             count = ready;
             Input::DeleteQueue {
                 space,

@@ -2,6 +2,7 @@
 //! drops, what a crash leaves.
 
 mod crash;
+mod topics;
 mod world;
 
 use bongsu_engine::Refused;
