@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bongsu_engine::catalog::QueueId;
+use bongsu_engine::producers::Producers;
 use bongsu_engine::queue::{Effect, FactRun, Input, LinkKey, Note, Queue};
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::Tries;
@@ -54,6 +55,8 @@ pub(crate) struct State {
     pub(crate) alarm_ms: Option<u64>,
     /// Where records stay readable, or are only read.
     pub(crate) reading: Option<Box<Reading>>,
+    /// What producers that number their batches have appended.
+    pub(crate) producers: Option<Box<Producers>>,
     /// Fetches that wait for more.
     fetchers: Vec<Arc<FetchWait>>,
     /// Records were appended, and whoever waits for more is to be told.
@@ -76,12 +79,18 @@ impl State {
 
     /// First record of a transaction that is open.
     pub(crate) fn first_open(&self) -> Option<Offset> {
-        None
+        self.producers.as_ref()?.first_open()
     }
 
     /// Transactions among these records that were taken back: whose, and where each began.
-    pub(crate) fn aborted(&self, _records: Range<Offset>) -> Vec<(i64, Offset)> {
-        Vec::new()
+    pub(crate) fn aborted(&self, records: Range<Offset>) -> Vec<(i64, Offset)> {
+        let Some(producers) = &self.producers else {
+            return Vec::new();
+        };
+        let aborted = producers.aborted(records).into_iter();
+        aborted
+            .map(|aborted| (aborted.producer_id, aborted.first))
+            .collect()
     }
 
     /// Consumers and readers.
@@ -184,6 +193,7 @@ impl QueueCell {
                 used_ms: now_ms,
                 alarm_ms: None,
                 reading,
+                producers: None,
                 fetchers: Vec::new(),
                 grown: false,
                 effects: Vec::new(),

@@ -1,19 +1,32 @@
 //! Appending to partitions: each batch on its own, as it came.
 //!
-//! A batch for a queue whose properties look at records is laid out for that first.
+//! What the topic asks of batches (their size, time, codec) is looked at before the
+//! partition is locked; what depends on what is there already (sequences of producers,
+//! transactions) under its lock.
 
 use std::sync::Arc;
 
+use bongsu_engine::producers::{Sequence, Verdict};
+use bongsu_engine::queue::Properties;
 use bongsu_engine::refused::Permission;
 use bongsu_engine::session::Reply;
 use bongsu_engine::session::records::{
     Append, AppendRefused, AppendRequest, Appended, PartitionRefused,
 };
+use bongsu_engine::topic::config::{Compression, Timestamps, TopicConfig};
+use bongsu_record::compression::Codec;
+use bongsu_record::kafka::recompress;
 use bongsu_record::{Batch, Lsn};
 use bongsu_storage::Error;
 
 use crate::cell::{QueueCell, State};
 use crate::handle::{Executed, SessionHandle};
+
+/// A batch as its topic wants it.
+struct Fitted {
+    batch: Batch,
+    stamped_ms: Option<i64>,
+}
 
 impl SessionHandle {
     pub(crate) fn append_all(&mut self, request: AppendRequest) -> Executed {
@@ -30,39 +43,69 @@ impl SessionHandle {
     fn append_one(
         &mut self,
         append: &Append,
-        _request: &AppendRequest,
+        request: &AppendRequest,
         last: &mut Lsn,
     ) -> Result<Appended, AppendRefused> {
         let cell = self
             .partition(&append.topic, append.partition, Permission::Write)
             .map_err(AppendRefused::Partition)?;
+        let properties = Arc::clone(cell.lock().machine.properties());
+        let now_ms = self.broker().now_ms();
+        let fitted = fitted(append, request, &properties, now_ms)?;
+        let sequence = sequence(&append.batch);
         let mut state = cell.lock();
         if state.gone {
             let gone = PartitionRefused::Unknown;
             return Err(AppendRefused::Partition(gone));
         }
-        self.append_to(&cell, &mut state, &append.batch, last)
+        if let Some(sequence) = &sequence
+            && let Some(producers) = &state.producers
+        {
+            let verdict = producers.check(sequence, now_ms);
+            let verdict = verdict.map_err(AppendRefused::Producer)?;
+            if let Verdict::Duplicate { base, timestamp_ms } = verdict {
+                // Its original may not be durable yet.
+                *last = self.broker().position().max(*last);
+                self.broker().storage().hurry();
+                return Ok(Appended {
+                    base: Some(base),
+                    stamped_ms: fitted.stamped_ms.map(|_| timestamp_ms),
+                    start: cell.log.start(),
+                });
+            }
+        }
+        self.append_to(&cell, &mut state, &fitted, sequence, last)
     }
 
     fn append_to(
         &self,
         cell: &Arc<QueueCell>,
         state: &mut State,
-        batch: &Batch,
+        fitted: &Fitted,
+        sequence: Option<Sequence>,
         last: &mut Lsn,
     ) -> Result<Appended, AppendRefused> {
+        if state.machine.judges() || state.machine.screens() {
+            return Err(AppendRefused::Unfit);
+        }
         let broker = self.broker();
         let base = state.machine.cursor().end();
+        let batch = &fitted.batch;
         let appended = broker
             .storage()
             .append(&[(&cell.log, base)], batch, &[])
             .map_err(|error| self.append_failed(&error))?;
         *last = appended.lsn.max(*last);
+        if let Some(sequence) = sequence {
+            let timestamp_ms = fitted.stamped_ms.unwrap_or(-1);
+            let producers = state.producers.get_or_insert_default();
+            producers.appended(&sequence, base, timestamp_ms, broker.now_ms());
+        }
         let handled = cell.appended(state, base, batch, broker);
         broker.noted(handled);
         Ok(Appended {
             base: Some(base),
-            stamped_ms: None,
+            stamped_ms: fitted.stamped_ms,
             start: cell.log.start(),
         })
     }
@@ -72,3 +115,90 @@ impl SessionHandle {
         AppendRefused::Storage
     }
 }
+
+/// What a producer says of a batch, if it numbers them.
+pub(crate) fn sequence(batch: &Batch) -> Option<Sequence> {
+    let header = batch.header();
+    (header.producer_id >= 0).then(|| Sequence {
+        producer_id: header.producer_id,
+        epoch: header.producer_epoch,
+        base_sequence: header.base_sequence,
+        count: batch.record_count(),
+        transactional: batch.is_transactional(),
+    })
+}
+
+fn fitted(
+    append: &Append,
+    request: &AppendRequest,
+    properties: &Properties,
+    now_ms: u64,
+) -> Result<Fitted, AppendRefused> {
+    let config = &properties.topic;
+    let batch = &append.batch;
+    if batch.is_transactional() && !properties.is_stream {
+        return Err(AppendRefused::WorkQueue);
+    }
+    if request.all_replicas && config.replicas_min > 1 {
+        let wanted = config.replicas_min;
+        return Err(AppendRefused::Replicas { wanted });
+    }
+    if config.compaction.is_some() && append.seen.keyless_count > 0 {
+        return Err(AppendRefused::NoKey);
+    }
+    let mut fitted = Fitted {
+        batch: batch.clone(),
+        stamped_ms: None,
+    };
+    if let Some(codec) = codec(config.compression) {
+        let found = batch.compression().map_err(|_| AppendRefused::Malformed)?;
+        if found != codec {
+            fitted.batch = recompress(batch, codec, append.seen.payload_bytes.max(1))
+                .map_err(|_| AppendRefused::Malformed)?;
+        }
+    }
+    let bytes = fitted.batch.len();
+    if bytes as u64 > config.message_bytes_max {
+        let bytes_max = config.message_bytes_max;
+        return Err(AppendRefused::TooLarge { bytes, bytes_max });
+    }
+    let now = i64::try_from(now_ms).unwrap_or(i64::MAX);
+    match config.timestamps {
+        Timestamps::Append => {
+            fitted.batch = fitted.batch.with_log_append_time(now);
+            fitted.stamped_ms = Some(now);
+        }
+        Timestamps::Producer => check_times(append, config, now)?,
+    }
+    Ok(fitted)
+}
+
+/// The codec that a topic keeps its batches in; `None`: the producer's.
+fn codec(compression: Compression) -> Option<Codec> {
+    match compression {
+        Compression::Producer => None,
+        Compression::Uncompressed => Some(Codec::None),
+        Compression::Gzip(_) => Some(Codec::Gzip),
+        Compression::Snappy => Some(Codec::Snappy),
+        Compression::Lz4(_) => Some(Codec::Lz4),
+        Compression::Zstd(_) => Some(Codec::Zstd),
+    }
+}
+
+fn check_times(append: &Append, config: &TopicConfig, now_ms: i64) -> Result<(), AppendRefused> {
+    let (first, last) = (append.seen.min_timestamp_ms, append.seen.max_timestamp_ms);
+    let refused = |unix_ms| Err(AppendRefused::Timestamp { unix_ms });
+    if first != NO_TIMESTAMP
+        && first < now_ms.saturating_sub_unsigned(config.timestamp_before_max_ms)
+    {
+        return refused(first);
+    }
+    if last != NO_TIMESTAMP && last > now_ms.saturating_add_unsigned(config.timestamp_after_max_ms)
+    {
+        return refused(last);
+    }
+    Ok(())
+}
+
+/// A record whose producer gives it no time.
+const NO_TIMESTAMP: i64 = -1;

@@ -344,12 +344,7 @@ impl QueueCell {
     }
 
     /// Drops what is below `start`, whoever has not read it.
-    pub(crate) fn trim_front(
-        self: &Arc<Self>,
-        state: &mut State,
-        start: Offset,
-        broker: &Broker,
-    ) {
+    pub(crate) fn trim_front(self: &Arc<Self>, state: &mut State, start: Offset, broker: &Broker) {
         self.log.trim(start);
         self.trimmed(state, start, broker);
     }

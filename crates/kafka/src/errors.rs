@@ -2,6 +2,7 @@
 //!
 //! One table a family of calls; the Java client maps each code to an exception.
 
+use bongsu_engine::producers::ProducerRefused;
 use bongsu_engine::session::records::{AppendRefused, FetchRefused, PartitionRefused};
 
 /// An error code of Kafka's protocol.
@@ -21,6 +22,8 @@ pub(crate) const INVALID_TIMESTAMP: Code = 32;
 pub(crate) const UNSUPPORTED_VERSION: Code = 35;
 pub(crate) const UNSUPPORTED_FOR_MESSAGE_FORMAT: Code = 43;
 pub(crate) const POLICY_VIOLATION: Code = 44;
+pub(crate) const OUT_OF_ORDER_SEQUENCE_NUMBER: Code = 45;
+pub(crate) const INVALID_PRODUCER_EPOCH: Code = 47;
 pub(crate) const INVALID_TXN_STATE: Code = 48;
 pub(crate) const KAFKA_STORAGE_ERROR: Code = 56;
 pub(crate) const FETCH_SESSION_ID_NOT_FOUND: Code = 70;
@@ -49,6 +52,20 @@ pub fn of_fetch(refused: FetchRefused) -> Code {
     }
 }
 
+fn of_producer(refused: ProducerRefused) -> (Code, Option<String>) {
+    match refused {
+        ProducerRefused::OldEpoch { current, found } => (
+            INVALID_PRODUCER_EPOCH,
+            Some(format!("the epoch is {current}, not {found}")),
+        ),
+        ProducerRefused::OutOfOrder { expected, found } => (
+            OUT_OF_ORDER_SEQUENCE_NUMBER,
+            Some(format!("the next sequence is {expected}, not {found}")),
+        ),
+        ProducerRefused::NotTransactional => (INVALID_TXN_STATE, None),
+    }
+}
+
 /// Of a batch that was not appended, and what to say of it.
 pub fn of_append(refused: &AppendRefused) -> (Code, Option<String>) {
     match refused {
@@ -68,6 +85,7 @@ pub fn of_append(refused: &AppendRefused) -> (Code, Option<String>) {
             INVALID_TIMESTAMP,
             Some(format!("the time {unix_ms} is too far from the broker's")),
         ),
+        AppendRefused::Producer(refused) => of_producer(*refused),
         AppendRefused::NotInTransaction => (INVALID_TXN_STATE, None),
         AppendRefused::WorkQueue => (
             INVALID_TXN_STATE,

@@ -6,9 +6,11 @@
 
 use std::sync::Arc;
 
+use bongsu_record::kafka::Validated;
 use bongsu_record::{Batch, Offset};
 
 use crate::catalog::TopicId;
+use crate::producers::ProducerRefused;
 
 /// Which topic a client means.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +43,8 @@ pub struct Append {
     pub partition: i32,
     /// A checked batch, dense, not a control batch.
     pub batch: Batch,
+    /// What was seen of its records.
+    pub seen: Validated,
 }
 
 /// Where a batch is.
@@ -75,6 +79,8 @@ pub enum AppendRefused {
         /// The record's: Unix milliseconds.
         unix_ms: i64,
     },
+    /// The producer may not, or not this batch.
+    Producer(ProducerRefused),
     /// No transaction of this producer is open, or the partition is not part of it.
     NotInTransaction,
     /// Transactions do not reach work queues.

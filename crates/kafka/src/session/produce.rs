@@ -10,6 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 use bongsu_engine::catalog::TopicId;
 use bongsu_engine::session::records::{Append, AppendRequest, Appended, TopicRef};
 use bongsu_engine::session::{Call, Close, Effects, Now, Reply};
+use bongsu_record::kafka::{Validated, validate};
 use bongsu_record::{Batch, Malformed as BatchMalformed};
 
 use super::{Head, Malformed, Session, decoded};
@@ -26,7 +27,7 @@ const ADDS_PARTITIONS_FROM: i16 = 12;
 const IDS_FROM: i16 = 13;
 
 /// One partition of a request: its place in the answer, or why it goes no further.
-type Checked = Result<Batch, (Code, Option<String>)>;
+type Checked = Result<(Batch, Validated), (Code, Option<String>)>;
 
 pub(crate) fn handle(
     session: &mut Session,
@@ -49,12 +50,13 @@ pub(crate) fn handle(
                 _ => Err((INVALID_REQUIRED_ACKS, None)),
             };
             match checked {
-                Ok(batch) => {
+                Ok((batch, seen)) => {
                     refused.push(None);
                     appends.push(Append {
                         topic: reference.clone(),
                         partition: partition.index,
                         batch,
+                        seen,
                     });
                 }
                 Err(error) => refused.push(Some(error)),
@@ -159,14 +161,17 @@ fn checked(records: Option<&Bytes>, head: &Head, session: &Session) -> Checked {
         0..=4 => {}
         _ => return Err((UNSUPPORTED_COMPRESSION_TYPE, None)),
     }
-    validated(&batch, session.settings.decompressed_bytes_max)?;
-    Ok(batch)
-}
-
-fn validated(batch: &Batch, decompressed_bytes_max: usize) -> Result<(), (Code, Option<String>)> {
-    bongsu_record::kafka::Records::open(batch, decompressed_bytes_max)
-        .map(|_| ())
-        .map_err(|malformed| (INVALID_RECORD, Some(format!("{malformed:?}"))))
+    let seen = validate(&batch, session.settings.decompressed_bytes_max);
+    let seen = seen.map_err(|malformed| (INVALID_RECORD, Some(format!("{malformed:?}"))))?;
+    if header.producer_id >= 0 && (header.base_sequence < 0 || header.producer_epoch < 0) {
+        return Err(invalid("a producer numbers its batches from 0"));
+    }
+    // A client may say another highest time than its records have.
+    let batch = match header.max_timestamp == seen.max_timestamp_ms {
+        true => batch,
+        false => batch.with_max_timestamp(seen.max_timestamp_ms),
+    };
+    Ok((batch, seen))
 }
 
 /// Bits of the attributes.
