@@ -147,6 +147,7 @@ impl Broker {
         for cell in broker.all_cells() {
             // Each looks at what it has to do: what was due meanwhile, what it must ask.
             broker.clerk().wake_at(0, cell.id);
+            cell.tell_subscribers(&broker);
         }
         broker
     }
@@ -414,7 +415,10 @@ impl Broker {
     /// The queues of a route, in its order.
     pub(crate) fn cells(&self, ids: &[QueueId]) -> Arc<[Arc<QueueCell>]> {
         let cells = self.inner.cells.read();
-        ids.iter().filter_map(|id| cells.get(id).cloned()).collect()
+        let found = ids.iter().filter_map(|id| cells.get(id));
+        // What a subscription hands out is another's: nothing leads to it.
+        let found = found.filter(|cell| cell.source.is_none());
+        found.cloned().collect()
     }
 
     pub(crate) fn put_cell(&self, cell: Arc<QueueCell>) {

@@ -8,16 +8,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bongsu_engine::catalog::QueueId;
 use bongsu_engine::producers::Producers;
-use bongsu_engine::queue::{Effect, FactRun, Input, LinkKey, Note, Queue};
+use bongsu_engine::queue::{Effect, FactRun, Hold, Input, LinkKey, Note, Queue};
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::Tries;
 use bongsu_record::{Batch, Lsn, Offset};
 use bongsu_storage::{Durability, EntryRef, Error, Log};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::broker::Broker;
 use crate::facts;
@@ -30,13 +30,22 @@ pub(crate) const QUEUE_NOTE: u8 = 2;
 
 /// One queue. See the module's comment.
 pub struct QueueCell {
-    /// Its id; also its log's.
+    /// Its id; also that of its log, or of the empty one it has where its records are
+    /// another's.
     pub id: QueueId,
     /// Where it is.
     pub(crate) space: SpaceId,
     /// What it is called there.
     pub(crate) name: Arc<str>,
+    /// Where its records are.
     pub(crate) log: Arc<Log>,
+    /// What it records of itself is recorded under this log's id: the same, but for a
+    /// subscription, whose own log stays empty.
+    pub(crate) home: Arc<Log>,
+    /// Whose records a subscription consumes.
+    pub(crate) source: Option<Arc<QueueCell>>,
+    /// Who consumes its records, ascending by id. A leaf among locks.
+    pub(crate) subscribers: RwLock<Vec<(QueueId, Weak<QueueCell>)>>,
     /// The catalog wants to know when its last consumer goes.
     pub(crate) auto_delete: bool,
     state: Mutex<State>,
@@ -61,6 +70,10 @@ pub(crate) struct State {
     fetchers: Vec<Arc<FetchWait>>,
     /// Records were appended, and whoever waits for more is to be told.
     grown: bool,
+    /// Who wants to pull records, and found none.
+    pullers: Vec<Arc<FetchWait>>,
+    /// There may be some for them by now.
+    ripe: bool,
     effects: Vec<Effect>,
     mark: Mark,
 }
@@ -91,6 +104,16 @@ impl State {
         aborted
             .map(|aborted| (aborted.producer_id, aborted.first))
             .collect()
+    }
+
+    /// Tells `wait` once there may be something to pull, one time.
+    pub(crate) fn await_ripe(&mut self, id: QueueId, wait: &Arc<FetchWait>) {
+        if wait.register(id) {
+            if self.pullers.len() >= FETCHERS_LOOKED_AT {
+                self.pullers.retain(|other| !other.has_ended());
+            }
+            self.pullers.push(wait.clone());
+        }
     }
 
     /// Consumers and readers.
@@ -162,12 +185,13 @@ impl QueueCell {
     pub(crate) fn new(
         id: QueueId,
         (space, name): (SpaceId, Arc<str>),
-        log: Arc<Log>,
+        (home, source): (Arc<Log>, Option<Arc<QueueCell>>),
         auto_delete: bool,
         machine: Queue,
         tracked: Tracked,
         now_ms: u64,
     ) -> Arc<QueueCell> {
+        let log = source.as_ref().map_or(&home, |source| &source.log).clone();
         let end = machine.cursor().end();
         let keeps = machine.properties().keeps();
         if let Some(bytes) = machine.properties().segment_bytes {
@@ -185,6 +209,9 @@ impl QueueCell {
             space,
             name,
             log,
+            home,
+            source,
+            subscribers: RwLock::default(),
             auto_delete,
             state: Mutex::new(State {
                 machine,
@@ -196,6 +223,8 @@ impl QueueCell {
                 producers: None,
                 fetchers: Vec::new(),
                 grown: false,
+                pullers: Vec::new(),
+                ripe: false,
                 effects: Vec::new(),
                 mark,
             }),
@@ -225,7 +254,7 @@ impl QueueCell {
 
     /// Whether its records survive a restart.
     pub(crate) fn is_recorded(&self) -> bool {
-        self.log.durability() != Durability::Memory
+        self.home.durability() != Durability::Memory
     }
 
     /// A batch was appended to the log: its records are the machine's now.
@@ -287,6 +316,11 @@ impl QueueCell {
         }
         let appends = matches!(input, Input::Append { .. });
         state.grown |= appends;
+        // A pull that found nothing must not wake others that then do the same.
+        state.ripe |= !matches!(
+            input,
+            Input::Acquire { .. } | Input::Get { .. } | Input::Extend { .. }
+        );
         let configures = matches!(input, Input::Configure { .. });
         let now_ms = broker.now_ms();
         state
@@ -366,7 +400,16 @@ impl QueueCell {
         if state.reading.is_some() {
             self.act_reading(state, at_hand, broker);
         }
+        if std::mem::take(&mut state.ripe)
+            && !state.pullers.is_empty()
+            && state.machine.cursor().ready() > 0
+        {
+            for wait in state.pullers.drain(..) {
+                wait.grown(self.id, Lsn(0));
+            }
+        }
         if std::mem::take(&mut state.grown) {
+            self.tell_subscribers(broker);
             for wait in state.fetchers.drain(..) {
                 wait.grown(self.id, storage.position());
             }
@@ -392,10 +435,48 @@ impl QueueCell {
     }
 
     fn after(&self, mark: &mut Mark, end: Offset, durable: Lsn) -> Option<Lsn> {
-        match self.is_recorded() {
+        let marked = match self.is_recorded() {
             true => mark.before(end, durable),
             false => None,
+        };
+        marked.max(self.appended_with(end, durable))
+    }
+
+    /// Leases up to so many records to a link that only asks; see [`Input::Acquire`]. Each
+    /// run of them has the same tries; the position is to be durable before they are handed
+    /// out.
+    pub(crate) fn acquire(
+        self: &Arc<Self>,
+        state: &mut State,
+        key: LinkKey,
+        (count_max, hold): (u64, Hold),
+        broker: &Broker,
+    ) -> (Vec<(Range<Offset>, Tries)>, Option<Lsn>) {
+        let input = Input::Acquire {
+            key,
+            count_max,
+            hold,
+        };
+        self.decide(state, input, broker);
+        // As with a get.
+        let _ = self.record(state, None, broker);
+        let mut acquired = Vec::new();
+        state.effects.retain(|effect| match effect {
+            Effect::Lease { records, tries, .. } => {
+                acquired.push((records.clone(), *tries));
+                false
+            }
+            _ => true,
+        });
+        self.act(state, None, broker);
+        let storage = broker.storage();
+        let durable = storage.durable();
+        let end = acquired.iter().map(|(records, _)| records.end).max();
+        let after = end.and_then(|end| self.after(&mut state.mark, end, durable));
+        if after.is_some() {
+            storage.hurry();
         }
+        (acquired, after)
     }
 
     /// Leases one record to a link that only gets.
@@ -527,7 +608,7 @@ impl Entries {
     }
 
     pub(crate) fn borrowed(&self, cell: &QueueCell) -> Vec<EntryRef<'_>> {
-        let log = cell.log.id();
+        let log = cell.home.id();
         let mut entries = Vec::with_capacity(3);
         if !self.settled.is_empty() {
             let ranges = &self.settled;

@@ -9,7 +9,7 @@ use bongsu_engine::queue::dedup::Dedup;
 use bongsu_engine::queue::{Input as QueueInput, Queue};
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::session::{Binding, Call, Destination, Reply};
-use bongsu_record::Lsn;
+use bongsu_record::{Lsn, Offset};
 use bongsu_storage::EntryRef;
 use parking_lot::RwLockWriteGuard;
 
@@ -18,6 +18,7 @@ use crate::cell::QueueCell;
 use crate::handle::{Executed, SessionHandle, not_found, refused};
 use crate::outbox::Item;
 use crate::reading::Tracked;
+use crate::subscription::is_subscription;
 use crate::windows;
 
 impl SessionHandle {
@@ -54,6 +55,9 @@ impl SessionHandle {
                     owner,
                     binding,
                 }
+            }
+            Call::DeclareQueue(declare) if is_subscription(&declare) => {
+                self.subscription(space, owner, declare)?
             }
             Call::DeclareQueue(declare) => {
                 // Whoever was told an address for answers may ask whether it is there.
@@ -204,13 +208,27 @@ impl Broker {
                     let log = self.storage().create_log(id.log(), durability(queue.log));
                     let now_ms = self.now_ms();
                     let place = (space, queue.name.clone());
-                    let machine = Queue::new(properties, now_ms);
+                    let source = queue.source.and_then(|source| self.cell(source.queue));
+                    let machine = match queue.source {
+                        Some(of) => Queue::subscribed(Offset(of.start), properties, now_ms),
+                        None => Queue::new(properties, now_ms),
+                    };
                     let auto_delete = queue.auto_delete;
                     let tracked = Tracked::new();
-                    let cell =
-                        QueueCell::new(id, place, log, auto_delete, machine, tracked, now_ms);
+                    let cell = QueueCell::new(
+                        id,
+                        place,
+                        (log, source),
+                        auto_delete,
+                        machine,
+                        tracked,
+                        now_ms,
+                    );
                     cell.set_alarm(&mut cell.lock(), self);
-                    self.put_cell(cell);
+                    self.put_cell(cell.clone());
+                    if let Some(source) = cell.is_told_of_source() {
+                        self.advance(source);
+                    }
                 }
                 Effect::DropQueue { id } => dropped.extend(self.take_cell(id)),
             }
@@ -348,6 +366,10 @@ impl Broker {
             target.outbox.push(Item::Closed(target.link));
         }
         drop(state);
+        if let Some(source) = &cell.source {
+            let mut subscribers = source.subscribers.write();
+            subscribers.retain(|(id, _)| *id != cell.id);
+        }
         self.storage().remove_log(cell.id.log());
         self.forget_topic(cell.space, cell.id);
     }

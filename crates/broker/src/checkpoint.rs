@@ -85,7 +85,7 @@ impl CheckpointSource for Source {
             }
             state.clear();
             locked.machine.encode(&mut state);
-            out.put_log(&cell.log, broker.storage().position(), &state);
+            out.put_log(&cell.home, broker.storage().position(), &state);
             let tracked = locked.reading.as_ref().map(|reading| reading.tracked());
             if let Some(tracked) = tracked.filter(|tracked| !tracked.is_empty()) {
                 let said = tracked.iter().map(|(name, next)| (&**name, *next));

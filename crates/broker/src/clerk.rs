@@ -1,10 +1,10 @@
 //! The clerk: does for queues what is due without anybody asking. One thread; what it has
 //! to do is in [`Desk`], which queues write to under their locks.
 //!
-//! Four kinds of work: a deadline has passed, of a queue or of whatever asked to be called; a
-//! queue wants to be told facts of records that are in its log; dead records are to be moved.
-//! Bounds: a queue is on each list at most once, and is looked at in turns, a bounded piece at
-//! a time.
+//! Five kinds of work: a deadline has passed, of a queue or of whatever asked to be called; a
+//! queue wants to be told facts of records that are in its log; dead records are to be moved;
+//! a stream's subscriptions are to be told that it grew. Bounds: a queue is on each list at
+//! most once, and is looked at in turns, a bounded piece at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -45,6 +45,8 @@ struct Work {
     tells: BTreeMap<QueueId, Vec<Range<Offset>>>,
     /// Queues with dead records.
     buries: BTreeSet<QueueId>,
+    /// Streams whose subscriptions have to be told that they grew, or begin elsewhere.
+    advances: BTreeSet<QueueId>,
     stopping: bool,
 }
 
@@ -96,6 +98,12 @@ impl Desk {
         }
     }
 
+    pub(crate) fn advance(&self, queue: QueueId) {
+        if self.work.lock().advances.insert(queue) {
+            self.changed.notify_one();
+        }
+    }
+
     fn stop(&self) {
         self.work.lock().stopping = true;
         self.changed.notify_one();
@@ -108,7 +116,7 @@ impl Desk {
             if work.stopping {
                 return false;
             }
-            if !work.tells.is_empty() || !work.buries.is_empty() {
+            if !work.tells.is_empty() || !work.buries.is_empty() || !work.advances.is_empty() {
                 return true;
             }
             let Some(first_ms) = work.first_ms() else {
@@ -170,6 +178,7 @@ impl Broker {
     /// there was nothing.
     pub fn step_clerk(&self) -> bool {
         let now_ms = self.now_ms();
+        let advances = std::mem::take(&mut self.clerk().work.lock().advances);
         let (due, calls, tells, buries) = {
             let mut work = self.clerk().work.lock();
             let later = work.alarms.split_off(&(now_ms + 1, QueueId(0)));
@@ -179,8 +188,14 @@ impl Broker {
             let tells = std::mem::take(&mut work.tells);
             (due, calls, tells, std::mem::take(&mut work.buries))
         };
-        let worked =
+        let mut worked =
             !due.is_empty() || !calls.is_empty() || !tells.is_empty() || !buries.is_empty();
+        worked |= !advances.is_empty();
+        for queue in advances {
+            if let Some(cell) = self.cell(queue) {
+                self.advance(&cell);
+            }
+        }
         for whom in calls.into_values() {
             if let Some(whom) = whom.upgrade() {
                 whom.due(self, now_ms);

@@ -13,8 +13,8 @@ use bongsu_engine::queue::properties::DeadLetter;
 use bongsu_engine::router::{Attributes, RouteScratch};
 use bongsu_record::blocks::amqp091;
 use bongsu_record::death::{self, Death};
-use bongsu_record::message::Message;
-use bongsu_record::native::{Builder, Origin, PERSISTENT, Record, Terms};
+use bongsu_record::message::{Message, Messages};
+use bongsu_record::native::{Builder, Origin, PERSISTENT, Terms};
 use bongsu_record::{Batch, Offset};
 use bongsu_storage::Stored;
 
@@ -72,26 +72,28 @@ impl Broker {
                 Err(()) => return false,
             };
             let mut runs = Runs::default();
-            let mut end = records.start;
-            for (offset, record, batch) in each(&stored, &records) {
-                let timestamp = batch.header().base_timestamp;
-                let message = Message::native(record, offset, timestamp);
+            let mut end = stored
+                .last()
+                .map_or(records.end, Stored::end)
+                .min(records.end);
+            let opened = self.opened(&stored);
+            let dying = opened.iter().flat_map(Messages::iter);
+            for message in dying.filter(|message| records.contains(&message.offset())) {
                 let dead = self.dead(cell, &message, reason, dead_letter);
                 if dead.ways.is_empty() && dead_letter.at_least_once {
+                    end = message.offset();
                     break;
                 }
-                runs.push(&record, &dead, &dead_letter.exchange);
-                end = offset.plus(1);
+                runs.push(&message, &dead, &dead_letter.exchange);
                 if runs.bytes >= MOVED_BYTES_MAX {
+                    end = message.offset().plus(1);
                     break;
                 }
             }
-            if end == records.start && stored.iter().any(|s| s.base < records.end) {
+            if end <= records.start {
                 return false;
             }
-            if end > records.start {
-                records.end = end;
-            }
+            records.end = end;
             group.parts = runs.finish(i64::try_from(self.now_ms()).unwrap_or(i64::MAX));
             // Whoever is dead here has nobody to be refused by: a full queue drops its head.
             group.forced = dead_letter.at_least_once;
@@ -126,7 +128,7 @@ impl Broker {
             for record in batch.native_records(0..batch.record_count()) {
                 let message = Message::native(record, Offset(0), timestamp);
                 let dead = self.dead(&cell, &message, Reason::MaxLen, &dead_letter);
-                runs.push(&record, &dead, &dead_letter.exchange);
+                runs.push(&message, &dead, &dead_letter.exchange);
             }
             let group = Group {
                 parts: runs.finish(i64::try_from(self.now_ms()).unwrap_or(i64::MAX)),
@@ -147,6 +149,22 @@ impl Broker {
         let fetched = cell.log.fetch(records.start, PIECE_BYTES_MAX, &mut stored);
         fetched.map_err(|error| self.report(&error))?;
         Ok(stored)
+    }
+
+    /// The messages of batches. One that cannot be read is left out, and so dropped: it
+    /// cannot be read by anybody.
+    fn opened(&self, stored: &[Stored]) -> Vec<Messages> {
+        let opened = stored.iter().filter_map(|stored| {
+            let opened = Messages::open(&stored.batch, stored.base, DECOMPRESSED_BYTES_MAX);
+            if let Err(error) = &opened {
+                tracing::warn!(
+                    "dead records at offset {} are dropped: {error:?}",
+                    stored.base
+                );
+            }
+            opened.ok()
+        });
+        opened.collect()
     }
 
     /// What a record becomes, and who takes it.
@@ -244,20 +262,21 @@ struct Runs {
 }
 
 impl Runs {
-    fn push(&mut self, record: &Record<'_>, dead: &Dead, exchange: &str) {
+    fn push(&mut self, message: &Message<'_>, dead: &Dead, exchange: &str) {
+        let priority = message.properties().ok().and_then(|known| known.priority);
         for (cells, delay_ms) in &dead.ways {
             let is_delayed = *delay_ms > 0;
             let terms = Terms {
-                priority: record.terms().priority,
+                priority,
                 deliver_at_ms: is_delayed.then(|| dead.now_ms.saturating_add(*delay_ms)),
                 ..Terms::default()
             };
             let delayed = is_delayed.then(|| delayed_block(&dead.block, *delay_ms));
             let block = delayed.flatten();
             let block = block.as_deref().unwrap_or(&dead.block);
-            self.bytes += block.len() + record.body.len();
+            self.bytes += block.len() + message.body().len();
             let builder = self.builder_of(cells);
-            Runs::put(builder, record, (&dead.key, block), &terms, exchange);
+            Runs::put(builder, message, (&dead.key, block), &terms, exchange);
         }
     }
 
@@ -276,21 +295,25 @@ impl Runs {
 
     fn put(
         builder: &mut Builder,
-        record: &Record<'_>,
+        message: &Message<'_>,
         (key, block): (&[u8], &[u8]),
         terms: &Terms,
         exchange: &str,
     ) {
         builder.begin_with(
             Origin::Amqp091,
-            record.flags & PERSISTENT,
+            if message.is_persistent() {
+                PERSISTENT
+            } else {
+                0
+            },
             exchange.as_bytes(),
             key,
             terms,
             block,
-            record.body.len() as u64,
+            message.body().len() as u64,
         );
-        builder.body(record.body);
+        builder.body(message.body());
         builder.end();
     }
 
@@ -303,23 +326,6 @@ impl Runs {
             })
             .collect()
     }
-}
-
-/// The records of a range, as far as they were read.
-fn each<'a>(
-    stored: &'a [Stored],
-    records: &Range<Offset>,
-) -> impl Iterator<Item = (Offset, Record<'a>, &'a Batch)> {
-    let records = records.clone();
-    stored.iter().flat_map(move |stored| {
-        let count = u64::from(stored.batch.offset_count());
-        let first = records.start.0.saturating_sub(stored.base.0).min(count);
-        let last = records.end.0.saturating_sub(stored.base.0).min(count);
-        let found = stored.batch.native_records(first as u32..last as u32);
-        (first..)
-            .zip(found)
-            .map(move |(index, record)| (stored.base.plus(index), record, &stored.batch))
-    })
 }
 
 fn reason_of(reason: Reason) -> death::Reason {
@@ -338,5 +344,7 @@ const PIECE_BYTES_MAX: usize = 1 << 20;
 /// Bytes moved at once, about: below what goes straight to a segment, because dead letters
 /// mostly are on their way to somebody.
 const MOVED_BYTES_MAX: usize = 192 << 10;
+/// What a compressed batch may unfold to in memory while it is looked through.
+const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
 /// What could not be moved is tried again after this.
 const AGAIN_MS: u64 = 1_000;

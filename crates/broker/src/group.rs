@@ -309,7 +309,7 @@ impl Broker {
                 let identities = seen.identities.clone();
                 let mut note = Vec::new();
                 Note::Seen { identities, now_ms }.encode(&mut note);
-                (locked[seen.index].0.log.id().0, note)
+                (locked[seen.index].0.home.id().0, note)
             })
             .collect();
         let seen = seen.iter().map(|(id, bytes)| (QUEUE_NOTE, *id, bytes));
@@ -328,7 +328,7 @@ impl Broker {
         if let (Some(leaving), Some(ranges)) = (&group.leaving, &left)
             && leaving.cell.is_recorded()
         {
-            let log = leaving.cell.log.id();
+            let log = leaving.cell.home.id();
             more.push(EntryRef::Settle { log, ranges });
         }
         if publishes.is_empty() && more.is_empty() {

@@ -4,7 +4,8 @@
 //! process has one of), [`cell`] (one queue behind its lock), [`outbox`] (what a session is
 //! to be handed), [`handle`] (one session's calls), [`publish`], `group` and [`change`] (the
 //! calls that touch many queues), `facts` (what a queue is told of records), `clerk` (what is
-//! due without anybody asking), `reading` (readers and retention), `dead` (dead records on
+//! due without anybody asking), `reading` (readers and retention), `subscription` (queues that
+//! consume a stream's records), `dead` (dead records on
 //! their way), [`recover`] and [`checkpoint`] (start and what a start needs).
 
 pub mod broker;
@@ -30,6 +31,8 @@ pub mod topics;
 mod facts;
 
 mod route;
+
+mod subscription;
 
 mod windows;
 

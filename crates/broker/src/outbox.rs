@@ -58,6 +58,14 @@ pub struct Lease {
     pub at_hand: Option<(Offset, Batch)>,
 }
 
+impl Lease {
+    /// Whether the records are not the queue's to keep: they may be gone before they are
+    /// delivered, and what lies between them may be nobody's.
+    pub(crate) fn is_of_stream(&self) -> bool {
+        self.tells_offsets || self.cell.source.is_some()
+    }
+}
+
 /// See the module's comment.
 #[derive(Debug, Default)]
 pub struct Outbox {

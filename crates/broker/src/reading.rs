@@ -338,6 +338,9 @@ impl Broker {
 impl QueueCell {
     /// Drops what is settled.
     pub(crate) fn trim(self: &Arc<Self>, state: &mut State, broker: &Broker) {
+        if self.source.is_some() {
+            return;
+        }
         let floor = state.machine.cursor().floor();
         self.log.trim(floor);
         self.trimmed(state, floor, broker);
@@ -358,6 +361,7 @@ impl QueueCell {
             let input = stream::Input::Trimmed { start };
             reading.readers.handle(input, &gates, &mut reading.effects);
         }
+        self.tell_subscribers(broker);
         self.act_reading(state, None, broker);
     }
 }

@@ -5,11 +5,11 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use bongsu_engine::catalog::{Catalog, Change, LogDurability, Settings};
+use bongsu_engine::catalog::{Catalog, Change, LogDurability, QueueDefinition, Settings};
 use bongsu_engine::queue::dedup::Dedup;
 use bongsu_engine::queue::{Note, Restoring};
 use bongsu_engine::router::WindowId;
-use bongsu_record::{LogId, Lsn};
+use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::disk::Disk;
 use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, Storage};
 
@@ -113,11 +113,11 @@ impl Broker {
         let now_ms = unix_ms();
         for (id, space, definition) in catalog.queues() {
             let replayed = queues.remove(&id.log());
-            let (log, queue) = match replayed {
+            let (log, mut queue) = match replayed {
                 Some(replayed) => (replayed.log, replayed.queue),
                 None => {
                     let log = storage.create_log(id.log(), durability(definition.log));
-                    (log, Restoring::default())
+                    (log, fresh(definition))
                 }
             };
             if let Some(start) = trims.get(&id.log()) {
@@ -125,11 +125,20 @@ impl Broker {
                 log.trim(log.end().min(*start));
             }
             let properties = Arc::clone(catalog.properties(id).expect("it is among its queues"));
+            let source = definition.source.map(|source| source.queue);
+            let source: Option<Arc<QueueCell>> = source.and_then(|id| cells.get(&id).cloned());
+            if let Some(source) = &source {
+                // Numbers ascend: what it consumes is there already. Whatever was handed out
+                // before a crash, of what was there by then, may have been seen.
+                queue.cursor.replay_append(source.readable_end(&properties));
+            }
             let machine = queue.finish(properties, now_ms);
             let place = (space, definition.name.clone());
             let auto_delete = definition.auto_delete;
             let tracked = tracked.remove(&id.log()).unwrap_or_default();
-            let cell = QueueCell::new(id, place, log, auto_delete, machine, tracked, now_ms);
+            let logs = (log, source);
+            let cell = QueueCell::new(id, place, logs, auto_delete, machine, tracked, now_ms);
+            cell.is_told_of_source();
             if let Some(reading) = &mut cell.lock().reading {
                 // What the retention had dropped since the checkpoint is there again.
                 reading.wake_at(0);
@@ -262,6 +271,14 @@ fn restored_tracked(recovery: &Recovery) -> Result<TrackedOf, Error> {
     Ok(all)
 }
 
+/// What is known of a queue of which nothing is.
+fn fresh(definition: &QueueDefinition) -> Restoring {
+    match definition.source {
+        Some(source) => Restoring::starting_at(Offset(source.start)),
+        None => Restoring::default(),
+    }
+}
+
 fn replay_change(
     bytes: &[u8],
     lsn: Lsn,
@@ -276,7 +293,7 @@ fn replay_change(
         Change::DeclareQueue { id, queue, .. } => {
             queues.entry(id.log()).or_insert_with(|| Replayed {
                 log: storage.create_log(id.log(), durability(queue.log)),
-                queue: Restoring::default(),
+                queue: fresh(queue),
                 applied: Lsn(0),
             });
         }

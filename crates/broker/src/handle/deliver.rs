@@ -180,7 +180,7 @@ impl SessionHandle {
             // is gone, and then nobody misses it.
             let end = lease.records.end;
             let start = first.map_or(end, |base| base.min(end));
-            if lease.tells_offsets {
+            if lease.is_of_stream() {
                 // What a reader was handed may be dropped before it is delivered.
                 self.skip(lease.link, &[lease.records.start..start]);
             }
@@ -194,7 +194,7 @@ impl SessionHandle {
             if wanted.start >= wanted.end || *room == 0 {
                 continue;
             }
-            if lease.tells_offsets && lease.records.start < wanted.start {
+            if lease.is_of_stream() && lease.records.start < wanted.start {
                 // A compaction took the batches in between.
                 self.skip(lease.link, &[lease.records.start..wanted.start]);
             }
@@ -224,6 +224,9 @@ impl SessionHandle {
         let reads = state.and_then(|state| state.reads.as_ref());
         let filter = reads.and_then(|reads| reads.filter.clone());
         let batch = &delivery.batch;
+        if state.is_some_and(|state| state.cell.hides(delivery.base, batch)) {
+            return self.skip(delivery.link, std::slice::from_ref(&delivery.records));
+        }
         let whole = batch.is_native() || (batch.is_dense() && !batch.is_control());
         let (wanted, unwanted) = match filter.as_deref() {
             None if whole => {

@@ -2,6 +2,7 @@
 //! drops, what a crash leaves.
 
 mod crash;
+mod subscriptions;
 mod topics;
 mod world;
 
