@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bongsu_engine::Refused;
 use bongsu_engine::catalog::{Catalog, QueueId, TopicId};
 use bongsu_engine::group::offsets::{FetchTopic, Topic};
 use bongsu_engine::group::{
@@ -303,11 +304,9 @@ impl Broker {
 
 impl SessionHandle {
     /// A call about groups.
-    pub(crate) fn group(&mut self, call: Call) -> Executed {
-        let Ok(space) = self.in_space() else {
-            return Executed::Now(Reply::Group(Box::new(Answer::Listed(Vec::new()))));
-        };
-        match call {
+    pub(crate) fn group(&mut self, call: Call) -> Result<Executed, Refused> {
+        let space = self.in_space()?;
+        Ok(match call {
             Call::To {
                 group,
                 client,
@@ -336,7 +335,7 @@ impl SessionHandle {
                 let listed: Vec<Listed> = listed.collect();
                 self.answered_group(Answer::Listed(listed), None)
             }
-        }
+        })
     }
 
     fn answered_group(&self, answer: Answer, lsn: Option<Lsn>) -> Executed {

@@ -92,7 +92,7 @@ impl Group {
             State::Vacant => {
                 let classic = Classic::new(self.settings.clone(), now_ms);
                 record(&[classic.note()], effects);
-                self.state = State::Classic(classic);
+                self.state = State::Classic(Box::new(classic));
                 Ok(())
             }
             State::Classic(classic) => classic.may_commit(commit, transactional, now_ms),

@@ -79,7 +79,7 @@ pub(super) struct Asking<'a> {
 pub(super) enum State {
     /// Nothing: the name is free.
     Vacant,
-    Classic(Classic),
+    Classic(Box<Classic>),
 }
 
 impl Group {
@@ -217,7 +217,8 @@ impl Group {
             GroupError::Malformed
         } else {
             if self.is_vacant() && join.member.is_empty() {
-                self.state = State::Classic(Classic::new(self.settings.clone(), now_ms));
+                let classic = Classic::new(self.settings.clone(), now_ms);
+                self.state = State::Classic(Box::new(classic));
             }
             match &mut self.state {
                 State::Classic(classic) => return classic.join(asking, join, now_ms, effects),
@@ -311,7 +312,7 @@ impl Group {
                     let settings = self.settings.clone();
                     let restored =
                         Classic::restored(settings, generation, protocol_type, empty_since_ms);
-                    self.state = State::Classic(restored);
+                    self.state = State::Classic(Box::new(restored));
                 }
                 Note::Vacant => {
                     self.state = State::Vacant;

@@ -209,10 +209,10 @@ impl Classic {
         if self.is_leader(old) {
             self.leader = Some(id.clone());
         }
-        if let Phase::Completing { owing, .. } | Phase::Stable { owing, .. } = &mut self.phase {
-            if owing.remove(old) {
-                owing.insert(id.clone());
-            }
+        if let Phase::Completing { owing, .. } | Phase::Stable { owing, .. } = &mut self.phase
+            && owing.remove(old)
+        {
+            owing.insert(id.clone());
         }
         self.members.insert(id.clone(), member);
         self.update(id, asking, join, effects);

@@ -448,12 +448,15 @@ impl Classic {
             let known = member.instance.as_ref();
             let known = known.is_none_or(|name| self.instances.get(name) == Some(&member.id));
             assert!(known, "{member:?}");
-            let waits = match (&self.phase, member.waiting) {
-                (_, Waiting::Nothing) => true,
-                (Phase::Gathering { .. } | Phase::Preparing { .. }, Waiting::Join(_)) => true,
-                (Phase::Completing { .. }, Waiting::Share(_)) => true,
-                _ => false,
-            };
+            let waits = matches!(
+                (&self.phase, member.waiting),
+                (_, Waiting::Nothing)
+                    | (
+                        Phase::Gathering { .. } | Phase::Preparing { .. },
+                        Waiting::Join(_)
+                    )
+                    | (Phase::Completing { .. }, Waiting::Share(_))
+            );
             assert!(waits, "{member:?} in {:?}", self.phase);
             let stands = matches!(self.phase, Phase::Completing { .. } | Phase::Stable { .. });
             assert!(!stands || !member.is_new, "{member:?}");
