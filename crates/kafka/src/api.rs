@@ -8,7 +8,7 @@ use kafka_protocol::messages::ApiKey;
 
 use bongsu_engine::session::{Effects, Now};
 
-use crate::session::{Head, Malformed, Session, fetch, offsets, produce, versions};
+use crate::session::{Head, Malformed, Session, fetch, groups, offsets, produce, versions};
 
 /// Answers a request, or calls the broker and says how to go on.
 pub(crate) type Handler = fn(&mut Session, Head, Bytes, Now, &mut Effects) -> Result<(), Malformed>;
@@ -47,10 +47,21 @@ pub(crate) const TABLE: &[Api] = &[
     },
     api(ApiKey::Fetch, 4, 18, fetch::handle),
     api(ApiKey::ListOffsets, 1, 10, offsets::handle),
+    api(ApiKey::OffsetCommit, 2, 9, groups::committed::commit),
+    api(ApiKey::OffsetFetch, 1, 9, groups::committed::fetch),
+    api(ApiKey::FindCoordinator, 0, 6, groups::coordinator::handle),
+    api(ApiKey::JoinGroup, 0, 9, groups::members::join),
+    api(ApiKey::Heartbeat, 0, 4, groups::members::heartbeat),
+    api(ApiKey::LeaveGroup, 0, 5, groups::members::leave),
+    api(ApiKey::SyncGroup, 0, 5, groups::members::sync),
+    api(ApiKey::DescribeGroups, 0, 6, groups::admin::describe),
+    api(ApiKey::ListGroups, 0, 5, groups::admin::list),
     Api {
         before_login: true,
         ..api(ApiKey::ApiVersions, 0, 4, versions::handle)
     },
+    api(ApiKey::DeleteGroups, 0, 2, groups::admin::delete),
+    api(ApiKey::OffsetDelete, 0, 0, groups::committed::delete),
 ];
 
 /// Features that ApiVersions tells of: name and highest level.

@@ -2,6 +2,7 @@
 //!
 //! One table a family of calls; the Java client maps each code to an exception.
 
+use bongsu_engine::group::GroupError;
 use bongsu_engine::producers::ProducerRefused;
 use bongsu_engine::session::records::{AppendRefused, FetchRefused, PartitionRefused};
 
@@ -14,24 +15,71 @@ pub(crate) const OFFSET_OUT_OF_RANGE: Code = 1;
 pub(crate) const CORRUPT_MESSAGE: Code = 2;
 pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: Code = 3;
 pub(crate) const MESSAGE_TOO_LARGE: Code = 10;
+pub(crate) const OFFSET_METADATA_TOO_LARGE: Code = 12;
+pub(crate) const COORDINATOR_NOT_AVAILABLE: Code = 15;
 pub(crate) const INVALID_TOPIC_EXCEPTION: Code = 17;
 pub(crate) const NOT_ENOUGH_REPLICAS: Code = 19;
 pub(crate) const INVALID_REQUIRED_ACKS: Code = 21;
+pub(crate) const ILLEGAL_GENERATION: Code = 22;
+pub(crate) const INCONSISTENT_GROUP_PROTOCOL: Code = 23;
+pub(crate) const INVALID_GROUP_ID: Code = 24;
+pub(crate) const UNKNOWN_MEMBER_ID: Code = 25;
+pub(crate) const INVALID_SESSION_TIMEOUT: Code = 26;
+pub(crate) const REBALANCE_IN_PROGRESS: Code = 27;
 pub(crate) const TOPIC_AUTHORIZATION_FAILED: Code = 29;
+pub(crate) const GROUP_AUTHORIZATION_FAILED: Code = 30;
 pub(crate) const INVALID_TIMESTAMP: Code = 32;
 pub(crate) const UNSUPPORTED_VERSION: Code = 35;
+pub(crate) const INVALID_REQUEST: Code = 42;
 pub(crate) const UNSUPPORTED_FOR_MESSAGE_FORMAT: Code = 43;
 pub(crate) const POLICY_VIOLATION: Code = 44;
 pub(crate) const OUT_OF_ORDER_SEQUENCE_NUMBER: Code = 45;
 pub(crate) const INVALID_PRODUCER_EPOCH: Code = 47;
 pub(crate) const INVALID_TXN_STATE: Code = 48;
 pub(crate) const KAFKA_STORAGE_ERROR: Code = 56;
+pub(crate) const NON_EMPTY_GROUP: Code = 68;
+pub(crate) const GROUP_ID_NOT_FOUND: Code = 69;
 pub(crate) const FETCH_SESSION_ID_NOT_FOUND: Code = 70;
 pub(crate) const INVALID_FETCH_SESSION_EPOCH: Code = 71;
 pub(crate) const UNKNOWN_LEADER_EPOCH: Code = 75;
 pub(crate) const UNSUPPORTED_COMPRESSION_TYPE: Code = 76;
+pub(crate) const MEMBER_ID_REQUIRED: Code = 79;
+pub(crate) const GROUP_MAX_SIZE_REACHED: Code = 81;
+pub(crate) const FENCED_INSTANCE_ID: Code = 82;
+pub(crate) const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
 pub(crate) const INVALID_RECORD: Code = 87;
+pub(crate) const UNSTABLE_OFFSET_COMMIT: Code = 88;
 pub(crate) const UNKNOWN_TOPIC_ID: Code = 100;
+pub(crate) const FENCED_MEMBER_EPOCH: Code = 110;
+pub(crate) const STALE_MEMBER_EPOCH: Code = 113;
+
+/// Of what a group declined.
+pub fn of_group(refused: &GroupError) -> Code {
+    match refused {
+        GroupError::InvalidGroup => INVALID_GROUP_ID,
+        GroupError::NotFound => GROUP_ID_NOT_FOUND,
+        GroupError::NonEmpty => NON_EMPTY_GROUP,
+        GroupError::UnknownMember => UNKNOWN_MEMBER_ID,
+        GroupError::MemberIdRequired { .. } => MEMBER_ID_REQUIRED,
+        GroupError::FencedInstance => FENCED_INSTANCE_ID,
+        GroupError::IllegalGeneration => ILLEGAL_GENERATION,
+        GroupError::RebalanceInProgress => REBALANCE_IN_PROGRESS,
+        GroupError::InconsistentProtocol => INCONSISTENT_GROUP_PROTOCOL,
+        GroupError::InvalidSessionTimeout => INVALID_SESSION_TIMEOUT,
+        GroupError::Full => GROUP_MAX_SIZE_REACHED,
+        GroupError::StaleMemberEpoch => STALE_MEMBER_EPOCH,
+        GroupError::FencedMemberEpoch => FENCED_MEMBER_EPOCH,
+        GroupError::MetadataTooLarge => OFFSET_METADATA_TOO_LARGE,
+        GroupError::UnknownTopic => UNKNOWN_TOPIC_OR_PARTITION,
+        GroupError::UnknownTopicId => UNKNOWN_TOPIC_ID,
+        GroupError::UnstableOffset => UNSTABLE_OFFSET_COMMIT,
+        GroupError::Subscribed => GROUP_SUBSCRIBED_TO_TOPIC,
+        GroupError::Denied => GROUP_AUTHORIZATION_FAILED,
+        GroupError::TopicDenied => TOPIC_AUTHORIZATION_FAILED,
+        GroupError::Storage => COORDINATOR_NOT_AVAILABLE,
+        GroupError::Malformed => INVALID_REQUEST,
+    }
+}
 
 /// Of a partition that cannot be used.
 pub fn of_partition(refused: PartitionRefused) -> Code {

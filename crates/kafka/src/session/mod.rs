@@ -21,6 +21,7 @@ use crate::api;
 use crate::frame::Frames;
 
 pub(crate) mod fetch;
+pub(crate) mod groups;
 pub(crate) mod offsets;
 pub(crate) mod produce;
 pub(crate) mod versions;
@@ -45,6 +46,8 @@ pub struct Settings {
 /// See the module's comment.
 pub struct Session {
     pub(crate) settings: Arc<Settings>,
+    /// The client's address, as text.
+    pub(crate) host: String,
     frames: Frames,
     stage: Stage,
     /// How to go on with the reply to the call that is out.
@@ -92,6 +95,7 @@ impl Session {
     pub fn new(settings: Arc<Settings>, seed: u64, now: Instant) -> Session {
         Session {
             settings,
+            host: String::new(),
             frames: Frames::default(),
             stage: Stage::New,
             then: None,
@@ -100,6 +104,13 @@ impl Session {
             fetches: fetch::Sessions::new(seed),
             asked: now,
         }
+    }
+
+    /// Says where the client comes from: told to whoever describes its groups.
+    #[must_use]
+    pub fn from_host(mut self, host: &str) -> Session {
+        host.clone_into(&mut self.host);
+        self
     }
 
     fn frame(&mut self, frame: Bytes, now: Now, effects: &mut Effects) -> Result<(), Malformed> {
