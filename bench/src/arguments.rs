@@ -15,6 +15,10 @@ pub enum Command {
     List,
     /// Run cases against a broker.
     Run(Options),
+    /// Show the names of the cases over Kafka's protocol.
+    KafkaList,
+    /// Run one of these.
+    Kafka(Options),
     /// Run the generator against nothing.
     Sink {
         /// How long each of its parts takes.
@@ -30,7 +34,11 @@ pub enum Command {
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
     let mut arguments = arguments.peekable();
-    let command = arguments.next().unwrap_or_default();
+    let mut command = arguments.next().unwrap_or_default();
+    let over_kafka = command == "kafka";
+    if over_kafka {
+        command = arguments.next().unwrap_or_default();
+    }
     if command == "supervise" {
         let command = arguments
             .skip_while(|argument| argument == "--")
@@ -72,6 +80,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         return Err(format!("{} is not a loopback address", options.broker).into());
     }
     match command.as_str() {
+        "run" if over_kafka => Ok(Command::Kafka(options)),
+        "list" if over_kafka => Ok(Command::KafkaList),
         "run" => Ok(Command::Run(options)),
         "sink" => Ok(Command::Sink {
             seconds: options.seconds,
@@ -113,6 +123,9 @@ Load generator for AMQP 0-9-1 brokers on this machine.
                            wants that, read the answer from standard input, leave queues behind
   bench sink [--seconds S] what the generator itself can do, without a broker
   bench list               the names of the cases
+  bench kafka run [options]  one case over Kafka's protocol: --addr, --pid, --case, --seconds,
+                           --warmup, --json
+  bench kafka list         the names of those
   bench supervise -- PROGRAM [ARGUMENT]...
                            become PROGRAM, but die with the parent
 ";

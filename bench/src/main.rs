@@ -1,10 +1,10 @@
-//! The load generator: AMQP 0-9-1 at a speed where the broker, not the generator, is measured.
+//! The load generator: AMQP 0-9-1 and Kafka at a speed where the broker, not the generator, is measured.
 //!
 //! Blocking sockets and threads, frames encoded before the run, buffers scanned in place.
 //! Reading order: [`wire`] and [`client`] (AMQP, as little as is needed), [`plan`] (what is
 //! sent), [`publisher`] with its [`window`], [`chunk`] and [`pace`], [`consumer`], [`run`] (what
 //! threads share), [`cases`] (what is measured), [`driven`] (restarts), [`process`] (what it cost
-//! the broker), [`report`]; [`sink`] measures the generator itself.
+//! the broker), [`report`]; [`sink`] measures the generator itself. [`kafka`] has its own.
 
 mod wire;
 
@@ -34,6 +34,8 @@ mod driven;
 
 mod cases;
 
+mod kafka;
+
 mod sink;
 
 mod supervise;
@@ -58,6 +60,11 @@ fn main() -> ExitCode {
             Ok(())
         }
         Ok(Command::Run(options)) => cases::run(&options),
+        Ok(Command::KafkaList) => {
+            kafka::names().for_each(|name| println!("{name}"));
+            Ok(())
+        }
+        Ok(Command::Kafka(options)) => kafka::run(&options),
         Ok(Command::Sink { seconds }) => sink::measure(seconds),
         Ok(Command::Supervise { command }) => supervise::become_child(&command),
         Err(error) => Err(error),

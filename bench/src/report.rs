@@ -141,6 +141,8 @@ const METRICS: &[Metric] = &[
     Metric("queue_kb", "RSS per queue, KB", 2),
     Metric("restart_s", "start-up with all of it waiting, s", 3),
     Metric("restarted_mb", "broker RSS after that start, MB", 1),
+    Metric("cold", "read from a cold cache, 1 = yes", 0),
+    Metric("first_s", "first record confirmed after, s", 3),
     Metric("idle_mb", "idle broker RSS, MB", 1),
     Metric("idle_cpu_percent", "idle broker CPU, % of a core", 2),
     Metric("connection_kb", "RSS per idle connection, KB", 1),

@@ -1,4 +1,5 @@
-//! `cargo xtask bench amqp`: Bongsu beside RabbitMQ, on this machine, in the same durability.
+//! `cargo xtask bench`: Bongsu beside RabbitMQ or Apache Kafka, on this machine, in the same
+//! durability.
 //!
 //! Each case, round and broker gets a fresh broker on an empty directory, and only one broker runs
 //! at a time: an idle RabbitMQ burns CPU, and a used one keeps memory. Rounds alternate, because a
@@ -16,6 +17,8 @@ mod result;
 mod table;
 
 mod document;
+
+mod tools;
 
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -44,7 +47,7 @@ fn compare(arguments: &[String]) -> Result<()> {
         return Ok(());
     };
     let began = Instant::now();
-    let places = Places::find()?;
+    let places = Places::find(options.suite)?;
     build("bench")?;
     let brokers = installed(&options, &places)?;
     let cases = options.choose_cases(&places)?;
@@ -57,7 +60,11 @@ fn compare(arguments: &[String]) -> Result<()> {
                     continue;
                 }
                 let turn = format!("round {round}/{} {case:<17}{}", options.rounds, broker.kind);
-                match run_case(case, broker, &options, &places) {
+                let measured = match case.as_str() {
+                    PERF_TOOLS => tools::run(broker, &places),
+                    _ => run_case(case, broker, &options, &places),
+                };
+                match measured {
                     Ok(figures) => {
                         eprintln!("{turn:<40} {}", table::headline(&figures));
                         results.add(case, broker.kind, figures);
@@ -103,10 +110,12 @@ fn run_case(
     options: &Options,
     places: &Places,
 ) -> Result<result::Figures> {
-    let mut running = broker.start(places)?;
+    let synced = options.suite == Suite::Amqp || case.ends_with(SYNCED);
+    let mut running = broker.start(places, synced)?;
     let mut generator = Command::new(&places.generator)
         .args(["supervise", "--"])
         .arg(&places.generator)
+        .args(options.suite.words())
         .args(["run", "--json", "--driven", "--case", case])
         .args(["--addr", &running.address().to_string()])
         .args(["--pid", &running.pid().to_string()])
@@ -129,7 +138,9 @@ fn run_case(
     }
     let mut figures = result::parse(&line)?;
     if case == IDLE {
-        figures.push(("start_s".to_owned(), running.start_seconds()));
+        let first = figures.iter().find(|(key, _)| key == "first_s");
+        let first = first.map_or(0.0, |(_, seconds)| *seconds);
+        figures.push(("start_s".to_owned(), running.start_seconds() + first));
     }
     Ok(figures)
 }
@@ -165,11 +176,15 @@ fn drive(
 
 fn installed(options: &Options, places: &Places) -> Result<Vec<Installed>> {
     let mut brokers = Vec::new();
-    if options.only != Some(Kind::RabbitMq) {
+    if options.only.is_none_or(|only| only == Kind::Bongsu) {
         build("bongsu")?;
         brokers.push(Installed::bongsu(places));
     }
-    if options.only != Some(Kind::Bongsu) {
+    if options.suite == Suite::Kafka {
+        if options.only != Some(Kind::Bongsu) {
+            brokers.push(Installed::kafka());
+        }
+    } else if options.only != Some(Kind::Bongsu) {
         match Installed::rabbitmq() {
             Some(rabbitmq) => brokers.push(rabbitmq),
             None => eprintln!(
@@ -213,10 +228,28 @@ pub struct Places {
     generator: PathBuf,
     /// The brokers' data, removed at the end.
     work: PathBuf,
+    suite: Suite,
+}
+
+/// By which protocol brokers are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Suite {
+    Amqp,
+    Kafka,
+}
+
+impl Suite {
+    /// What the generator is told.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Suite::Amqp => &[],
+            Suite::Kafka => &["kafka"],
+        }
+    }
 }
 
 impl Places {
-    fn find() -> Result<Self> {
+    fn find(suite: Suite) -> Result<Self> {
         let target = match std::env::var_os("CARGO_TARGET_DIR") {
             Some(target) => std::path::absolute(target)?,
             None => root().join("target"),
@@ -228,6 +261,7 @@ impl Places {
             generator: release.join("bench"),
             work: runs.join(std::process::id().to_string()),
             release,
+            suite,
         })
     }
 }
@@ -243,6 +277,7 @@ fn sweep(runs: &Path) {
 
 /// The command line.
 pub struct Options {
+    suite: Suite,
     cases: Vec<String>,
     rounds: u32,
     seconds: f64,
@@ -254,6 +289,7 @@ impl Options {
     /// Nothing if only help was asked for.
     fn parse(arguments: &[String]) -> Result<Option<Self>> {
         let mut options = Self {
+            suite: Suite::Amqp,
             cases: Vec::new(),
             rounds: 3,
             seconds: 8.0,
@@ -263,8 +299,11 @@ impl Options {
         let mut arguments = arguments.iter().map(String::as_str);
         match arguments.next() {
             Some("amqp") => {}
+            Some("kafka") => options.suite = Suite::Kafka,
             None | Some("--help" | "-h") => return Ok(None),
-            Some(other) => return Err(format!("there is no comparison {other}; only amqp").into()),
+            Some(other) => {
+                return Err(format!("there is no comparison {other}; only amqp and kafka").into());
+            }
         }
         while let Some(name) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{name} needs a value"));
@@ -285,11 +324,15 @@ impl Options {
 
     /// The generator's cases, in its order, that were asked for.
     fn choose_cases(&self, places: &Places) -> Result<Vec<String>> {
-        let output = Command::new(&places.generator).arg("list").output()?;
-        let all: Vec<String> = String::from_utf8(output.stdout)?
+        let mut list = Command::new(&places.generator);
+        let output = list.args(self.suite.words()).arg("list").output()?;
+        let mut all: Vec<String> = String::from_utf8(output.stdout)?
             .lines()
             .map(str::to_owned)
             .collect();
+        if self.suite == Suite::Kafka {
+            all.push(PERF_TOOLS.to_owned());
+        }
         if let Some(unknown) = self.cases.iter().find(|case| !all.contains(case)) {
             return Err(format!("there is no case {unknown}; there are {}", all.join(", ")).into());
         }
@@ -305,6 +348,10 @@ fn read<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
 }
 
 const IDLE: &str = "idle";
+/// Kafka's own tools for performance.
+const PERF_TOOLS: &str = "perf-tools";
+/// Names of cases that end in this ask for a sync before each answer.
+const SYNCED: &str = "-fsync";
 /// Debian's RabbitMQ knows no delayed messages, no groups, and no reading again of a queue.
 const RABBITMQ_LACKS: &[&str] = &["groups-100k", "retention-1m", "delayed-1m"];
 /// Half a minute to five each, and steady.
@@ -319,12 +366,14 @@ const RABBITMQ_ONCE: &[&str] = &[
 const ONCE: &[&str] = &["delayed-1m", "queues-100k-idle"];
 
 const HELP: &str = "\
-cargo xtask bench amqp [options]
-  Measures Bongsu beside RabbitMQ over AMQP 0-9-1, a fresh broker for each case.
+cargo xtask bench amqp|kafka [options]
+  Measures Bongsu beside RabbitMQ over AMQP 0-9-1, or beside Apache Kafka, a fresh broker for each
+  case. Kafka's cases run at page-cache durability on both sides, and with a sync before each answer
+  where their name ends in -fsync; Kafka comes from Maven.
 
     --case NAME            only this case; may be repeated
     --rounds N             how often each is measured; medians are shown (3)
     --seconds S            measured time of each timed case (8)
-    --only BROKER          bongsu or rabbitmq
+    --only BROKER          bongsu, rabbitmq or kafka
     --markdown FILE        write the table there too, in a document between its two comments
 ";

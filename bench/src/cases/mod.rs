@@ -2,7 +2,7 @@
 //! that wait for their time in [`delayed`], queues by the thousand in [`queues`], what properties
 //! cost that never come to act in [`properties`], many connections that do nothing in [`idle`].
 
-mod load;
+pub mod load;
 
 mod backlog;
 

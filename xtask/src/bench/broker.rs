@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Places, Result};
+use super::{Places, Result, Suite, root};
 
 /// The brokers that can be compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Kind {
     Bongsu,
     /// The system's RabbitMQ.
     RabbitMq,
+    /// Apache Kafka, from Maven's jars.
+    Kafka,
 }
 
 impl fmt::Display for Kind {
@@ -30,6 +32,7 @@ impl fmt::Display for Kind {
         f.pad(match self {
             Self::Bongsu => "bongsu",
             Self::RabbitMq => "rabbitmq",
+            Self::Kafka => "kafka",
         })
     }
 }
@@ -38,7 +41,7 @@ impl FromStr for Kind {
     type Err = ();
 
     fn from_str(name: &str) -> std::result::Result<Self, ()> {
-        [Self::Bongsu, Self::RabbitMq]
+        [Self::Bongsu, Self::RabbitMq, Self::Kafka]
             .into_iter()
             .find(|kind| kind.to_string() == name)
             .ok_or(())
@@ -92,15 +95,31 @@ impl Installed {
         })
     }
 
-    /// Starts it with nothing stored and waits until it accepts connections.
-    pub fn start(&self, places: &Places) -> Result<Running> {
+    /// Apache Kafka as the client tests start it. Its JVM is given what its own start script
+    /// gives it, not what keeps a test small.
+    pub fn kafka() -> Self {
+        Self {
+            kind: Kind::Kafka,
+            title: "Apache Kafka 4.3".into(),
+            program: Self::kafka_tools(),
+        }
+    }
+
+    /// The starter of Kafka and of its standard tools.
+    pub fn kafka_tools() -> PathBuf {
+        root().join("tests/clients/kafka-broker/kafka")
+    }
+
+    /// Starts it with nothing stored, with or without a sync before each answer, and waits
+    /// until it accepts connections.
+    pub fn start(&self, places: &Places, synced: bool) -> Result<Running> {
         let directory = places.work.join(self.kind.to_string());
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory)
             .map_err(|error| format!("{}: {error}", directory.display()))?;
         let ports = free_ports()?;
         let helper = match self.kind {
-            Kind::Bongsu => None,
+            Kind::Bongsu | Kind::Kafka => None,
             // Started here, because the one that RabbitMQ would start outlives it.
             Kind::RabbitMq => Some(Process::start(
                 supervised(places, Path::new("epmd")).args([
@@ -114,7 +133,8 @@ impl Installed {
         };
         let begun = Instant::now();
         let mut running = Running {
-            broker: self.start_process(places, &directory, ports)?,
+            broker: self.start_process(places, &directory, ports, synced)?,
+            synced,
             _helper: helper,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0])),
             ports,
@@ -130,10 +150,12 @@ impl Installed {
         places: &Places,
         directory: &Path,
         [port, distribution, epmd]: [u16; 3],
+        synced: bool,
     ) -> Result<Process> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         match self.kind {
-            Kind::Bongsu => self.start_bongsu(places, directory, address),
+            Kind::Bongsu => self.start_bongsu(places, directory, address, synced),
+            Kind::Kafka => self.start_kafka(places, directory, port, synced),
             Kind::RabbitMq => self.start_rabbitmq(places, directory, address, distribution, epmd),
         }
     }
@@ -143,13 +165,40 @@ impl Installed {
         places: &Places,
         directory: &Path,
         address: SocketAddr,
+        synced: bool,
     ) -> Result<Process> {
         let mut command = supervised(places, &self.program);
+        let (this, other) = match places.suite {
+            Suite::Amqp => ("BONGSU_AMQP_LISTEN", "BONGSU_KAFKA_LISTEN"),
+            Suite::Kafka => ("BONGSU_KAFKA_LISTEN", "BONGSU_AMQP_LISTEN"),
+        };
         command
             .arg("serve")
             .env("BONGSU_DATA_DIR", directory.join("data"))
-            .env("BONGSU_AMQP_LISTEN", address.to_string())
-            .env("BONGSU_KAFKA_LISTEN", "");
+            .env(
+                "BONGSU_DATA_DURABILITY",
+                if synced { "fsync" } else { "os" },
+            )
+            .env(this, address.to_string())
+            .env(other, "");
+        Process::start(&mut command, &directory.join(LOG))
+    }
+
+    fn start_kafka(
+        &self,
+        places: &Places,
+        directory: &Path,
+        port: u16,
+        synced: bool,
+    ) -> Result<Process> {
+        let mut command = supervised(places, &self.program);
+        command
+            .args(["serve".as_ref(), directory.join("kafka").as_os_str()])
+            .arg(port.to_string())
+            .env("KAFKA_JVM", KAFKA_JVM);
+        if synced {
+            command.arg("log.flush.interval.messages=1");
+        }
         Process::start(&mut command, &directory.join(LOG))
     }
 
@@ -198,6 +247,7 @@ pub struct Running {
     ports: [u16; 3],
     directory: PathBuf,
     start_seconds: f64,
+    synced: bool,
 }
 
 impl Running {
@@ -220,7 +270,7 @@ impl Running {
     pub fn restart(&mut self, installed: &Installed, places: &Places) -> Result<()> {
         self.broker.terminate()?;
         let begun = Instant::now();
-        self.broker = installed.start_process(places, &self.directory, self.ports)?;
+        self.broker = installed.start_process(places, &self.directory, self.ports, self.synced)?;
         self.wait_until_ready(begun)
     }
 
@@ -309,17 +359,22 @@ fn supervised(places: &Places, program: &Path) -> Command {
     command
 }
 
-/// Ports that were free a moment ago; taken together, so that they differ.
+/// Ports that were free a moment ago, one behind the other: Kafka's starter wants them so.
 fn free_ports() -> Result<[u16; 3]> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let listeners = [bind()?, bind()?, bind()?];
-    let mut ports = [0; 3];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
+    let bind = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    for _ in 0..100 {
+        let first = bind(0)?;
+        let port = first.local_addr()?.port();
+        if port < u16::MAX - 1 && bind(port + 1).is_ok() && bind(port + 2).is_ok() {
+            return Ok([port, port + 1, port + 2]);
+        }
     }
-    Ok(ports)
+    Err("there are no three free ports in a row".into())
 }
 
+/// As kafka-server-start.sh and kafka-run-class.sh have it.
+const KAFKA_JVM: &str = "-Xms1G -Xmx1G -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 \
+                         -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent";
 const LOG: &str = "output.log";
 // RabbitMQ with a hundred thousand queues takes minutes.
 const START_TIME_MAX: Duration = Duration::from_secs(600);

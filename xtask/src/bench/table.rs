@@ -100,7 +100,7 @@ pub fn markdown(rows: &[Row], brokers: &[Installed], options: &Options) -> Strin
     );
     if brokers.len() > 1 {
         text +=
-            " A ratio above 1 means that Bongsu does better; no figure, that RabbitMQ lacks it.";
+            " A ratio above 1 means that Bongsu does better; no figure, that the other lacks it.";
     }
     text += "\n\n";
     let columns = titles(brokers);
@@ -314,6 +314,12 @@ const METRICS: &[Metric] = &[
     Metric("restart_s", "start-up with all of it, s", Better::Lower, 2),
     Metric("restarted_mb", "RSS after that start, MB", Better::Lower, 0),
     Metric("start_s", "start-up with nothing, s", Better::Lower, 2),
+    Metric(
+        "cold",
+        "read from a cold cache, 1 = yes",
+        Better::Neither,
+        0,
+    ),
     Metric("idle_mb", "idle RSS, MB", Better::Lower, 0),
     Metric(
         "idle_cpu_percent",
