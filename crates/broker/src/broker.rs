@@ -25,6 +25,7 @@ use crate::clerk::{Clerk, Desk};
 use crate::groups::Groups;
 use crate::handle::{SessionHandle, not_found};
 use crate::topics::TopicSettings;
+use crate::transactions::Transactions;
 use crate::windows::Windows;
 
 /// Kind of the WAL notes and checkpoint sections that the catalog writes.
@@ -85,6 +86,7 @@ struct Inner {
     last_change: AtomicU64,
     cells: RwLock<HashMap<QueueId, Arc<QueueCell>>>,
     windows: Windows,
+    transactions: Transactions,
     groups: Groups,
     /// Of random exchanges; a test sets its own.
     seed: AtomicU64,
@@ -109,7 +111,7 @@ impl Broker {
         (disk, dir): (Arc<dyn Disk>, PathBuf),
         limits: Limits,
         catalog: Catalog,
-        (cells, windows): (HashMap<QueueId, Arc<QueueCell>>, Windows),
+        (cells, windows, transactions): (HashMap<QueueId, Arc<QueueCell>>, Windows, Transactions),
     ) -> Broker {
         let durable = watch::Sender::new(storage.durable());
         let teller = durable.clone();
@@ -132,6 +134,7 @@ impl Broker {
                 last_change: AtomicU64::new(0),
                 cells: RwLock::new(cells),
                 windows,
+                transactions,
                 groups: Groups::default(),
                 seed: AtomicU64::new(RandomState::new().build_hasher().finish()),
                 next_owner: AtomicU64::new(1),
@@ -149,6 +152,7 @@ impl Broker {
             broker.clerk().wake_at(0, cell.id);
             cell.tell_subscribers(&broker);
         }
+        broker.wake_transactions();
         broker
     }
 
@@ -211,6 +215,11 @@ impl Broker {
     /// Groups of consumers.
     pub(crate) fn groups(&self) -> &Groups {
         &self.inner.groups
+    }
+
+    /// Who has which transaction open.
+    pub(crate) fn transactions(&self) -> &Transactions {
+        &self.inner.transactions
     }
 
     pub(crate) fn route_seed(&self) -> u64 {

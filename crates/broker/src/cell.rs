@@ -90,22 +90,6 @@ impl State {
         }
     }
 
-    /// First record of a transaction that is open.
-    pub(crate) fn first_open(&self) -> Option<Offset> {
-        self.producers.as_ref()?.first_open()
-    }
-
-    /// Transactions among these records that were taken back: whose, and where each began.
-    pub(crate) fn aborted(&self, records: Range<Offset>) -> Vec<(i64, Offset)> {
-        let Some(producers) = &self.producers else {
-            return Vec::new();
-        };
-        let aborted = producers.aborted(records).into_iter();
-        aborted
-            .map(|aborted| (aborted.producer_id, aborted.first))
-            .collect()
-    }
-
     /// Tells `wait` once there may be something to pull, one time.
     pub(crate) fn await_ripe(&mut self, id: QueueId, wait: &Arc<FetchWait>) {
         if wait.register(id) {
@@ -188,11 +172,13 @@ impl QueueCell {
         (home, source): (Arc<Log>, Option<Arc<QueueCell>>),
         auto_delete: bool,
         machine: Queue,
-        tracked: Tracked,
+        (tracked, producers): (Tracked, Option<Box<Producers>>),
         now_ms: u64,
     ) -> Arc<QueueCell> {
         let log = source.as_ref().map_or(&home, |source| &source.log).clone();
+        let open = producers.as_ref().and_then(|known| known.first_open());
         let end = machine.cursor().end();
+        let end = open.map_or(end, |open| open.min(end));
         let keeps = machine.properties().keeps();
         if let Some(bytes) = machine.properties().segment_bytes {
             log.set_segment_bytes(bytes);
@@ -220,7 +206,7 @@ impl QueueCell {
                 used_ms: now_ms,
                 alarm_ms: None,
                 reading,
-                producers: None,
+                producers,
                 fetchers: Vec::new(),
                 grown: false,
                 pullers: Vec::new(),
@@ -329,7 +315,13 @@ impl QueueCell {
         if configures {
             self.configure_reading(state, broker);
         } else if appends && let Some(reading) = &mut state.reading {
+            // Readers see what is decided.
             let end = state.machine.cursor().end();
+            let open = state
+                .producers
+                .as_ref()
+                .and_then(|known| known.first_open());
+            let end = open.map_or(end, |open| open.min(end));
             let durable = broker.durable_lsn();
             reading.appended(end, broker.position(), durable, &gates);
             self.note_retention(state, false, broker);

@@ -128,7 +128,11 @@ impl SessionHandle {
             let id = catalog.queue_id(space, name);
             let (mut links, ready) = id.map(|id| self.broker.counts(id)).unwrap_or_default();
             // A topic is used where any partition of it is.
-            for part in catalog.partitions(space, name).iter().flat_map(|all| &all[1..]) {
+            for part in catalog
+                .partitions(space, name)
+                .iter()
+                .flat_map(|all| &all[1..])
+            {
                 links += self.broker.counts(*part).0;
             }
             count = ready;
@@ -221,7 +225,7 @@ impl Broker {
                         (log, source),
                         auto_delete,
                         machine,
-                        tracked,
+                        (tracked, None),
                         now_ms,
                     );
                     cell.set_alarm(&mut cell.lock(), self);

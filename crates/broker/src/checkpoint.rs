@@ -11,7 +11,9 @@ use bongsu_engine::catalog::QueueId;
 
 use crate::broker::{CATALOG_NOTE, WeakBroker};
 use crate::groups::GROUP_NOTE;
+use crate::producers::PRODUCER_NOTE;
 use crate::reading::{TRACK_NOTE, encode_tracked};
+use crate::transactions::TRANSACTION_NOTE;
 use crate::windows::WINDOW_NOTE;
 
 /// Answers the checkpointer as long as the broker lives.
@@ -64,6 +66,10 @@ impl CheckpointSource for Source {
             }
             broker.all_cells()
         };
+        state.clear();
+        broker.transactions().encode(&mut state);
+        out.put(TRANSACTION_NOTE, 0, &state);
+        let now_ms = broker.now_ms();
         for cell in broker.groups().all() {
             let locked = cell.lock();
             let mut notes = Vec::new();
@@ -79,13 +85,19 @@ impl CheckpointSource for Source {
             if !cell.is_recorded() {
                 continue;
             }
-            let locked = cell.lock();
+            let mut locked = cell.lock();
             if locked.gone {
                 continue;
             }
             state.clear();
             locked.machine.encode(&mut state);
             out.put_log(&cell.home, broker.storage().position(), &state);
+            if let Some(producers) = &mut locked.producers {
+                producers.expire(now_ms);
+                state.clear();
+                producers.encode(&mut state);
+                out.put(PRODUCER_NOTE, cell.log.id().0, &state);
+            }
             let tracked = locked.reading.as_ref().map(|reading| reading.tracked());
             if let Some(tracked) = tracked.filter(|tracked| !tracked.is_empty()) {
                 let said = tracked.iter().map(|(name, next)| (&**name, *next));

@@ -422,7 +422,7 @@ impl SessionHandle {
 
     /// Fills in what the client did not say of its topics. Returns a log that is as safe as
     /// the safest of them.
-    fn resolve_topics(
+    pub(crate) fn resolve_topics(
         &self,
         space: SpaceId,
         catalog: &Catalog,

@@ -288,6 +288,7 @@ impl SessionHandle {
             Call::Fetch(request) => Ok(self.fetch(*request, now)),
             Call::Offsets(request) => Ok(self.offsets(*request)),
             Call::Topic(request) => Ok(self.topic(*request)),
+            Call::Transaction(request) => Ok(self.transaction(*request)),
             Call::Group(call) => self.group(*call),
             Call::AwaitDurable(lsn) => Ok(Executed::Durable(lsn, Reply::Done)),
             change => self.change(change),

@@ -26,6 +26,10 @@ pub mod fetch;
 
 mod offsets;
 
+mod producers;
+
+mod transactions;
+
 pub mod topics;
 
 mod facts;

@@ -14,13 +14,17 @@ use bongsu_engine::session::records::{
     Append, AppendRefused, AppendRequest, Appended, PartitionRefused,
 };
 use bongsu_engine::topic::config::{Compression, Timestamps, TopicConfig};
+use bongsu_engine::transaction::TransactionRefused;
 use bongsu_record::compression::Codec;
 use bongsu_record::kafka::recompress;
 use bongsu_record::{Batch, Lsn};
-use bongsu_storage::Error;
+use bongsu_storage::{EntryRef, Error};
 
 use crate::cell::{QueueCell, State};
 use crate::handle::{Executed, SessionHandle};
+use crate::producers::{PRODUCER_NOTE, header_note, sequence};
+use crate::transactions::TRANSACTION_NOTE;
+use crate::transactions::joining::{Appending, Joined, Locked};
 
 /// A batch as its topic wants it.
 struct Fitted {
@@ -33,17 +37,28 @@ impl SessionHandle {
         self.publishes = true;
         let mut last = Lsn(0);
         let mut results = Vec::with_capacity(request.appends.len());
+        let of = self.appending(&request);
+        let mut member = of.as_ref().and_then(Appending::lock);
         for append in &request.appends {
-            results.push(self.append_one(append, &request, &mut last));
+            results.push(self.append_one(append, &request, member.as_mut(), &mut last));
         }
+        drop(member);
         let wait = (last > Lsn(0)).then_some(last);
         Executed::Now(Reply::Appended { wait, results })
+    }
+
+    /// Whose transaction the batches may be of.
+    fn appending(&self, request: &AppendRequest) -> Option<Appending> {
+        let key = (self.in_space().ok()?, request.transactional_id.clone()?);
+        let broker = self.broker();
+        Some(Appending::new(broker, &key, request.adds_partitions))
     }
 
     fn append_one(
         &mut self,
         append: &Append,
         request: &AppendRequest,
+        member: Option<&mut Locked<'_>>,
         last: &mut Lsn,
     ) -> Result<Appended, AppendRefused> {
         let cell = self
@@ -74,7 +89,8 @@ impl SessionHandle {
                 });
             }
         }
-        self.append_to(&cell, &mut state, &fitted, sequence, last)
+        let entering = (sequence, member);
+        self.append_to(&cell, &mut state, &fitted, entering, last)
     }
 
     fn append_to(
@@ -82,24 +98,51 @@ impl SessionHandle {
         cell: &Arc<QueueCell>,
         state: &mut State,
         fitted: &Fitted,
-        sequence: Option<Sequence>,
+        (sequence, mut member): (Option<Sequence>, Option<&mut Locked<'_>>),
         last: &mut Lsn,
     ) -> Result<Appended, AppendRefused> {
         if state.machine.judges() || state.machine.screens() {
             return Err(AppendRefused::Unfit);
         }
         let broker = self.broker();
+        let storage = broker.storage();
         let base = state.machine.cursor().end();
         let batch = &fitted.batch;
-        let appended = broker
-            .storage()
-            .append(&[(&cell.log, base)], batch, &[])
-            .map_err(|error| self.append_failed(&error))?;
+        let now_ms = broker.now_ms();
+        let log = cell.log.id();
+        let mut joined: Option<Joined> = None;
+        if batch.is_transactional() {
+            let unknown = AppendRefused::Transaction(TransactionRefused::UnknownProducer);
+            let member = member.as_mut().ok_or(unknown)?;
+            let entered = member.enter(cell, batch, now_ms);
+            joined = entered.map_err(AppendRefused::Transaction)?;
+        }
+        let header = match storage.is_direct(batch) {
+            true => header_note(batch, base),
+            false => None,
+        };
+        let change = joined.as_ref().map(|joined| EntryRef::Along {
+            kind: TRANSACTION_NOTE,
+            log,
+            bytes: &joined.change,
+        });
+        let header = header.as_ref().map(|bytes| EntryRef::Along {
+            kind: PRODUCER_NOTE,
+            log,
+            bytes,
+        });
+        let more: Vec<EntryRef<'_>> = change.into_iter().chain(header).collect();
+        let appended = storage.append(&[(&cell.log, base)], batch, &more);
+        if let (Some(member), Some(joined)) = (member, joined) {
+            member.entered(joined, appended.is_ok(), broker);
+        }
+        let appended = appended.map_err(|error| self.append_failed(&error))?;
         *last = appended.lsn.max(*last);
+        // Before readers are told that the log has grown: they stop at what is open.
         if let Some(sequence) = sequence {
             let timestamp_ms = fitted.stamped_ms.unwrap_or(-1);
             let producers = state.producers.get_or_insert_default();
-            producers.appended(&sequence, base, timestamp_ms, broker.now_ms());
+            producers.appended(&sequence, base, timestamp_ms, now_ms);
         }
         let handled = cell.appended(state, base, batch, broker);
         broker.noted(handled);
@@ -116,18 +159,6 @@ impl SessionHandle {
     }
 }
 
-/// What a producer says of a batch, if it numbers them.
-pub(crate) fn sequence(batch: &Batch) -> Option<Sequence> {
-    let header = batch.header();
-    (header.producer_id >= 0).then(|| Sequence {
-        producer_id: header.producer_id,
-        epoch: header.producer_epoch,
-        base_sequence: header.base_sequence,
-        count: batch.record_count(),
-        transactional: batch.is_transactional(),
-    })
-}
-
 fn fitted(
     append: &Append,
     request: &AppendRequest,
@@ -136,6 +167,9 @@ fn fitted(
 ) -> Result<Fitted, AppendRefused> {
     let config = &properties.topic;
     let batch = &append.batch;
+    if batch.is_transactional() && request.transactional_id.is_none() {
+        return Err(AppendRefused::Transaction(TransactionRefused::IdDenied));
+    }
     if batch.is_transactional() && !properties.is_stream {
         return Err(AppendRefused::WorkQueue);
     }

@@ -169,11 +169,12 @@ impl QueueCell {
     /// The queue's properties are others: records stay readable from now on, or no longer.
     pub(crate) fn configure_reading(self: &Arc<Self>, state: &mut State, broker: &Broker) {
         let keeps = state.machine.properties().keeps();
-        let cursor = state.machine.cursor();
+        let end = state.machine.cursor().end();
+        let end = state.first_open().map_or(end, |open| open.min(end));
         match &mut state.reading {
             None if keeps => {
                 let start = self.log.start();
-                state.reading = Some(Reading::new(start, cursor.end(), Tracked::new()));
+                state.reading = Some(Reading::new(start, end, Tracked::new()));
             }
             Some(reading) if keeps => reading.wake_at(broker.now_ms()),
             Some(_) => {
@@ -357,6 +358,9 @@ impl QueueCell {
             cell: self,
             targets: &state.targets,
         };
+        if let Some(producers) = &mut state.producers {
+            producers.trimmed(start);
+        }
         if let Some(reading) = &mut state.reading {
             let input = stream::Input::Trimmed { start };
             reading.readers.handle(input, &gates, &mut reading.effects);

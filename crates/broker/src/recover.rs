@@ -9,6 +9,7 @@ use bongsu_engine::catalog::{Catalog, Change, LogDurability, QueueDefinition, Se
 use bongsu_engine::queue::dedup::Dedup;
 use bongsu_engine::queue::{Note, Restoring};
 use bongsu_engine::router::WindowId;
+use bongsu_engine::transaction::Settings as TransactionSettings;
 use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::disk::Disk;
 use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, Storage};
@@ -18,8 +19,10 @@ use crate::cell::{QUEUE_NOTE, QueueCell};
 use crate::change::durability;
 use crate::groups::GROUP_NOTE;
 use crate::groups::restore::RestoredGroups;
+use crate::producers::RestoredProducers;
 use crate::reading::{TRACK_NOTE, TrackedOf, decode_tracked};
 use crate::topics::{TRIM_NOTE, decode_trim};
+use crate::transactions::{RestoredTransactions, TRANSACTION_NOTE};
 use crate::windows::{self, WINDOW_NOTE, Windows};
 
 /// What a start found.
@@ -68,9 +71,13 @@ impl Broker {
         let mut tracked = restored_tracked(&recovery)?;
         let mut failed = None;
         let mut windows = RestoredWindows::of(&recovery);
+        let now_ms = unix_ms();
+        let mut producers = RestoredProducers::of(&recovery, now_ms)?;
+        let mut transactions = RestoredTransactions::of(&recovery)?;
         let mut groups = RestoredGroups::of(&recovery)?;
         let mut trims = HashMap::new();
         recovery.replay(&mut |lsn, entry| {
+            producers.replay(entry);
             let applied = match entry {
                 Entry::Note { kind, bytes, .. } if *kind == CATALOG_NOTE => {
                     if lsn <= catalog_applied {
@@ -82,6 +89,9 @@ impl Broker {
                     windows.replay(lsn, WindowId(*id), bytes)
                 }
                 Entry::Note { kind, bytes, .. } if *kind == GROUP_NOTE => groups.replay(lsn, bytes),
+                Entry::Note { kind, bytes, .. } if *kind == TRANSACTION_NOTE => {
+                    transactions.replay("lane", lsn.0, bytes)
+                }
                 Entry::Note { kind, id, bytes } if *kind == TRACK_NOTE => {
                     let of = tracked.entry(LogId(*id)).or_default();
                     decode_tracked(bytes, of).ok_or_else(|| {
@@ -110,7 +120,6 @@ impl Broker {
         catalog.replayed();
         let mut cells = HashMap::new();
         let mut record_count = 0;
-        let now_ms = unix_ms();
         for (id, space, definition) in catalog.queues() {
             let replayed = queues.remove(&id.log());
             let (log, mut queue) = match replayed {
@@ -137,7 +146,8 @@ impl Broker {
             let auto_delete = definition.auto_delete;
             let tracked = tracked.remove(&id.log()).unwrap_or_default();
             let logs = (log, source);
-            let cell = QueueCell::new(id, place, logs, auto_delete, machine, tracked, now_ms);
+            let known = (tracked, producers.take(id.log()));
+            let cell = QueueCell::new(id, place, logs, auto_delete, machine, known, now_ms);
             cell.is_told_of_source();
             if let Some(reading) = &mut cell.lock().reading {
                 // What the retention had dropped since the checkpoint is there again.
@@ -158,7 +168,14 @@ impl Broker {
             record_count,
         };
         let windows = windows.finish(&catalog)?;
-        let broker = Broker::assemble(storage, place, limits, catalog, (cells, windows));
+        let transactions = transactions.finish(TransactionSettings::default());
+        let broker = Broker::assemble(
+            storage,
+            place,
+            limits,
+            catalog,
+            (cells, windows, transactions),
+        );
         groups.finish(&broker);
         Ok((broker, recovered))
     }

@@ -61,20 +61,14 @@ impl QueueCell {
     /// Whether nobody who consumes from here is to see this batch: it marks the end of a
     /// transaction, or was taken back by one.
     pub(crate) fn hides(&self, base: Offset, batch: &Batch) -> bool {
+        if !batch.is_transactional() {
+            return batch.is_control() && self.source.is_some();
+        }
         let Some(source) = &self.source else {
-            return false;
+            return self.lock().took_back(base, batch);
         };
-        if batch.is_control() {
-            return true;
-        }
-        if !batch.is_transactional() || self.lock().machine.properties().uncommitted {
-            return false;
-        }
-        let end = base.plus(u64::from(batch.offset_count()));
-        let aborted = source.lock().aborted(base..end);
-        aborted
-            .iter()
-            .any(|(producer, first)| *producer == batch.producer_id() && *first <= base)
+        let shown = !batch.is_control() && self.lock().machine.properties().uncommitted;
+        !shown && source.lock().took_back(base, batch)
     }
 }
 

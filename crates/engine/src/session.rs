@@ -18,6 +18,7 @@ use bytes::Bytes;
 use crate::group;
 use crate::refused::Refused;
 use crate::topic;
+use crate::transaction;
 
 pub mod records;
 
@@ -243,6 +244,8 @@ pub enum Call {
     Topic(Box<topic::Request>),
     /// About groups. Answer: [`Reply::Group`].
     Group(Box<group::Call>),
+    /// About transactions. Answer: [`Reply::Transaction`].
+    Transaction(Box<transaction::Request>),
     /// Nothing but waiting until a position is durable. Answer: [`Reply::Done`].
     AwaitDurable(Lsn),
 }
@@ -411,6 +414,8 @@ pub enum Reply {
     },
     /// What each partition had, in the order given.
     Fetched(Vec<records::FetchedPart>),
+    /// See [`Call::Transaction`].
+    Transaction(Box<transaction::Answer>),
     /// What was found, in the order given.
     Offsets(Vec<Result<records::FoundOffset, records::FetchRefused>>),
     /// See [`Call::Group`].

@@ -5,6 +5,7 @@
 use bongsu_engine::group::GroupError;
 use bongsu_engine::producers::ProducerRefused;
 use bongsu_engine::session::records::{AppendRefused, FetchRefused, PartitionRefused};
+use bongsu_engine::transaction::TransactionRefused;
 
 /// An error code of Kafka's protocol.
 pub type Code = i16;
@@ -36,6 +37,10 @@ pub(crate) const POLICY_VIOLATION: Code = 44;
 pub(crate) const OUT_OF_ORDER_SEQUENCE_NUMBER: Code = 45;
 pub(crate) const INVALID_PRODUCER_EPOCH: Code = 47;
 pub(crate) const INVALID_TXN_STATE: Code = 48;
+pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = 49;
+pub(crate) const INVALID_TRANSACTION_TIMEOUT: Code = 50;
+pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: Code = 53;
+pub(crate) const OPERATION_NOT_ATTEMPTED: Code = 55;
 pub(crate) const KAFKA_STORAGE_ERROR: Code = 56;
 pub(crate) const NON_EMPTY_GROUP: Code = 68;
 pub(crate) const GROUP_ID_NOT_FOUND: Code = 69;
@@ -49,9 +54,13 @@ pub(crate) const FENCED_INSTANCE_ID: Code = 82;
 pub(crate) const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
 pub(crate) const INVALID_RECORD: Code = 87;
 pub(crate) const UNSTABLE_OFFSET_COMMIT: Code = 88;
+pub(crate) const PRODUCER_FENCED: Code = 90;
 pub(crate) const UNKNOWN_TOPIC_ID: Code = 100;
+pub(crate) const TRANSACTIONAL_ID_NOT_FOUND: Code = 105;
 pub(crate) const FENCED_MEMBER_EPOCH: Code = 110;
 pub(crate) const STALE_MEMBER_EPOCH: Code = 113;
+pub(crate) const TRANSACTION_ABORTABLE: Code = 120;
+pub(crate) const INVALID_REGULAR_EXPRESSION: Code = 128;
 
 /// Of what a group declined.
 pub fn of_group(refused: &GroupError) -> Code {
@@ -100,17 +109,42 @@ pub fn of_fetch(refused: FetchRefused) -> Code {
     }
 }
 
+/// Of a batch that its producer may not append, and what to say of it.
 fn of_producer(refused: ProducerRefused) -> (Code, Option<String>) {
     match refused {
         ProducerRefused::OldEpoch { current, found } => (
             INVALID_PRODUCER_EPOCH,
-            Some(format!("the epoch is {current}, not {found}")),
+            Some(format!("the epoch is {found}; {current} is known")),
         ),
         ProducerRefused::OutOfOrder { expected, found } => (
             OUT_OF_ORDER_SEQUENCE_NUMBER,
-            Some(format!("the next sequence is {expected}, not {found}")),
+            Some(format!("the sequence is {found}; {expected} is next")),
         ),
-        ProducerRefused::NotTransactional => (INVALID_TXN_STATE, None),
+        ProducerRefused::NotTransactional => (
+            INVALID_TXN_STATE,
+            Some("the producer has a transaction open".to_owned()),
+        ),
+    }
+}
+
+/// Of a call about transactions. Clients that know less are told less by its session.
+pub fn of_transaction(refused: TransactionRefused) -> Code {
+    match refused {
+        TransactionRefused::Malformed => INVALID_REQUEST,
+        TransactionRefused::Timeout => INVALID_TRANSACTION_TIMEOUT,
+        TransactionRefused::UnknownProducer => INVALID_PRODUCER_ID_MAPPING,
+        TransactionRefused::Fenced => PRODUCER_FENCED,
+        TransactionRefused::State => INVALID_TXN_STATE,
+        TransactionRefused::NotInTransaction => TRANSACTION_ABORTABLE,
+        TransactionRefused::NotFound => TRANSACTIONAL_ID_NOT_FOUND,
+        TransactionRefused::UnknownPartition => UNKNOWN_TOPIC_OR_PARTITION,
+        TransactionRefused::TopicName => INVALID_TOPIC_EXCEPTION,
+        TransactionRefused::IdDenied => TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        TransactionRefused::TopicDenied => TOPIC_AUTHORIZATION_FAILED,
+        TransactionRefused::GroupDenied => GROUP_AUTHORIZATION_FAILED,
+        TransactionRefused::NotAttempted => OPERATION_NOT_ATTEMPTED,
+        TransactionRefused::Pattern => INVALID_REGULAR_EXPRESSION,
+        TransactionRefused::Storage => COORDINATOR_NOT_AVAILABLE,
     }
 }
 
@@ -134,7 +168,12 @@ pub fn of_append(refused: &AppendRefused) -> (Code, Option<String>) {
             Some(format!("the time {unix_ms} is too far from the broker's")),
         ),
         AppendRefused::Producer(refused) => of_producer(*refused),
-        AppendRefused::NotInTransaction => (INVALID_TXN_STATE, None),
+        // An old client knows the fenced by this; the coordinator's own calls say more.
+        AppendRefused::Transaction(TransactionRefused::Fenced) => (INVALID_PRODUCER_EPOCH, None),
+        AppendRefused::Transaction(TransactionRefused::NotInTransaction) => {
+            (TRANSACTION_ABORTABLE, None)
+        }
+        AppendRefused::Transaction(refused) => (of_transaction(*refused), None),
         AppendRefused::WorkQueue => (
             INVALID_TXN_STATE,
             Some("a transaction does not reach work queues".to_owned()),

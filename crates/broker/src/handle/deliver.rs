@@ -217,8 +217,8 @@ impl SessionHandle {
     }
 
     /// What there is to deliver; the rest is settled for who was handed it: what a filter does
-    /// not want, and of Kafka batches what a compaction took and the marks of a transaction's
-    /// end.
+    /// not want, and of Kafka batches what a compaction took, what a transaction took back, and
+    /// the marks of its end.
     fn deliver(&mut self, delivery: Delivery, deliveries: &mut Vec<Delivery>) {
         let state = self.links.get(&delivery.link);
         let reads = state.and_then(|state| state.reads.as_ref());

@@ -11,6 +11,7 @@ use bongsu_record::{Batch, Offset};
 
 use crate::catalog::TopicId;
 use crate::producers::ProducerRefused;
+use crate::transaction::TransactionRefused;
 
 /// Which topic a client means.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,10 +80,10 @@ pub enum AppendRefused {
         /// The record's: Unix milliseconds.
         unix_ms: i64,
     },
-    /// The producer may not, or not this batch.
+    /// Its producer may not append it.
     Producer(ProducerRefused),
-    /// No transaction of this producer is open, or the partition is not part of it.
-    NotInTransaction,
+    /// Its transaction does not take it.
+    Transaction(TransactionRefused),
     /// Transactions do not reach work queues.
     WorkQueue,
     /// More replicas are asked for than one broker has.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::Producer;
+use crate::group::offsets::{Commit, TopicResults};
 use crate::producers::Active;
 
 /// A call; names are in the session's space.
@@ -26,6 +27,17 @@ pub enum Request {
         of: Member,
         /// The group whose offsets will be committed in it.
         group: Arc<str>,
+    },
+    /// Answer: [`Answer::CommittedOffsets`].
+    CommitOffsets {
+        /// Whose transaction.
+        of: Member,
+        /// Which group's.
+        group: Arc<str>,
+        /// What.
+        commit: Commit,
+        /// The group need not have been added before.
+        adds_group: bool,
     },
     /// Answer: [`Answer::Ended`].
     End {
@@ -86,6 +98,8 @@ pub enum Answer {
     Added(Vec<AddedTo>),
     /// The group is part of the transaction.
     AddedOffsets(Result<(), TransactionRefused>),
+    /// What the group said of each, or why it was not asked.
+    CommittedOffsets(Result<TopicResults, TransactionRefused>),
     /// Who the producer is from now on.
     Ended(Result<Producer, TransactionRefused>),
     /// By topic and partition, as asked.

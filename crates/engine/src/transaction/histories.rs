@@ -5,7 +5,6 @@
 //!     join ID/EPOCH [PARTITION]... [group=NAME]
 //!     verify ID/EPOCH PARTITION
 //!     end ID/EPOCH commit|abort [bump]
-//!     deleted PARTITION
 //!     at MS                       # the time is this, and deadlines are looked at
 //!     epoch N                     # as if it had been taken over so often
 //!     restart                     # what comes back is what was recorded
@@ -53,7 +52,6 @@ impl World {
                 committed: words[2] == "commit",
                 bumps_epoch: words.contains(&"bump"),
             }),
-            "deleted" => self.handle(Input::PartitionDeleted(partitions[0])),
             "at" => {
                 self.now_ms = words[1].parse().unwrap();
                 self.handle(Input::Timeout);
@@ -76,10 +74,13 @@ impl World {
 
     fn handle(&mut self, input: Input<'_>) {
         let mut effects = Vec::new();
-        let used = self
-            .transaction
-            .handle(input, self.fresh, self.now_ms, &mut effects);
-        self.fresh += i64::from(used);
+        let mut fresh = || {
+            self.fresh += 1;
+            Some(self.fresh - 1)
+        };
+        let now_ms = self.now_ms;
+        self.transaction
+            .handle(input, &mut fresh, now_ms, &mut effects);
         for effect in effects {
             self.out.push_str("---- ");
             match effect {

@@ -39,8 +39,6 @@ pub enum Input<'a> {
         /// The next one is of a new epoch (KIP-890).
         bumps_epoch: bool,
     },
-    /// A partition is no more.
-    PartitionDeleted(QueueId),
     /// The deadline may have passed.
     Timeout,
 }
@@ -138,15 +136,15 @@ impl Transaction {
         }
     }
 
-    /// Takes one input. `fresh` is a producer number that nobody had; true: it was used.
+    /// Takes one input. `fresh` gives a producer number that nobody had, or none if it cannot
+    /// be recorded.
     pub fn handle(
         &mut self,
         input: Input<'_>,
-        fresh: i64,
+        fresh: &mut dyn FnMut() -> Option<i64>,
         now_ms: u64,
         effects: &mut Vec<Effect>,
-    ) -> bool {
-        let before = self.producer.id;
+    ) {
         let result = match input {
             Input::Init {
                 timeout_ms,
@@ -168,25 +166,16 @@ impl Transaction {
                 };
                 self.end(producer, how, fresh, now_ms, effects)
             }
-            Input::PartitionDeleted(partition) => {
-                if let State::Ongoing(open) = &mut self.state
-                    && open.partitions.remove(&partition)
-                {
-                    effects.push(Effect::Record);
-                }
-                return false;
-            }
             Input::Timeout => {
                 if self.deadline_ms().is_some_and(|due_ms| due_ms <= now_ms) {
                     self.fence(effects);
                     self.used_ms = now_ms;
                     effects.push(Effect::Record);
                 }
-                return false;
+                return;
             }
         };
         effects.push(Effect::Answer(result));
-        self.producer.id != before
     }
 
     /// When to come back with [`Input::Timeout`]: Unix milliseconds.
@@ -239,7 +228,7 @@ impl Transaction {
         &mut self,
         timeout_ms: u32,
         expected: Option<Producer>,
-        fresh: i64,
+        fresh: &mut dyn FnMut() -> Option<i64>,
         now_ms: u64,
         effects: &mut Vec<Effect>,
     ) -> Result<Producer, TransactionRefused> {
@@ -252,14 +241,15 @@ impl Transaction {
             return Ok(self.producer);
         }
         let last = self.producer.epoch;
+        let number = number_beyond(last, fresh)?;
         match self.state {
             // The epoch of the marks is the next producer's: fenced by them, it is new.
             State::Ongoing(_) => self.fence(effects),
             _ if self.producer.epoch < EPOCH_LAST => self.producer.epoch += 1,
             _ => {}
         }
-        if self.producer.epoch == EPOCH_LAST {
-            self.renumber(fresh);
+        if let Some(number) = number {
+            self.renumber(number);
         }
         self.last_epoch = match expected {
             Some(_) => last,
@@ -330,7 +320,7 @@ impl Transaction {
         &mut self,
         producer: Producer,
         how: How,
-        fresh: i64,
+        fresh: &mut dyn FnMut() -> Option<i64>,
         now_ms: u64,
         effects: &mut Vec<Effect>,
     ) -> Result<Producer, TransactionRefused> {
@@ -345,6 +335,10 @@ impl Transaction {
             };
         }
         self.check(producer)?;
+        let number = match how.bumps_epoch {
+            true => number_beyond(producer.epoch, fresh)?,
+            false => None,
+        };
         let (partitions, groups) = match std::mem::replace(&mut self.state, State::Empty) {
             State::Ongoing(open) => (open.partitions, open.groups),
             // Nothing was written: the client asks for another epoch all the same.
@@ -369,8 +363,8 @@ impl Transaction {
         }
         self.producer = marks;
         self.bumped = how.bumps_epoch;
-        if self.producer.epoch == EPOCH_LAST {
-            self.renumber(fresh);
+        if let Some(number) = number {
+            self.renumber(number);
         }
         self.close(how.committed, marks, (partitions, groups), effects);
         self.used_ms = now_ms;
@@ -449,6 +443,17 @@ impl Transaction {
             State::Ongoing(open) if holds(open) => Ok(()),
             _ => Err(TransactionRefused::NotInTransaction),
         }
+    }
+}
+
+/// The number that follows, where no epoch does.
+fn number_beyond(
+    epoch: i16,
+    fresh: &mut dyn FnMut() -> Option<i64>,
+) -> Result<Option<i64>, TransactionRefused> {
+    match epoch >= EPOCH_LAST - 1 {
+        true => fresh().map(Some).ok_or(TransactionRefused::Storage),
+        false => Ok(None),
     }
 }
 

@@ -26,7 +26,10 @@ mod state;
 
 mod ids;
 
+mod filter;
+
 pub use call::{Answer, Request, TransactionRefused};
+pub use filter::Listing;
 pub use ids::{IDS_RESERVED, ProducerIds};
 pub use machine::{Effect, Ending, Input, Open, State, Transaction};
 pub use state::{Change, ChangeMalformed, TRANSACTIONAL_ID_BYTES_MAX, check_id, encode_is};

@@ -55,7 +55,8 @@ proptest! {
     #[test]
     fn what_was_promised_is_kept(steps in steps(), epoch in prop_oneof![Just(0_i16), Just(32_760)]) {
         let mut transaction = Transaction::new(1);
-        let mut fresh = 2;
+        let mut numbers = 2..;
+        let mut fresh = || numbers.next();
         let mut now_ms = 0;
         let mut recorded = Vec::new();
         let mut clients: [Option<Producer>; 3] = [None; 3];
@@ -72,7 +73,7 @@ proptest! {
                     let Some(producer) = clients[who] else { continue };
                     let to = [QueueId(partition)];
                     let input = Input::Join { producer, partitions: &to, group: None };
-                    fresh += i64::from(transaction.handle(input, fresh, now_ms, &mut effects));
+                    transaction.handle(input, &mut fresh, now_ms, &mut effects);
                     let current = producer == transaction.producer();
                     let joined = effects.last() == Some(&Effect::Answer(Ok(producer)));
                     // A fenced producer can do nothing; the current one always can.
@@ -108,7 +109,7 @@ proptest! {
                 }
             };
             let before = transaction.clone();
-            fresh += i64::from(transaction.handle(input, fresh, now_ms, &mut effects));
+            transaction.handle(input, &mut fresh, now_ms, &mut effects);
             if nth == 0 && epoch > 0 && transaction.producer().epoch == 0 {
                 transaction.producer.epoch = epoch;
                 encode_is(SpaceId(0), "t", &transaction, &mut Vec::new());
@@ -187,13 +188,13 @@ fn changes_go_through_their_bytes() {
         timeout_ms: 5,
         expected: None,
     };
-    transaction.handle(init, 4, 6, &mut effects);
+    transaction.handle(init, &mut || None, 6, &mut effects);
     let join = Input::Join {
         producer: transaction.producer(),
         partitions: &[QueueId(1), QueueId(2)],
         group: Some(&"g".into()),
     };
-    transaction.handle(join, 4, 6, &mut effects);
+    transaction.handle(join, &mut || None, 6, &mut effects);
     let id: std::sync::Arc<str> = "ß".into();
     let changes = [
         Change::Is {
@@ -220,6 +221,21 @@ fn changes_go_through_their_bytes() {
     for cut in 0..first {
         assert!(Change::decode(&mut &bytes[..cut]).is_err(), "cut at {cut}");
     }
+}
+
+#[test]
+fn without_another_number_nothing_changes() {
+    let mut transaction = Transaction::new(3);
+    transaction.producer.epoch = machine::EPOCH_LAST - 1;
+    let before = transaction.clone();
+    let mut effects = Vec::new();
+    let init = Input::Init {
+        timeout_ms: 5,
+        expected: None,
+    };
+    transaction.handle(init, &mut || None, 6, &mut effects);
+    let refused = Effect::Answer(Err(TransactionRefused::Storage));
+    assert_eq!((&effects[..], &transaction), (&[refused][..], &before));
 }
 
 #[test]

@@ -15,12 +15,14 @@ use bongsu_record::{Batch, Malformed as BatchMalformed};
 
 use super::{Head, Malformed, Session, decoded};
 use crate::errors::{
-    self, CORRUPT_MESSAGE, Code, INVALID_RECORD, INVALID_REQUIRED_ACKS, NONE,
-    UNSUPPORTED_COMPRESSION_TYPE,
+    self, CORRUPT_MESSAGE, Code, INVALID_RECORD, INVALID_REQUIRED_ACKS, INVALID_TXN_STATE, NONE,
+    TRANSACTION_ABORTABLE, UNSUPPORTED_COMPRESSION_TYPE,
 };
 
 /// From this version on, zstd is known.
 const ZSTD_FROM: i16 = 7;
+/// From this version on, clients know an error that a transaction can be aborted after.
+const ABORTABLE_FROM: i16 = 11;
 /// From this version on, producing adds a partition to a transaction (KIP-890).
 const ADDS_PARTITIONS_FROM: i16 = 12;
 /// From this version on, topics are given by number.
@@ -90,7 +92,9 @@ pub(crate) fn handle(
                 let answer = match refused.next().flatten() {
                     Some(error) => Err(error),
                     None => match results.next() {
-                        Some(result) => result.map_err(|refused| errors::of_append(&refused)),
+                        Some(result) => {
+                            result.map_err(|refused| told(errors::of_append(&refused), &head))
+                        }
                         None => Err((CORRUPT_MESSAGE, None)),
                     },
                 };
@@ -106,6 +110,14 @@ pub(crate) fn handle(
         session.respond_after(wait, &head, &response, effects);
     });
     Ok(())
+}
+
+/// What a client of that version is told: not every one knows that aborting helps.
+fn told((code, message): (Code, Option<String>), head: &Head) -> (Code, Option<String>) {
+    match code {
+        TRANSACTION_ABORTABLE if head.version < ABORTABLE_FROM => (INVALID_TXN_STATE, message),
+        code => (code, message),
+    }
 }
 
 fn answered(
