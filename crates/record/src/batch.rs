@@ -15,8 +15,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::compression::{Codec, DecompressError};
 use crate::header::{
-    CONTROL, CRC_START, HAS_TERMS, HEADER_BYTES, Header, LAST_OFFSET_DELTA, LENGTH_END,
-    LOG_APPEND_TIME, MAGIC, NATIVE, TRANSACTIONAL,
+    CONTROL, CRC_START, DELETE_HORIZON, HAS_TERMS, HEADER_BYTES, Header, LAST_OFFSET_DELTA,
+    LENGTH_END, LOG_APPEND_TIME, MAGIC, NATIVE, TRANSACTIONAL,
 };
 use crate::id::Offset;
 use crate::native;
@@ -234,7 +234,15 @@ impl Batch {
         i32::from_be_bytes(self.field(53))
     }
 
-    /// Timestamp of the first record that the batch was built with: Unix milliseconds.
+    /// From when on its tombstones may be dropped, once a compaction has said so: Unix
+    /// milliseconds. It stands where the base timestamp was.
+    pub fn delete_horizon(&self) -> Option<i64> {
+        let says = !self.is_native() && self.attributes() & DELETE_HORIZON != 0;
+        says.then(|| self.base_timestamp())
+    }
+
+    /// What its records' timestamps are told from: Unix milliseconds. That of the first record
+    /// that the batch was built with, but for [`Batch::delete_horizon`].
     pub fn base_timestamp(&self) -> i64 {
         i64::from_be_bytes(self.field(27))
     }

@@ -211,11 +211,19 @@ pub fn durability(number: u8) -> Durability {
     }
 }
 
+/// The key of a record: what a compaction goes by.
+pub fn key(number: u64) -> u64 {
+    number % KEYS
+}
+
+const KEYS: u64 = 5;
+
 /// A batch of the records `numbers`, each of `bytes` bytes or a little more.
 pub fn batch(numbers: &[u64], bytes: usize) -> Batch {
     let mut builder = Builder::new();
     for number in numbers {
-        builder.begin(Origin::Plain, 0, b"", b"", b"", bytes as u64);
+        let key = key(*number).to_string();
+        builder.begin(Origin::Plain, 0, b"", key.as_bytes(), b"", bytes as u64);
         builder.body(&number.to_be_bytes());
         builder.body(&vec![*number as u8; bytes]);
         builder.end();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bongsu_record::{LogId, Offset};
 use bongsu_storage::disk::Disk;
-use bongsu_storage::{Durability, EntryRef, Error, Options, Publish};
+use bongsu_storage::{CompactOptions, Durability, EntryRef, Error, Options, Publish};
 
-use crate::broker::{Broker, Queue, batch, kind, read_all};
+use crate::broker::{Broker, Queue, batch, key, kind, read_all};
 use crate::disk::{Fault, SimDisk};
 use crate::model::{Effect, Group, World};
 use crate::random::Random;
@@ -34,6 +34,8 @@ pub struct Tally {
     pub errors: u64,
     /// Records found again after a crash.
     pub records_checked: u64,
+    /// Records that compactions took.
+    pub compacted: u64,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -46,6 +48,7 @@ impl std::ops::AddAssign for Tally {
         self.refused_full += other.refused_full;
         self.errors += other.errors;
         self.records_checked += other.records_checked;
+        self.compacted += other.compacted;
     }
 }
 
@@ -68,6 +71,8 @@ pub struct History {
     told: u64,
     /// Records of os durability that a power cut may have taken.
     fragile: BTreeSet<u64>,
+    /// Logs that were compacted, and below what.
+    compacted: BTreeMap<u64, u64>,
     next_record: u64,
     next_log: u64,
     /// Counts.
@@ -117,6 +122,7 @@ impl History {
             promised: 0,
             told: 0,
             fragile: BTreeSet::new(),
+            compacted: BTreeMap::new(),
             next_record: 1,
             next_log: 1,
             tally: Tally::default(),
@@ -174,7 +180,8 @@ impl History {
             7..=44 => self.append(),
             45..=59 => self.settle(),
             60..=63 => self.mark(),
-            64..=66 => self.note(),
+            64 => self.note(),
+            65..=66 => self.compact(),
             67..=85 => self.commit(),
             86..=88 => self.idle(),
             89..=92 => self.checkpoint(),
@@ -360,8 +367,15 @@ impl History {
                     Some(settled) => !settled.contains(&offset) && !self.fragile.contains(&number),
                     None => !queue.settled.contains(&offset),
                 };
+                let superseded = || {
+                    let bound = self.compacted.get(id).map_or(0, |bound| bound - first);
+                    let below = (bound as usize).min(records.len());
+                    let later = ((offset - first) as usize + 1).min(below);
+                    let mut later = records[later..below].iter();
+                    later.any(|later| key(*later) == key(number))
+                };
                 assert!(
-                    !needed || found.contains_key(&offset),
+                    !needed || found.contains_key(&offset) || superseded(),
                     "log {id} lost offset {offset}, record {number}"
                 );
             }

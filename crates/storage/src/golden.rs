@@ -11,7 +11,7 @@ use crate::lane::block::{BLOCK_HEADER_BYTES, BlockHeader, FileHeader, flag};
 use crate::log::Segment;
 use crate::manifest::{ListedLane, Manifest};
 use crate::seam::LaneId;
-use crate::segment::{Identity, Sample, Unit, decode_index, put_index};
+use crate::segment::{Head, Identity, Sample, Unit, decode_index, put_index};
 use crate::{Durability, Entry, EntryRef, SegmentId};
 
 fn batch() -> Batch {
@@ -132,7 +132,9 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     assert!(header[64..].iter().all(|byte| *byte == 0));
     header.truncate(64);
     let mut segment = Vec::new();
-    identity().put_header(Offset(4), &mut segment);
+    identity().put_header(Offset(4), Offset(0), &mut segment);
+    let mut compacted = Vec::new();
+    identity().put_header(Offset(4), Offset(12), &mut compacted);
     let mut unit = Vec::new();
     identity().put_unit(Offset(4), &batch(), &mut unit);
     let mut index = Vec::new();
@@ -145,6 +147,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("lane-block", block().1),
         ("frame", frame()),
         ("segment-header", segment),
+        ("segment-header-compacted", compacted),
         ("segment-unit", unit),
         ("segment-index", index),
         ("checkpoint", checkpoint.finish(10)),
@@ -206,10 +209,14 @@ fn what_was_encoded_decodes() {
         }
     ));
     assert!(matches!(&entries[2], Entry::Settle { ranges, .. } if ranges[1].end == Offset(47)));
-    assert_eq!(
-        identity().header_base(&all["segment-header"]),
-        Some(Ok(Offset(4)))
-    );
+    let head = |name: &str| identity().header(&all[name]);
+    for (name, cleaned) in [("segment-header", 0), ("segment-header-compacted", 12)] {
+        let expected = Head {
+            base: Offset(4),
+            cleaned: Offset(cleaned),
+        };
+        assert_eq!(head(name), Some(Ok(expected)));
+    }
     assert!(
         matches!(identity().unit(&all["segment-unit"]), Unit::Front(front)
         if front.base == Offset(4) && front.count == 1)
@@ -238,7 +245,9 @@ fn any_flipped_bit_is_seen() {
                 "lane-file-header" => FileHeader::decode(&bytes).is_ok(),
                 "lane-block" => BlockHeader::decode(&bytes, LaneId(7), 3)
                     .is_some_and(|header| header.holds(0x5a17, &bytes)),
-                "segment-header" => matches!(identity().header_base(&bytes), Some(Ok(_))),
+                "segment-header" | "segment-header-compacted" => {
+                    matches!(identity().header(&bytes), Some(Ok(_)))
+                }
                 "segment-index" => decode_index(&bytes, 4096).is_some(),
                 "checkpoint" => blob::decode(&bytes, 4).is_ok(),
                 // Inside something that has a checksum.

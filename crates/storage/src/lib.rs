@@ -31,6 +31,7 @@ pub mod threads;
 pub use checkpoint::{CheckpointSource, SectionWriter};
 pub use entry::{Entry, EntryRef, SegmentId};
 pub use error::Error;
+pub use log::compact::{CompactOptions, Compacted, Dirt};
 pub use log::times::Timed;
 pub use log::{Bounds, Log, LogStats, Stored};
 pub use options::{Durability, Options};

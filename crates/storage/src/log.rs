@@ -33,6 +33,8 @@ mod seek;
 
 pub mod times;
 
+pub mod compact;
+
 use budget::Payload;
 use fetch::Chunk;
 use flush::Writer;
@@ -82,6 +84,8 @@ pub struct Log {
     pub(crate) claimed: AtomicBool,
     pub(crate) inner: Mutex<Inner>,
     pub(crate) writer: Mutex<Writer>,
+    /// Held over a compaction.
+    compacting: Mutex<()>,
     pub(crate) shelf: Arc<Shelf>,
     this: Weak<Log>,
 }
@@ -99,6 +103,8 @@ pub(crate) struct Inner {
     /// a segment without the samples of what was there.
     passed: BTreeMap<SegmentId, Vec<Sample>>,
     found: seek::Found,
+    /// Compacted up to here.
+    pub cleaned: Offset,
     /// LSN of the first append since it was made or restored.
     pub first_append: Option<Lsn>,
     pub removed: bool,
@@ -136,6 +142,7 @@ impl Log {
             claimed: AtomicBool::new(false),
             inner: Mutex::default(),
             writer: Mutex::default(),
+            compacting: Mutex::default(),
             shelf: Arc::clone(shelf),
             this: Weak::clone(this),
         })

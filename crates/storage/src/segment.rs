@@ -8,7 +8,8 @@
 //!           16  log      u64
 //!           24  segment  u64
 //!           32  base     u64  no record in it is below
-//!           40  zero     24 bytes
+//!           40  cleaned  u64  the log was compacted up to here when it was made; or 0
+//!           48  zero     16 bytes
 //! unit       0  check    u32  CRC-32C over log, segment, then the next 12 bytes
 //!            4  batch, its base offset filled in
 //! units, then at its seal:
@@ -77,7 +78,7 @@ impl Identity {
         })
     }
 
-    pub fn put_header(&self, base: Offset, out: &mut Vec<u8>) {
+    pub fn put_header(&self, base: Offset, cleaned: Offset, out: &mut Vec<u8>) {
         let start = out.len();
         out.put_bytes(MAGIC);
         out.put_u32(0);
@@ -86,14 +87,15 @@ impl Identity {
         out.put_u64(self.log.0);
         out.put_u64(self.segment.0);
         out.put_u64(base.0);
+        out.put_u64(cleaned.0);
         out.resize(start + SEGMENT_HEADER_BYTES, 0);
         let crc = seeded_crc(&[], &[&out[start + 8..]]);
         out[start + 4..start + 8].copy_from_slice(&crc.to_be_bytes());
     }
 
-    /// The base in a header; none if it is damaged or another segment's. Inner error:
-    /// the format, if it is a newer one.
-    pub fn header_base(&self, bytes: &[u8]) -> Option<Result<Offset, u32>> {
+    /// What a header says; none if it is damaged or another segment's. Inner error: the
+    /// format, if it is a newer one.
+    pub fn header(&self, bytes: &[u8]) -> Option<Result<Head, u32>> {
         let mut fields = Fields::new(bytes.get(..SEGMENT_HEADER_BYTES)?);
         let magic = fields.take(4)?;
         let crc = fields.u32()?;
@@ -106,8 +108,11 @@ impl Identity {
         }
         fields.u32()?;
         let same = fields.u64()? == self.log.0 && fields.u64()? == self.segment.0;
-        let base = Offset(fields.u64()?);
-        same.then_some(Ok(base))
+        let head = Head {
+            base: Offset(fields.u64()?),
+            cleaned: Offset(fields.u64()?),
+        };
+        same.then_some(Ok(head))
     }
 
     pub fn put_unit(&self, base: Offset, batch: &Batch, out: &mut Vec<u8>) {
@@ -144,6 +149,15 @@ impl Identity {
             bytes: CHECK_BYTES + length,
         })
     }
+}
+
+/// What the header of a segment says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// No record in it is below.
+    pub base: Offset,
+    /// The log was compacted up to here when it was made; or 0.
+    pub cleaned: Offset,
 }
 
 /// Bytes of a unit that holds a batch of `batch_bytes`.

@@ -256,12 +256,15 @@ fn what_client_libraries_write_is_valid() {
     }
 }
 
+fn without(batch: &Batch, keep: impl FnMut(&Record<'_>) -> bool) -> Option<Batch> {
+    let records = Records::open(batch, LIMIT_BYTES).expect("sound");
+    retain(batch, &records, None, keep)
+}
+
 #[test]
 fn only_a_producer_must_leave_no_gap() {
-    let sparse = retain(&write_sample(), LIMIT_BYTES, |record| {
-        record.offset_delta > 1
-    });
-    let sparse = sparse.expect("sound").expect("two stay");
+    let sparse = without(&write_sample(), |record| record.offset_delta > 1);
+    let sparse = sparse.expect("two stay");
     assert!(!sparse.is_dense());
     let refused = KafkaMalformed::Record {
         index: 0,
@@ -282,8 +285,8 @@ fn records_that_stay_keep_their_offsets_and_their_bytes() {
     ] {
         let folded = recompress(&whole, codec, LIMIT_BYTES).expect("sound");
         assert_eq!(folded.compression(), Ok(codec));
-        let kept = retain(&folded, LIMIT_BYTES, |record| record.key != Some(b""));
-        let kept = kept.expect("sound").expect("three stay");
+        let kept = without(&folded, |record| record.key != Some(b""));
+        let kept = kept.expect("three stay");
         let kept = Batch::parse(kept.bytes()).expect("its CRC is right");
         assert_eq!(kept.compression(), Ok(codec));
         assert_eq!((kept.record_count(), kept.offset_count()), (3, 4));
@@ -301,18 +304,37 @@ fn records_that_stay_keep_their_offsets_and_their_bytes() {
         }
         assert_eq!((after.at(2), after.at(4)), (None, None));
         let unfolded = recompress(&kept, Codec::None, LIMIT_BYTES).expect("sound");
-        let again = retain(&unfolded, LIMIT_BYTES, |_| true).expect("sound");
-        assert_eq!(again.as_ref(), Some(&unfolded));
-        let none = retain(&kept, LIMIT_BYTES, |_| false).expect("sound");
-        assert_eq!(none, None);
+        assert_eq!(without(&unfolded, |_| true).as_ref(), Some(&unfolded));
+        assert_eq!(without(&kept, |_| false), None);
+    }
+}
+
+#[test]
+fn a_horizon_takes_the_place_of_the_base_time_and_no_records_time_changes() {
+    let whole = write_sample();
+    assert_eq!(whole.delete_horizon(), None);
+    for (codec, horizon_ms) in [(Codec::None, BASE_MS + (1 << 40)), (Codec::Lz4, 0)] {
+        let folded = recompress(&whole, codec, LIMIT_BYTES).expect("sound");
+        let before = Records::open(&folded, LIMIT_BYTES).expect("sound");
+        let marked = retain(&folded, &before, Some(horizon_ms), |record| {
+            record.offset_delta != 1
+        });
+        let marked = Batch::parse(marked.expect("three stay").bytes()).expect("its CRC is right");
+        assert_eq!(marked.delete_horizon(), Some(horizon_ms));
+        assert_eq!(marked.max_timestamp(), BASE_MS + 1000);
+        let after = Records::open(&marked, LIMIT_BYTES).expect("sound");
+        assert_eq!(after.count(), 3);
+        for record in after.iter() {
+            assert_eq!(before.at(record.offset_delta), Some(record));
+        }
     }
 }
 
 #[test]
 fn offsets_of_a_sparse_batch_ascend_and_are_its_own() {
     let sample = write_sample();
-    let sparse = retain(&sample, LIMIT_BYTES, |record| record.offset_delta > 1);
-    let sparse = sparse.expect("sound").expect("two stay");
+    let sparse = without(&sample, |record| record.offset_delta > 1);
+    let sparse = sparse.expect("two stay");
     let claims = |last_offset_delta| {
         let batch = sparse.patched(|header| header.last_offset_delta = last_offset_delta);
         Records::open(&batch, LIMIT_BYTES).map(|records| records.count())

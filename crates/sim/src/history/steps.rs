@@ -258,6 +258,40 @@ impl History {
         }
     }
 
+    /// Takes records whose key has a later one, below a bound that is durable.
+    pub(super) fn compact(&mut self) {
+        let Some(id) = self.some_log() else {
+            return;
+        };
+        let broker = self.broker.as_ref().expect("it runs");
+        let log = Arc::clone(&broker.state.lock().queues[&id].log);
+        let durable_end = log.bounds(broker.storage.durable()).durable_end;
+        if self.random.chance(1, 2)
+            && let Err(error) = log.seal()
+        {
+            return self.refused(&error);
+        }
+        let below = self.random.below(durable_end.0 / 2 + 1);
+        let bound = durable_end.0 - below;
+        let options = CompactOptions {
+            bound: Offset(bound),
+            now_ms: 0,
+            delete_retention_ms: 0,
+            map_bytes_max: *self.random.pick(&[1, 1 << 20]),
+            decompressed_bytes_max: 1 << 20,
+            is_aborted: &|_, _| false,
+            go_on: &|| true,
+        };
+        let known = self.compacted.entry(id).or_default();
+        *known = bound.max(*known);
+        let compacted = log.compact(&options);
+        self.say(|| format!("compact log {id} below {bound}: {compacted:?}"));
+        match compacted {
+            Ok(done) => self.tally.compacted += done.dropped_count,
+            Err(error) => self.refused(&error),
+        }
+    }
+
     pub(super) fn note(&mut self) {
         let id = self.random.below(5);
         let bytes = vec![self.random.number() as u8; self.random.below(40) as usize];

@@ -309,6 +309,19 @@ impl Log {
         Ok(())
     }
 
+    /// As [`Log::seal`].
+    pub(super) fn seal_all(&self, writer: &mut Writer) -> Result<(), Error> {
+        let first = self.inner.lock().tail.pinned().next().map(|item| item.base);
+        if let Some(first) = first {
+            self.make_open(writer, first)?;
+            self.flush_without_rolling(writer)?;
+        }
+        match writer.open.as_ref().is_some_and(|open| open.position > 0) {
+            true => self.seal_open(writer),
+            false => Ok(()),
+        }
+    }
+
     /// A later direct append vouches for this segment, too.
     fn note_sealed(&self, writer: &mut Writer, open: &Open) {
         let begun = self.shelf.checkpoints_begun.load(Ordering::Acquire);
@@ -338,7 +351,7 @@ impl Log {
         buffer.clear();
         let fresh = open.position == 0;
         if fresh {
-            open.identity.put_header(open.base, buffer);
+            open.identity.put_header(open.base, Offset(0), buffer);
             open.first_ms = None;
         }
         let mut end = open.end;

@@ -170,7 +170,7 @@ impl Log {
     }
 
     /// Timestamp of the segment's first batch; read once.
-    fn first_ms(&self, segment: &Segment) -> Result<i64, Wrong> {
+    pub(super) fn first_ms(&self, segment: &Segment) -> Result<i64, Wrong> {
         if let Some(known) = segment.first_ms {
             return Ok(known);
         }

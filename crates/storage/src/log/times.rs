@@ -193,4 +193,4 @@ fn times_of(stored: &Stored) -> impl Iterator<Item = Timed> {
 const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,7 +16,7 @@ use super::{Extended, Follow, Recovery};
 use crate::checkpoint::blob;
 use crate::log::Segment;
 use crate::seam::Blob;
-use crate::segment::{self, Identity, SEGMENT_HEADER_BYTES, Unit, unit_batch};
+use crate::segment::{self, Head, Identity, SEGMENT_HEADER_BYTES, Unit, unit_batch};
 use crate::storage::RESERVE;
 use crate::{Durability, Error, Log};
 
@@ -98,6 +98,7 @@ impl Recovery {
         let count = segments.len();
         let lost_before = self.report.lost_record_count;
         let mut open = None;
+        let mut cleaned = Offset(0);
         for (place, segment) in segments.iter_mut().enumerate() {
             let identity = log.identity(segment.id);
             let extended = follow.extended.get(&segment.id);
@@ -121,7 +122,8 @@ impl Recovery {
                     return Err(Error::corrupt(&path, length, what));
                 }
                 None => {
-                    self.verify_header(&identity, &blob)?;
+                    let head = self.verify_header(&identity, &blob)?;
+                    cleaned = cleaned.max(head.cleaned);
                 }
             }
             if segment.bytes == 0 {
@@ -155,15 +157,16 @@ impl Recovery {
             inner.tail.trim(last.end);
         }
         inner.segments = segments.into();
+        inner.cleaned = cleaned;
         Ok(())
     }
 
-    fn verify_header(&self, identity: &Identity, blob: &Arc<dyn Blob>) -> Result<Offset, Error> {
+    fn verify_header(&self, identity: &Identity, blob: &Arc<dyn Blob>) -> Result<Head, Error> {
         let path = self.storage.shared.seams.blobs.path(&identity.name());
         let mut header = [0; SEGMENT_HEADER_BYTES];
         blob.read_at(0, &mut header)?;
-        match identity.header_base(&header) {
-            Some(Ok(base)) => Ok(base),
+        match identity.header(&header) {
+            Some(Ok(head)) => Ok(head),
             Some(Err(found)) => Err(Error::Format {
                 path,
                 found,
@@ -212,7 +215,7 @@ impl Recovery {
         let length = blob.len()?.min(segment.bytes);
         let path = self.storage.shared.seams.blobs.path(&identity.name());
         match self.verify_header(identity, blob) {
-            Ok(base) if extended.from == 0 => segment.base = base,
+            Ok(head) if extended.from == 0 => segment.base = head.base,
             Ok(_) => {}
             Err(error) if vouched > 0 || extended.from > 0 => return Err(error),
             Err(_) => {
@@ -264,7 +267,7 @@ fn rescue(log: &Arc<Log>, segments: &mut Vec<Segment>) -> Result<(), Error> {
     for (place, batches) in rescued.into_iter().rev() {
         let (identity, blob) = log.shelf.create(|segment| log.identity(segment))?;
         let mut bytes = Vec::new();
-        identity.put_header(batches[0].0, &mut bytes);
+        identity.put_header(batches[0].0, Offset(0), &mut bytes);
         let mut end = batches[0].0;
         for (base, batch) in &batches {
             identity.put_unit(*base, batch, &mut bytes);
