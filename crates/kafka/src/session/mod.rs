@@ -19,6 +19,7 @@ use bongsu_record::Lsn;
 
 use crate::api;
 use crate::frame::Frames;
+use crate::honest;
 
 pub(crate) mod fetch;
 pub(crate) mod groups;
@@ -129,6 +130,7 @@ impl Session {
             return Err(Malformed);
         }
         let head_version = api.key.request_header_version(version);
+        honest::header(head_version >= 2, &body).map_err(|_| Malformed)?;
         let header = RequestHeader::decode(&mut body, head_version).map_err(|_| Malformed)?;
         let head = Head {
             key: api.key,
@@ -312,6 +314,7 @@ impl bongsu_engine::session::Session for Session {
 
 /// Decodes a request's body.
 pub(crate) fn decoded<R: Decodable>(head: &Head, body: &mut Bytes) -> Result<R, Malformed> {
+    honest::request(head.key as i16, head.version, body).map_err(|_| Malformed)?;
     R::decode(body, head.version).map_err(|_| Malformed)
 }
 
