@@ -1,6 +1,7 @@
 //! Calls that change what exists: the catalog decides, then queues are made or dropped and
 //! the durable changes recorded as one group, all under the catalog's lock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bongsu_engine::Refused;
@@ -187,6 +188,7 @@ impl Broker {
         let mut notes = Vec::new();
         let mut dropped = Vec::new();
         let mut configured = Vec::new();
+        let mut topics_of = BTreeSet::new();
         for effect in effects {
             match effect {
                 Effect::Durable(change) => notes.push(change.encode()),
@@ -209,6 +211,9 @@ impl Broker {
                     queue,
                     properties,
                 } => {
+                    if catalog.partition_of(id).is_some() {
+                        topics_of.insert(space);
+                    }
                     let log = self.storage().create_log(id.log(), durability(queue.log));
                     let now_ms = self.now_ms();
                     let place = (space, queue.name.clone());
@@ -234,7 +239,11 @@ impl Broker {
                         self.advance(source);
                     }
                 }
-                Effect::DropQueue { id } => dropped.extend(self.take_cell(id)),
+                Effect::DropQueue { id } => {
+                    let cell = self.take_cell(id);
+                    topics_of.extend(cell.iter().map(|cell| cell.space));
+                    dropped.extend(cell);
+                }
             }
         }
         let entries: Vec<EntryRef<'_>> = notes
@@ -258,6 +267,7 @@ impl Broker {
         for cell in dropped {
             self.drop_cell(&cell);
         }
+        self.topics_changed(topics_of);
         for (cell, properties) in configured {
             // Another policy may have come meanwhile: what counts is what holds by then.
             let catalog = self.catalog();

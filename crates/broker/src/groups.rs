@@ -7,14 +7,17 @@
 //!
 //! A group that nobody would miss is dropped (`gone`); whoever still holds it looks again.
 //!
-//! Reading order: here (all groups, one group, what a session asks), [`restore`].
+//! Reading order: here (all groups, one group, what a session asks), [`topics`] (what there is
+//! to share out), [`restore`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::{Catalog, QueueId, TopicId};
+use bongsu_engine::group::consumer::beat::JOIN;
+use bongsu_engine::group::consumer::{NoTopics, Topics};
 use bongsu_engine::group::offsets::{FetchTopic, Topic};
 use bongsu_engine::group::{
     Answer, Call, Client, Effect, Group, GroupError, Input, Listed, Request, Settings, Ticket,
@@ -30,6 +33,9 @@ use crate::broker::Broker;
 use crate::clerk::Due;
 use crate::handle::{Executed, SessionHandle};
 use crate::outbox::{Item, Outbox};
+use topics::SpaceTopics;
+
+mod topics;
 
 pub(crate) mod restore;
 
@@ -55,6 +61,8 @@ pub(crate) struct Groups {
 pub(crate) struct GroupCell {
     pub(crate) space: SpaceId,
     pub(crate) name: Arc<str>,
+    /// It has to be told when topics change.
+    follows_topics: AtomicBool,
     state: Mutex<GroupState>,
 }
 
@@ -142,6 +150,7 @@ impl GroupCell {
         Arc::new(GroupCell {
             space,
             name: machine.name().clone(),
+            follows_topics: AtomicBool::new(machine.follows_topics()),
             state: Mutex::new(GroupState {
                 machine,
                 waiting: HashMap::new(),
@@ -270,6 +279,8 @@ impl Broker {
                 outbox.push(Item::Reply(Reply::Group(Box::new(answer))));
             }
         }
+        let follows = state.machine.follows_topics();
+        cell.follows_topics.store(follows, Ordering::Relaxed);
         if state.machine.is_vacant() {
             state.gone = true;
             self.groups().remove(cell);
@@ -363,15 +374,23 @@ impl SessionHandle {
         };
         let broker = self.broker.clone();
         // Held until the commit is recorded: a topic that goes meanwhile takes it along.
-        let catalog = names_topics(&request).then(|| broker.catalog());
+        let catalog = (names_topics(&request) || request.needs_topics()).then(|| broker.catalog());
+        let may = may.and_then(|()| self.may_read_wanted(&request));
         let along = catalog
             .as_deref()
             .and_then(|catalog| self.resolve_topics(space, catalog, &mut request));
         let lists_all = matches!(&request, Request::FetchOffsets(fetch) if fetch.topics.is_none());
         let ticket = broker.groups().next_ticket();
         let token = match request {
-            Request::Join(_) => broker.token(),
+            Request::Join(_) | Request::Beat(_) => broker.token(),
             _ => 0,
+        };
+        let of_space = catalog
+            .as_deref()
+            .map(|catalog| SpaceTopics { catalog, space });
+        let topics: &dyn Topics = match &of_space {
+            Some(topics) => topics,
+            None => &NoTopics,
         };
         loop {
             let now_ms = broker.now_ms();
@@ -381,6 +400,7 @@ impl SessionHandle {
                 client,
                 token,
                 request: request.clone(),
+                topics,
             };
             if may.is_err()
                 || !begins_group(&request) && broker.groups().find(space, name).is_none()
@@ -480,6 +500,18 @@ impl SessionHandle {
         Ok(())
     }
 
+    /// Whether the user may read all topics that a member wants by name.
+    fn may_read_wanted(&self, request: &Request) -> Result<(), GroupError> {
+        let (Request::Beat(beat) | Request::ShareBeat(beat)) = request else {
+            return Ok(());
+        };
+        for topic in beat.topics.iter().flatten() {
+            let allowed = self.allowed(Permission::Read, Kind::Queue, topic);
+            allowed.map_err(|_| GroupError::TopicDenied)?;
+        }
+        Ok(())
+    }
+
     /// Of all topics, those that the user may read.
     fn readable_topics(&self, answer: Answer) -> Answer {
         let Answer::Fetched(Ok(mut topics)) = answer else {
@@ -522,12 +554,15 @@ fn names_topics(request: &Request) -> bool {
 fn begins_group(request: &Request) -> bool {
     match request {
         Request::Join(_) | Request::Commit(_) => true,
+        Request::Beat(beat) | Request::ShareBeat(beat) => beat.epoch == JOIN,
         Request::Sync(_)
         | Request::Heartbeat { .. }
         | Request::Leave(_)
         | Request::FetchOffsets(_)
         | Request::DeleteOffsets(_)
         | Request::Describe
+        | Request::DescribeConsumers
+        | Request::DescribeShare
         | Request::Delete => false,
     }
 }

@@ -9,6 +9,7 @@ use bongsu_engine::router::SpaceId;
 use bongsu_record::Lsn;
 use bongsu_storage::{Error, Recovery};
 
+use super::topics::SpaceTopics;
 use super::{GROUP_NOTE, GroupCell};
 use crate::broker::Broker;
 
@@ -85,6 +86,13 @@ impl RestoredGroups {
             broker.groups().put(cell.clone());
             let mut state = cell.lock();
             let mut effects = Vec::new();
+            let catalog = broker.catalog();
+            let input = Input::TopicsChanged(&SpaceTopics {
+                catalog: &catalog,
+                space,
+            });
+            state.machine.handle(input, now_ms, &mut effects);
+            drop(catalog);
             for topic in gone {
                 let input = Input::TopicDeleted(topic);
                 state.machine.handle(input, now_ms, &mut effects);

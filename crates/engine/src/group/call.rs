@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::GroupKind;
 use super::classic::{Described, Join, Joined, Leave, Left, Sync, Synced};
+use super::consumer::{Beat, Beaten, Description, Refused, Topics};
 use super::offsets::{Commit, DeleteOffsets, FetchOffsets, FetchedTopic, TopicResults};
 
 /// Who waits for an answer: the broker's number of a call.
@@ -51,6 +52,14 @@ pub enum Request {
     Join(Join),
     /// Answer: [`Answer::Synced`], once the leader has shared out.
     Sync(Sync),
+    /// A consumer that the broker shares out for is there. Answer: [`Answer::Beaten`].
+    Beat(Beat),
+    /// A member of a share group is there. Answer: [`Answer::Beaten`].
+    ShareBeat(Beat),
+    /// Members, and what the broker shared out. Answer: [`Answer::Members`].
+    DescribeConsumers,
+    /// Members of a share group, and what they read. Answer: [`Answer::Members`].
+    DescribeShare,
     /// A member of the classic kind is alive. Answer: [`Answer::Alive`].
     Heartbeat {
         /// Who.
@@ -75,6 +84,17 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether it has to be asked with the topics of the space.
+    pub fn needs_topics(&self) -> bool {
+        matches!(
+            self,
+            Request::Beat(_)
+                | Request::ShareBeat(_)
+                | Request::DescribeConsumers
+                | Request::DescribeShare
+        )
+    }
+
     /// The refusal, if it is a member's: a group without a name has no members.
     pub(super) fn refused(&self, error: GroupError) -> Option<Answer> {
         match self {
@@ -82,7 +102,12 @@ impl Request {
             Request::Sync(_) => Some(Answer::Synced(Err(error))),
             Request::Heartbeat { .. } => Some(Answer::Alive(Err(error))),
             Request::Leave(_) => Some(Answer::Left(Err(error))),
-            Request::Commit(_)
+            // These say so in words of their own.
+            Request::Beat(_)
+            | Request::ShareBeat(_)
+            | Request::DescribeConsumers
+            | Request::DescribeShare
+            | Request::Commit(_)
             | Request::FetchOffsets(_)
             | Request::DeleteOffsets(_)
             | Request::Describe
@@ -100,6 +125,10 @@ pub enum Answer {
     Synced(Result<Synced, GroupError>),
     /// To [`Request::Heartbeat`].
     Alive(Result<(), GroupError>),
+    /// To [`Request::Beat`] and [`Request::ShareBeat`].
+    Beaten(Result<Beaten, Refused>),
+    /// To [`Request::DescribeConsumers`] and [`Request::DescribeShare`].
+    Members(Result<Description, GroupError>),
     /// To [`Request::Leave`]: what became of each.
     Left(Result<Vec<Left>, GroupError>),
     /// To [`Request::Commit`]: in the order of the request.
@@ -125,6 +154,8 @@ impl Answer {
             Answer::Joined(_) => Answer::Joined(Err(error)),
             Answer::Synced(_) => Answer::Synced(Err(error)),
             Answer::Alive(_) => Answer::Alive(Err(error)),
+            Answer::Beaten(_) => Answer::Beaten(Err(Refused::Group(error))),
+            Answer::Members(_) => Answer::Members(Err(error)),
             Answer::Left(_) => Answer::Left(Err(error)),
             Answer::Committed(mut results) => {
                 for (_, partitions) in &mut results {
@@ -215,7 +246,7 @@ pub enum GroupError {
 }
 
 /// What happens to a group.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Input<'a> {
     /// A request.
     Request {
@@ -227,11 +258,16 @@ pub enum Input<'a> {
         token: u128,
         /// What.
         request: Request,
+        /// Those of the group's space, for requests that say so of themselves
+        /// ([`Request::needs_topics`]).
+        topics: &'a dyn Topics,
     },
     /// Whoever waited for this answer is gone.
     Abandon(Ticket),
     /// These partitions, by the topic's id, are no more.
     TopicDeleted(crate::catalog::TopicId),
+    /// Topics of the space have come, gone or grown. Also once after a replay.
+    TopicsChanged(&'a dyn Topics),
     /// A deadline may have passed.
     Timeout,
 }

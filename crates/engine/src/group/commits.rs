@@ -1,8 +1,10 @@
 //! What a group remembers: the requests about it, and when it forgets.
 
 use super::GroupError;
+use super::beats;
 use super::call::Effect;
 use super::classic::Classic;
+use super::consumer::NotThatMember;
 use super::machine::{Group, State, TEXT_BYTES_MAX, record};
 use super::note::Note;
 use super::offsets::{
@@ -96,6 +98,8 @@ impl Group {
                 Ok(())
             }
             State::Classic(classic) => classic.may_commit(commit, transactional, now_ms),
+            State::Consumer(group) => beats::may_commit(group, commit, transactional),
+            State::Share(_) => Err(GroupError::NotFound),
         }
     }
 
@@ -144,6 +148,17 @@ impl Group {
         &self,
         fetch: FetchOffsets,
     ) -> Result<Vec<FetchedTopic>, GroupError> {
+        match &self.state {
+            State::Consumer(group) => {
+                let allowed = group.check_fetch(fetch.member.as_deref(), fetch.member_epoch);
+                allowed.map_err(|refused| match refused {
+                    NotThatMember::Unknown => GroupError::UnknownMember,
+                    NotThatMember::StaleEpoch => GroupError::StaleMemberEpoch,
+                })?;
+            }
+            State::Share(_) => return Err(GroupError::NotFound),
+            State::Vacant | State::Classic(_) => {}
+        }
         let require_stable = fetch.require_stable;
         let topics = match fetch.topics {
             Some(topics) => topics,
@@ -195,8 +210,9 @@ impl Group {
         effects: &mut Vec<Effect>,
     ) -> Result<TopicResults, GroupError> {
         match &self.state {
-            State::Vacant => return Err(GroupError::NotFound),
+            State::Vacant | State::Share(_) => return Err(GroupError::NotFound),
             State::Classic(classic) => classic.may_delete_offsets()?,
+            State::Consumer(_) => {}
         }
         let mut notes = Vec::new();
         let of = delete.topics.into_iter().map(|of| {
@@ -225,6 +241,8 @@ impl Group {
         match &self.state {
             State::Vacant => false,
             State::Classic(classic) => classic.is_subscribed(topic),
+            State::Consumer(group) => group.is_subscribed(topic),
+            State::Share(group) => group.is_subscribed(topic),
         }
     }
 
@@ -242,6 +260,10 @@ impl Group {
         let (since, forgotten) = match &self.state {
             State::Vacant => return,
             State::Classic(classic) => (classic.retained_since(), classic.empty_since_ms()),
+            // Forgotten with their last offset, as in Kafka.
+            State::Consumer(group) => (Retained::Commit, group.is_empty().then_some(0)),
+            // Has no offsets here, and stays until it is deleted.
+            State::Share(_) => return,
         };
         let mut notes = Vec::new();
         for (place, said) in self.offsets.committed() {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::beats;
 use super::call::{Answer, Client, Effect, GroupError, Input, Listed, Request, Ticket};
 use super::classic::{Classic, Described, Join};
+use super::consumer::{self, ConsumerGroup, ShareGroup, Topics};
 use super::note::{Note, NoteMalformed};
 use super::offsets::Offsets;
 
@@ -33,6 +35,10 @@ pub struct Settings {
     pub members_max: usize,
     /// What a consumer writes beside an offset.
     pub metadata_bytes_max: usize,
+    /// Of members that the broker shares out for.
+    pub consumer: consumer::Settings,
+    /// Of members of share groups.
+    pub share: consumer::Settings,
     /// Offsets are forgotten when their group has been empty for so long.
     pub retention_ms: u64,
     /// How often it is looked for offsets to be forgotten; a group without members and
@@ -49,6 +55,8 @@ impl Default for Settings {
             join_wait_ms: 300_000,
             members_max: usize::MAX,
             metadata_bytes_max: 4_096,
+            consumer: consumer::Settings::CONSUMER,
+            share: consumer::Settings::SHARE,
             retention_ms: 7 * 24 * 3_600_000,
             check_ms: 600_000,
         }
@@ -80,6 +88,8 @@ pub(super) enum State {
     /// Nothing: the name is free.
     Vacant,
     Classic(Box<Classic>),
+    Consumer(Box<ConsumerGroup>),
+    Share(Box<ShareGroup>),
 }
 
 impl Group {
@@ -104,6 +114,8 @@ impl Group {
         match &self.state {
             State::Vacant => None,
             State::Classic(_) => Some(GroupKind::Classic),
+            State::Consumer(_) => Some(GroupKind::Consumer),
+            State::Share(_) => Some(GroupKind::Share),
         }
     }
 
@@ -117,6 +129,8 @@ impl Group {
         match &self.state {
             State::Vacant => true,
             State::Classic(classic) => classic.is_empty(),
+            State::Consumer(group) => group.is_empty(),
+            State::Share(group) => group.is_empty(),
         }
     }
 
@@ -130,6 +144,8 @@ impl Group {
         let own = match &self.state {
             State::Vacant => None,
             State::Classic(classic) => classic.deadline_ms(),
+            State::Consumer(group) => group.deadline_ms(),
+            State::Share(group) => group.deadline_ms(),
         };
         [own, self.check_ms].into_iter().flatten().min()
     }
@@ -142,13 +158,14 @@ impl Group {
                 client,
                 token,
                 request,
+                topics,
             } => {
                 let asking = Asking {
                     ticket,
                     client,
                     token,
                 };
-                self.request(asking, request, now_ms, effects);
+                self.request(asking, request, topics, now_ms, effects);
             }
             Input::Abandon(ticket) => {
                 if let State::Classic(classic) = &mut self.state {
@@ -156,6 +173,7 @@ impl Group {
                 }
             }
             Input::TopicDeleted(topic) => self.topic_deleted(topic, effects),
+            Input::TopicsChanged(topics) => self.topics_changed(topics, effects),
             Input::Timeout => self.timeout(now_ms, effects),
         }
         self.check_ms = match self.is_vacant() {
@@ -168,6 +186,7 @@ impl Group {
         &mut self,
         asking: Asking<'_>,
         request: Request,
+        topics: &dyn Topics,
         now_ms: u64,
         effects: &mut Vec<Effect>,
     ) {
@@ -182,7 +201,9 @@ impl Group {
             Request::Join(join) => return self.join(asking, join, now_ms, effects),
             Request::Sync(sync) => match &mut self.state {
                 State::Classic(classic) => return classic.sync(ticket, sync, now_ms, effects),
-                State::Vacant => Answer::Synced(Err(GroupError::UnknownMember)),
+                State::Vacant | State::Consumer(_) | State::Share(_) => {
+                    Answer::Synced(Err(GroupError::UnknownMember))
+                }
             },
             Request::Heartbeat {
                 member,
@@ -192,17 +213,26 @@ impl Group {
                 State::Classic(classic) => {
                     classic.heartbeat(&member, instance.as_deref(), generation, now_ms)
                 }
-                State::Vacant => Err(GroupError::UnknownMember),
+                State::Vacant | State::Consumer(_) | State::Share(_) => {
+                    Err(GroupError::UnknownMember)
+                }
             }),
             Request::Leave(leave) => Answer::Left(match &mut self.state {
                 State::Classic(classic) => Ok(classic.leave(leave, now_ms, effects)),
-                State::Vacant => Err(GroupError::UnknownMember),
+                State::Consumer(group) => Ok(beats::expel(group, leave, effects)),
+                State::Vacant | State::Share(_) => Err(GroupError::UnknownMember),
             }),
             Request::Commit(commit) => Answer::Committed(self.commit(commit, now_ms, effects)),
             Request::FetchOffsets(fetch) => Answer::Fetched(self.fetch_offsets(fetch)),
             Request::DeleteOffsets(delete) => {
                 Answer::DeletedOffsets(self.delete_offsets(delete, effects))
             }
+            Request::Beat(beat) => return self.beat(asking, &beat, topics, now_ms, effects),
+            Request::ShareBeat(beat) => {
+                return self.share_beat(asking, &beat, topics, now_ms, effects);
+            }
+            Request::DescribeConsumers => Answer::Members(self.describe_consumers(topics)),
+            Request::DescribeShare => Answer::Members(self.describe_share(topics)),
             Request::Describe => Answer::Described(self.describe()),
             Request::Delete => Answer::Deleted(self.delete(effects)),
         };
@@ -216,13 +246,24 @@ impl Group {
         } else if join.protocol_type.len() > TEXT_BYTES_MAX {
             GroupError::Malformed
         } else {
-            if self.is_vacant() && join.member.is_empty() {
+            // A consumer group without members is converted; a share group is never.
+            let is_free = match &self.state {
+                State::Vacant => true,
+                State::Consumer(group) => group.is_empty(),
+                State::Classic(_) | State::Share(_) => false,
+            };
+            if is_free && join.member.is_empty() {
                 let classic = Classic::new(self.settings.clone(), now_ms);
+                if !self.is_vacant() {
+                    record(&[classic.note()], effects);
+                }
                 self.state = State::Classic(Box::new(classic));
             }
             match &mut self.state {
                 State::Classic(classic) => return classic.join(asking, join, now_ms, effects),
                 State::Vacant => GroupError::UnknownMember,
+                State::Consumer(group) if group.is_empty() => GroupError::UnknownMember,
+                State::Consumer(_) | State::Share(_) => GroupError::InconsistentProtocol,
             }
         };
         let ticket = asking.ticket;
@@ -232,16 +273,19 @@ impl Group {
 
     fn describe(&self) -> Result<Described, GroupError> {
         match &self.state {
-            State::Vacant => Err(GroupError::NotFound),
             State::Classic(classic) => Ok(classic.describe()),
+            State::Vacant | State::Consumer(_) | State::Share(_) => Err(GroupError::NotFound),
         }
     }
 
     /// Other bounds, from here on.
     pub fn configure(&mut self, settings: &Arc<Settings>) {
         self.settings = settings.clone();
-        if let State::Classic(classic) = &mut self.state {
-            classic.configure(settings);
+        match &mut self.state {
+            State::Vacant => {}
+            State::Classic(classic) => classic.configure(settings),
+            State::Consumer(group) => group.configure(settings.consumer),
+            State::Share(group) => group.configure(settings.share),
         }
     }
 
@@ -255,6 +299,18 @@ impl Group {
                 state: classic.state_name(),
                 kind: GroupKind::Classic,
             }),
+            State::Consumer(group) => Some(Listed {
+                group: self.name.clone(),
+                protocol_type: "consumer".into(),
+                state: group.state().name(),
+                kind: GroupKind::Consumer,
+            }),
+            State::Share(group) => Some(Listed {
+                group: self.name.clone(),
+                protocol_type: "share".into(),
+                state: group.state().name(),
+                kind: GroupKind::Share,
+            }),
         }
     }
 
@@ -263,6 +319,7 @@ impl Group {
         if let State::Classic(classic) = &mut self.state {
             classic.timeout(now_ms, effects);
         }
+        self.beats_timeout(now_ms, effects);
         if self.check_ms.is_some_and(|check_ms| check_ms <= now_ms) {
             self.check_ms = None;
             self.expire(now_ms, effects);
@@ -287,17 +344,25 @@ impl Group {
         record(&[Note::Vacant], effects);
     }
 
-    /// Writes notes that make the group again, but for its members.
+    /// Writes notes that make the group again, but for the members of a classic one.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match &self.state {
             State::Vacant => return,
             State::Classic(classic) => classic.note().encode(out),
+            State::Consumer(group) => {
+                let notes = group.notes().into_iter().map(Note::Consumer);
+                notes.for_each(|note| note.encode(out));
+            }
+            State::Share(group) => {
+                let notes = group.notes().into_iter().map(Note::Share);
+                notes.for_each(|note| note.encode(out));
+            }
         }
         self.offsets.encode(out);
     }
 
-    /// Replays notes that follow each other. Members are not in them: whoever was there when
-    /// they were written is gone.
+    /// Replays notes that follow each other. Members of classic groups are not in them:
+    /// whoever was there when they were written is gone.
     ///
     /// # Errors
     /// What is wrong with one; those before it have been replayed.
@@ -318,16 +383,40 @@ impl Group {
                     self.state = State::Vacant;
                     self.offsets = Offsets::default();
                 }
+                Note::Consumer(note) => self.replay_consumer(note),
+                Note::Share(note) => self.replay_share(note),
                 other => self.offsets.replay(other),
             }
         }
         Ok(())
     }
 
-    /// All has been replayed: whoever was a member is gone, now.
+    fn replay_consumer(&mut self, note: consumer::Note) {
+        if let State::Consumer(group) = &mut self.state {
+            return group.replay(note);
+        }
+        let mut group = ConsumerGroup::new(self.settings.consumer);
+        group.replay(note);
+        self.state = State::Consumer(Box::new(group));
+    }
+
+    fn replay_share(&mut self, note: consumer::Note) {
+        if let State::Share(group) = &mut self.state {
+            return group.replay(note);
+        }
+        let mut group = ShareGroup::new(self.settings.share);
+        group.replay(note);
+        self.state = State::Share(Box::new(group));
+    }
+
+    /// All has been replayed: whoever was a member of a classic group is gone, now. Topics
+    /// may have changed: [`Input::TopicsChanged`] comes next.
     pub fn replayed(&mut self, now_ms: u64) {
-        if let State::Classic(classic) = &mut self.state {
-            classic.restarted(now_ms);
+        match &mut self.state {
+            State::Vacant => {}
+            State::Classic(classic) => classic.restarted(now_ms),
+            State::Consumer(group) => group.replayed(now_ms),
+            State::Share(group) => group.replayed(now_ms),
         }
         if !self.is_vacant() {
             self.check_ms = Some(now_ms + self.settings.check_ms);
@@ -356,6 +445,8 @@ impl Group {
         match &self.state {
             State::Vacant => assert!(self.offsets.is_empty(), "{self:?}"),
             State::Classic(classic) => classic.check(),
+            State::Consumer(group) => group.check(),
+            State::Share(group) => group.check(),
         }
     }
 }

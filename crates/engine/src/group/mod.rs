@@ -8,8 +8,8 @@
 //!
 //! Always: a [`Ticket`] is answered exactly once, unless it was abandoned. What an answer
 //! says is recorded by effects before it; the caller's own answer waits until they are
-//! durable. Membership is not recorded: after a restart a group is empty, with its offsets,
-//! and members are told that nobody knows them.
+//! durable. Membership of a classic group is not recorded: after a restart it is empty, with
+//! its offsets, and members are told that nobody knows them. That of the other kinds is.
 //!
 //! Reading order: [`call`] (what goes in and comes out), [`note`] (what is recorded),
 //! [`offsets`], [`classic`] (members that share out among themselves), [`consumer`] (members
@@ -28,6 +28,8 @@ pub mod consumer;
 mod machine;
 
 mod commits;
+
+mod beats;
 
 pub use call::{Answer, Call, Client, Effect, GroupError, Input, Listed, Request, Ticket};
 pub use machine::{Group, GroupKind, Settings};

@@ -1,5 +1,5 @@
 //! What is recorded of a group, and what a checkpoint knows of it: the same notes, one behind
-//! the other. Replayed in order they make the group again, without its members.
+//! the other. Replayed in order they make the group again; a classic one without its members.
 //!
 //! ```text
 //! 1 classic    i32 generation, u16 length, protocol type, u64 empty since Unix ms (0: not)
@@ -8,6 +8,8 @@
 //! 4 completed  i64 producer id, u8 1: commit, 0: abort
 //! 5 removed    16 bytes topic id, i32 partition
 //! 6 vacant     nothing: no members, no offsets, no kind
+//! 7 consumer   a note of [`super::consumer::note`]
+//! 8 share      the same, of a share group
 //!
 //! committed    i64 offset, i32 leader epoch, u16 length, metadata, u64 at Unix ms,
 //!              u64 expires Unix ms (0: as the setting says), u64 order
@@ -17,6 +19,7 @@
 
 use std::sync::Arc;
 
+use super::consumer;
 use super::offsets::{Committed, Topic};
 use crate::catalog::TopicId;
 
@@ -68,6 +71,10 @@ pub enum Note {
     },
     /// The group is no more.
     Vacant,
+    /// Of its members and what they shall have, as a consumer group.
+    Consumer(consumer::Note),
+    /// The same, as a share group.
+    Share(consumer::Note),
 }
 
 /// A note that cannot be read: which, or how it ends.
@@ -127,6 +134,14 @@ impl Note {
                 out.extend_from_slice(&partition.to_be_bytes());
             }
             Note::Vacant => out.push(6),
+            Note::Consumer(note) => {
+                out.push(7);
+                note.encode(out);
+            }
+            Note::Share(note) => {
+                out.push(8);
+                note.encode(out);
+            }
         }
     }
 
@@ -168,6 +183,8 @@ impl Note {
                 partition: i32::from_be_bytes(take(rest)?),
             }),
             6 => Ok(Note::Vacant),
+            7 => Ok(Note::Consumer(consumer::Note::decode(rest)?)),
+            8 => Ok(Note::Share(consumer::Note::decode(rest)?)),
             number => Err(NoteMalformed::Number(number)),
         }
     }

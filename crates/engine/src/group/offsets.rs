@@ -301,7 +301,7 @@ impl Offsets {
             Note::Removed { topic, partition } => {
                 self.remove((topic, partition));
             }
-            Note::Classic { .. } | Note::Vacant => {}
+            Note::Classic { .. } | Note::Vacant | Note::Consumer(_) | Note::Share(_) => {}
         }
     }
 

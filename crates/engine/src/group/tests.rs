@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::call::{Answer, Client, Effect, GroupError, Input, Request, Ticket};
 use super::classic::{Described, Join, Leave, Leaving, Protocol, Sync};
+use super::consumer::{self, Beat, Held, NoTopics};
 use super::machine::{Group, Settings};
 use super::note::Note;
 use super::offsets::{
@@ -62,6 +63,7 @@ impl World {
             client: &client,
             token: self.token,
             request,
+            topics: &NoTopics,
         })
     }
 
@@ -243,14 +245,32 @@ fn step(world: &mut World, words: &[&str]) -> Vec<(Option<u64>, Effect)> {
             }
         }
         "fetch" => Request::FetchOffsets(FetchOffsets {
-            member: None,
-            member_epoch: -1,
+            member: named("member").map(str::to_owned),
+            member_epoch: number("epoch", -1) as i32,
             require_stable: words.contains(&"stable"),
             topics: (!words.contains(&"all")).then(|| places(words)),
         }),
         "forget" => Request::DeleteOffsets(DeleteOffsets {
             topics: places(words),
         }),
+        "beat" | "share" => {
+            let epoch = number("epoch", 0) as i32;
+            let beat = Beat {
+                member: named("member").unwrap_or_default().to_owned(),
+                epoch,
+                instance: instance(),
+                rebalance_timeout_ms: Some(1_000),
+                topics: Some(vec!["t".to_owned()]),
+                held: Some(Held::new()),
+                ..Beat::default()
+            };
+            match words[0] {
+                "beat" => Request::Beat(beat),
+                _ => Request::ShareBeat(beat),
+            }
+        }
+        "describe" if words.contains(&"consumers") => Request::DescribeConsumers,
+        "describe" if words.contains(&"share") => Request::DescribeShare,
         "describe" => Request::Describe,
         "delete" => Request::Delete,
         other => panic!("what is {other}?"),
@@ -378,6 +398,13 @@ fn shown(effect: &Effect) -> Vec<String> {
             let share = String::from_utf8_lossy(&synced.assignment);
             vec![format!("{to}share \"{share}\" of {}", synced.protocol)]
         }
+        Answer::Beaten(Ok(told)) => vec![format!("{to}{} in epoch {}", told.member, told.epoch)],
+        Answer::Beaten(Err(error)) => vec![format!("{to}refused {error:?}")],
+        Answer::Members(Ok(described)) => {
+            let count = described.members.len();
+            vec![format!("{to}{:?}, members {count}", described.state)]
+        }
+        Answer::Members(Err(error)) => refused(error),
         Answer::Alive(Ok(())) => vec![format!("{to}alive")],
         Answer::Left(Ok(left)) => {
             let left = left.iter().map(|left| {
@@ -493,9 +520,24 @@ fn shown_notes(mut bytes: &[u8]) -> Vec<String> {
                 format!("record {name}/{partition} forgotten")
             }
             Note::Vacant => "record no group".to_owned(),
+            Note::Consumer(note) => format!("record of consumers {}", shown_beat(&note)),
+            Note::Share(note) => format!("record of share {}", shown_beat(&note)),
         });
     }
     shown
+}
+
+fn shown_beat(note: &consumer::Note) -> String {
+    match note {
+        consumer::Note::Group {
+            epoch,
+            target_epoch,
+            ..
+        } => format!("epoch {epoch}, target {target_epoch}"),
+        consumer::Note::Member { id, member } => format!("{id} in {}", member.epoch),
+        consumer::Note::Target { id, .. } => format!("target of {id}"),
+        consumer::Note::Gone { id } => format!("{id} gone"),
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::assignors::Assignor;
 use super::topics::{Held, Partition};
 use crate::catalog::TopicId;
+use crate::group::GroupError;
 
 /// What a member says. `None` is what it said before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct Beaten {
 pub enum Refused {
     /// The request contradicts itself.
     Invalid(Invalid),
+    /// As any request to a group may be.
+    Group(GroupError),
     /// No such group, or it is of another kind.
     GroupNotFound,
     /// Nobody of that id is a member.

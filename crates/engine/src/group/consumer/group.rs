@@ -123,10 +123,9 @@ impl ConsumerGroup {
     }
 
     /// Whether a member wants a topic, by name or by pattern.
-    pub fn is_subscribed(&self, topic: TopicId, topics: &dyn Topics) -> bool {
-        let members = self.roster.members.values();
-        let wanted = self.patterns.wanted_by_all(members, topics);
-        wanted.contains_key(&topic)
+    pub fn is_subscribed(&self, topic: &str) -> bool {
+        let mut members = self.roster.members.values();
+        members.any(|member| member.topics.contains(topic)) || self.patterns.matches(topic)
     }
 
     /// Unix milliseconds at which to come back with [`ConsumerGroup::timeout`].
@@ -150,7 +149,7 @@ impl ConsumerGroup {
     ) -> Result<Beaten, Refused> {
         beat.check_consumer()?;
         match beat.epoch {
-            beat::LEAVE | beat::LEAVE_FOR_A_WHILE => self.leave(beat, topics, notes),
+            beat::LEAVE | beat::LEAVE_FOR_A_WHILE => self.leave(beat, notes),
             _ => self.hear(beat, asker, topics, now_ms, notes),
         }
     }
@@ -191,11 +190,11 @@ impl ConsumerGroup {
         if wants_other || self.roster.epoch == 0 {
             let members = self.roster.members.values();
             self.patterns.follow(members, topics);
-            self.roster.raise(self.fingerprint(topics), notes);
+            self.roster.raise(notes);
         }
         if self.roster.epoch > self.roster.target_epoch {
             let shares = self.preferred().assign(&self.wishes(topics));
-            self.roster.aim(shares, notes);
+            self.roster.aim(shares, self.fingerprint(topics), notes);
         }
         let after = self.reconcile(&id, beat, now_ms, notes);
         let session_ms = u64::from(self.settings.session_timeout_ms);
@@ -266,7 +265,7 @@ impl ConsumerGroup {
         }
         // The id may have been somebody's before: whoever takes a name over leaves that.
         if self.remove(id, notes).is_some() {
-            self.roster.raise(self.roster.fingerprint, notes);
+            self.roster.raise(notes);
         }
         let Some((mut member, target)) = self.remove(&holder, notes) else {
             return Ok(Member::default());
@@ -313,12 +312,7 @@ impl ConsumerGroup {
         after
     }
 
-    fn leave(
-        &mut self,
-        beat: &Beat,
-        topics: &dyn Topics,
-        notes: &mut Vec<Note>,
-    ) -> Result<Beaten, Refused> {
+    fn leave(&mut self, beat: &Beat, notes: &mut Vec<Note>) -> Result<Beaten, Refused> {
         let id: Arc<str> = match &beat.instance {
             None => beat.member.as_str().into(),
             Some(instance) => match self.instances.get(&**instance) {
@@ -345,7 +339,7 @@ impl ConsumerGroup {
                 self.roster.expect_out_of(&id, None);
                 self.roster.put(&id, member, notes);
             }
-            _ => self.fence(&id, topics, notes),
+            _ => self.fence(&id, notes),
         }
         Ok(Beaten {
             member: id,
@@ -355,12 +349,40 @@ impl ConsumerGroup {
         })
     }
 
+    /// An operator sends a member away, by its id, or by its name across restarts, with which
+    /// the id may be empty.
+    pub fn expel(
+        &mut self,
+        member: &str,
+        instance: Option<&str>,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), Refused> {
+        let id = match instance {
+            None => member.into(),
+            Some(instance) => match self.instances.get(instance) {
+                None => {
+                    let instance = instance.to_owned();
+                    return Err(Refused::UnknownInstance { instance });
+                }
+                Some(holder) if !member.is_empty() && **holder != *member => {
+                    return Err(fenced_instance(instance, holder));
+                }
+                Some(holder) => holder.clone(),
+            },
+        };
+        if !self.roster.members.contains_key(&id) {
+            let member = member.to_owned();
+            return Err(Refused::UnknownMember { member });
+        }
+        self.fence(&id, notes);
+        Ok(())
+    }
+
     /// A member is out, and others shall have what it had.
-    fn fence(&mut self, id: &str, topics: &dyn Topics, notes: &mut Vec<Note>) {
+    fn fence(&mut self, id: &str, notes: &mut Vec<Note>) {
         if self.remove(id, notes).is_some() {
-            let members = self.roster.members.values();
-            self.patterns.follow(members, topics);
-            self.roster.raise(self.fingerprint(topics), notes);
+            self.patterns.keep(self.roster.members.values());
+            self.roster.raise(notes);
         }
     }
 
@@ -380,18 +402,20 @@ impl ConsumerGroup {
         if self.is_empty() {
             return;
         }
+        self.patterns.follow(self.roster.members.values(), topics);
         self.patterns.resolve_again(topics);
-        let fingerprint = self.fingerprint(topics);
-        if fingerprint != self.roster.fingerprint {
-            self.roster.raise(fingerprint, notes);
+        // Where the target is still to be made, it is made for what there is by then.
+        let is_aimed = self.roster.target_epoch == self.roster.epoch;
+        if is_aimed && self.fingerprint(topics) != self.roster.fingerprint {
+            self.roster.raise(notes);
         }
     }
 
     /// A deadline has passed: whoever was not heard of for too long, or did not give up what
     /// it was to, is out.
-    pub fn timeout(&mut self, topics: &dyn Topics, now_ms: u64, notes: &mut Vec<Note>) {
+    pub fn timeout(&mut self, now_ms: u64, notes: &mut Vec<Note>) {
         for id in self.roster.overdue(now_ms) {
-            self.fence(&id, topics, notes);
+            self.fence(&id, notes);
         }
     }
 
@@ -455,9 +479,9 @@ impl ConsumerGroup {
         self.roster.describe(self.preferred().name(), topics)
     }
 
-    /// Writes notes that make it again.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        self.roster.encode(out);
+    /// Notes that make it again.
+    pub fn notes(&self) -> Vec<Note> {
+        self.roster.notes()
     }
 
     /// Replays a note. Also twice.
@@ -465,8 +489,9 @@ impl ConsumerGroup {
         self.roster.replay(note);
     }
 
-    /// All has been replayed. Members have a whole session to be heard of again.
-    pub fn replayed(&mut self, topics: &dyn Topics, now_ms: u64, notes: &mut Vec<Note>) {
+    /// All has been replayed. Members have a whole session to be heard of again. Topics may
+    /// have changed: say so before anything else.
+    pub fn replayed(&mut self, now_ms: u64) {
         let session_ms = u64::from(self.settings.session_timeout_ms);
         let members: Vec<(Arc<str>, Member)> = self
             .roster
@@ -488,8 +513,6 @@ impl ConsumerGroup {
                 self.instances.insert(instance.clone(), id);
             }
         }
-        self.patterns.follow(self.roster.members.values(), topics);
-        self.topics_changed(topics, notes);
     }
 
     /// Panics if an invariant is broken; tests call it after every step.

@@ -29,7 +29,7 @@ use super::*;
 use crate::catalog::TopicId;
 
 /// Topics by name; numbers are given in the order of making, and never again.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct World {
     topics: BTreeMap<Arc<str>, TopicShape>,
     made: u128,
@@ -149,9 +149,9 @@ impl Run {
             "at" => {
                 self.now_ms = words[1].parse().expect("milliseconds");
                 match &mut self.machine {
-                    Machine::Consumer(group) => group.timeout(&self.world, self.now_ms, &mut notes),
+                    Machine::Consumer(group) => group.timeout(self.now_ms, &mut notes),
                     Machine::Share(group) => {
-                        for id in group.timeout(&self.world, self.now_ms, &mut notes) {
+                        for id in group.timeout(self.now_ms, &mut notes) {
                             self.tell(&format!("out {id}"));
                         }
                     }
@@ -200,18 +200,24 @@ impl Run {
                 while !rest.is_empty() {
                     again.replay(Note::decode(&mut rest).expect("own notes"));
                 }
-                again.replayed(&self.world, self.now_ms, notes);
+                again.replayed(self.now_ms);
+                again.topics_changed(&self.world, notes);
                 *group = again;
-                group.encode(&mut self.notes);
+                for note in group.notes() {
+                    note.encode(&mut self.notes);
+                }
             }
             Machine::Share(group) => {
                 let mut again = ShareGroup::new(Settings::SHARE);
                 while !rest.is_empty() {
                     again.replay(Note::decode(&mut rest).expect("own notes"));
                 }
-                again.replayed(&self.world, self.now_ms, notes);
+                again.replayed(self.now_ms);
+                again.topics_changed(&self.world, notes);
                 *group = again;
-                group.encode(&mut self.notes);
+                for note in group.notes() {
+                    note.encode(&mut self.notes);
+                }
             }
         }
     }

@@ -44,10 +44,10 @@ pub mod settings;
 pub use beat::{Beat, Beaten, Invalid, NotThatMember, Refused};
 pub use group::{Asker, ConsumerGroup, Description, GroupState, MemberDescription};
 pub use member::{Member, MemberState};
-pub use note::{Note, NoteMalformed};
+pub use note::Note;
 pub use settings::{GroupSettings, Settings};
 pub use share::ShareGroup;
-pub use topics::{Held, Partition, TopicShape, Topics};
+pub use topics::{Held, NoTopics, Partition, TopicShape, Topics};
 
 #[cfg(test)]
 mod histories;

@@ -3,7 +3,7 @@
 //! anew.
 //!
 //! ```text
-//! 1 group    i32 epoch, i32 target epoch, u64 fingerprint of the topics
+//! 1 group    i32 epoch, i32 target epoch, u64 fingerprint of its topics
 //! 2 member   text id, i32 epoch, i32 epoch before, u8 state (0 stable, 1 unrevoked,
 //!            2 unreleased), optional instance, optional rack, u32 rebalance timeout in ms,
 //!            text client id, text client host, u32 count of topics: text each,
@@ -25,6 +25,7 @@ use super::assignors::Assignor;
 use super::member::{Member, MemberState};
 use super::topics::{Held, Partition, by_topic};
 use crate::catalog::TopicId;
+use crate::group::note::NoteMalformed;
 
 /// See the module's comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub enum Note {
         epoch: i32,
         /// The one its target was made for.
         target_epoch: i32,
-        /// Of the topics its members want.
+        /// Of the topics it was made for.
         fingerprint: u64,
     },
     /// A member is there, or is another than it was.
@@ -57,17 +58,6 @@ pub enum Note {
         /// Its id.
         id: Arc<str>,
     },
-}
-
-/// Why bytes are no note.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoteMalformed {
-    /// No note, state or assignor has this number.
-    Number(u8),
-    /// They end too soon.
-    Short,
-    /// A text is not UTF-8.
-    Text,
 }
 
 impl Note {

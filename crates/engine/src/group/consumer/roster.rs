@@ -19,7 +19,7 @@ use crate::catalog::TopicId;
 pub struct Roster {
     pub epoch: i32,
     pub target_epoch: i32,
-    /// Of the topics that members want, as of `epoch`.
+    /// Of the topics that members want, as of `target_epoch`.
     pub fingerprint: u64,
     pub members: BTreeMap<Arc<str>, Member>,
     pub targets: BTreeMap<Arc<str>, Held>,
@@ -54,19 +54,19 @@ impl Roster {
         Some((member, target))
     }
 
-    /// The group is in its next epoch, over these topics.
-    pub fn raise(&mut self, fingerprint: u64, notes: &mut Vec<Note>) {
+    /// The group is in its next epoch.
+    pub fn raise(&mut self, notes: &mut Vec<Note>) {
         self.epoch += 1;
-        self.fingerprint = fingerprint;
         notes.push(self.note());
     }
 
-    /// This is the target of the group's epoch.
-    pub fn aim(&mut self, shares: Shares, notes: &mut Vec<Note>) {
+    /// This is the target of the group's epoch, made for these topics.
+    pub fn aim(&mut self, shares: Shares, fingerprint: u64, notes: &mut Vec<Note>) {
         for (id, held) in shares {
             self.set_target(&id, held, notes);
         }
         self.target_epoch = self.epoch;
+        self.fingerprint = fingerprint;
         notes.push(self.note());
     }
 
@@ -177,17 +177,18 @@ impl Roster {
         }
     }
 
-    /// Writes notes that make it again.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        self.note().encode(out);
+    /// Notes that make it again.
+    pub fn notes(&self) -> Vec<Note> {
+        let mut notes = vec![self.note()];
         for (id, member) in &self.members {
             let (id, member) = (id.clone(), Box::new(member.clone()));
-            Note::Member { id, member }.encode(out);
+            notes.push(Note::Member { id, member });
         }
         for (id, held) in &self.targets {
             let (id, held) = (id.clone(), held.clone());
-            Note::Target { id, held }.encode(out);
+            notes.push(Note::Target { id, held });
         }
+        notes
     }
 
     /// Replays a note. Also twice.

@@ -15,7 +15,6 @@ use super::roster::{Roster, in_order};
 use super::settings::Settings;
 use super::subscription::{Patterns, fingerprint};
 use super::topics::{Held, Topics, by_topic};
-use crate::catalog::TopicId;
 
 /// The membership of a share group: the machine.
 #[derive(Debug)]
@@ -55,10 +54,9 @@ impl ShareGroup {
     }
 
     /// Whether a member wants a topic.
-    pub fn is_subscribed(&self, topic: TopicId, topics: &dyn Topics) -> bool {
-        let members = self.roster.members.values();
-        let wanted = Patterns::default().wanted_by_all(members, topics);
-        wanted.contains_key(&topic)
+    pub fn is_subscribed(&self, topic: &str) -> bool {
+        let mut members = self.roster.members.values();
+        members.any(|member| member.topics.contains(topic))
     }
 
     /// Unix milliseconds at which to come back with [`ShareGroup::timeout`].
@@ -82,7 +80,7 @@ impl ShareGroup {
     ) -> Result<Beaten, Refused> {
         beat.check_share()?;
         if beat.epoch == beat::LEAVE {
-            if !self.fence(&beat.member, topics, notes) {
+            if !self.fence(&beat.member, notes) {
                 return Err(unknown(beat));
             }
             return Ok(Beaten {
@@ -121,11 +119,11 @@ impl ShareGroup {
         let wants_other = after.topics != before.topics;
         self.roster.put(&id, after.clone(), notes);
         if wants_other || self.roster.epoch == 0 {
-            self.roster.raise(self.fingerprint(topics), notes);
+            self.roster.raise(notes);
         }
         if self.roster.epoch > self.roster.target_epoch {
             let shares = sharing::assign(&self.wishes(topics));
-            self.roster.aim(shares, notes);
+            self.roster.aim(shares, self.fingerprint(topics), notes);
         }
         if after.epoch != self.roster.target_epoch {
             after.assigned = self.roster.target(&id);
@@ -144,10 +142,10 @@ impl ShareGroup {
     }
 
     /// A member is out, if there is such a one.
-    fn fence(&mut self, id: &str, topics: &dyn Topics, notes: &mut Vec<Note>) -> bool {
+    fn fence(&mut self, id: &str, notes: &mut Vec<Note>) -> bool {
         let was_there = self.roster.remove(id, notes).is_some();
         if was_there {
-            self.roster.raise(self.fingerprint(topics), notes);
+            self.roster.raise(notes);
         }
         was_there
     }
@@ -157,22 +155,18 @@ impl ShareGroup {
         if self.is_empty() {
             return;
         }
-        let fingerprint = self.fingerprint(topics);
-        if fingerprint != self.roster.fingerprint {
-            self.roster.raise(fingerprint, notes);
+        // Where the target is still to be made, it is made for what there is by then.
+        let is_aimed = self.roster.target_epoch == self.roster.epoch;
+        if is_aimed && self.fingerprint(topics) != self.roster.fingerprint {
+            self.roster.raise(notes);
         }
     }
 
     /// A deadline has passed. Says who is out: what they were lent comes back.
-    pub fn timeout(
-        &mut self,
-        topics: &dyn Topics,
-        now_ms: u64,
-        notes: &mut Vec<Note>,
-    ) -> Vec<Arc<str>> {
+    pub fn timeout(&mut self, now_ms: u64, notes: &mut Vec<Note>) -> Vec<Arc<str>> {
         let overdue = self.roster.overdue(now_ms);
         for id in &overdue {
-            self.fence(id, topics, notes);
+            self.fence(id, notes);
         }
         overdue
     }
@@ -202,9 +196,9 @@ impl ShareGroup {
         self.roster.describe(sharing::NAME, topics)
     }
 
-    /// Writes notes that make it again.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        self.roster.encode(out);
+    /// Notes that make it again.
+    pub fn notes(&self) -> Vec<Note> {
+        self.roster.notes()
     }
 
     /// Replays a note. Also twice.
@@ -212,14 +206,14 @@ impl ShareGroup {
         self.roster.replay(note);
     }
 
-    /// All has been replayed. Members have a whole session to be heard of again.
-    pub fn replayed(&mut self, topics: &dyn Topics, now_ms: u64, notes: &mut Vec<Note>) {
+    /// All has been replayed. Members have a whole session to be heard of again. Topics may
+    /// have changed: say so before anything else.
+    pub fn replayed(&mut self, now_ms: u64) {
         let session_ms = u64::from(self.settings.session_timeout_ms);
         let ids: Vec<Arc<str>> = self.roster.members.keys().cloned().collect();
         for id in ids {
             self.roster.keep_until(&id, now_ms + session_ms);
         }
-        self.topics_changed(topics, notes);
     }
 
     /// Panics if an invariant is broken; tests call it after every step.

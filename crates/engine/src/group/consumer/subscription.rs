@@ -39,6 +39,12 @@ impl Patterns {
         }
     }
 
+    /// Forgets what no member has.
+    pub fn keep<'a>(&mut self, members: impl Iterator<Item = &'a Member>) {
+        let wanted: BTreeSet<&Arc<str>> = members.filter_map(|m| m.pattern.as_ref()).collect();
+        self.resolved.retain(|pattern, _| wanted.contains(pattern));
+    }
+
     /// Knows exactly the patterns that members have.
     pub fn follow<'a>(&mut self, members: impl Iterator<Item = &'a Member>, topics: &dyn Topics) {
         let wanted: BTreeSet<&Arc<str>> = members.filter_map(|m| m.pattern.as_ref()).collect();
@@ -64,6 +70,12 @@ impl Patterns {
         for resolved in self.resolved.values_mut() {
             resolved.resolve(topics);
         }
+    }
+
+    /// Whether a pattern matches this name.
+    pub fn matches(&self, name: &str) -> bool {
+        let mut resolved = self.resolved.values();
+        resolved.any(|resolved| resolved.expression.is_match(name))
     }
 
     /// What there is of what a member wants, with how many partitions.

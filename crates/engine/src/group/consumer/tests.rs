@@ -122,8 +122,7 @@ impl Model {
             Step::Wait { ms } => {
                 self.now_ms += ms;
                 if self.group.deadline_ms().is_some_and(|at| at <= self.now_ms) {
-                    self.group
-                        .timeout(&self.world, self.now_ms, &mut self.notes);
+                    self.group.timeout(self.now_ms, &mut self.notes);
                     assert!(self.group.deadline_ms().is_none_or(|at| at > self.now_ms));
                 }
                 // Who was not answered for so long knows that it is out.
@@ -135,9 +134,12 @@ impl Model {
                 for note in &self.notes {
                     again.replay(note.clone());
                 }
-                again.replayed(&self.world, self.now_ms, &mut self.notes);
+                again.replayed(self.now_ms);
+                again.topics_changed(&self.world, &mut self.notes);
                 let mut bytes = Vec::new();
-                again.encode(&mut bytes);
+                for note in again.notes() {
+                    note.encode(&mut bytes);
+                }
                 self.group = again;
                 // Its checkpoint says the same as its notes.
                 let mut rest = &bytes[..];
@@ -238,8 +240,7 @@ impl Model {
             };
             // Who left the model silently is out after a session.
             self.now_ms += 300;
-            self.group
-                .timeout(&self.world, self.now_ms, &mut self.notes);
+            self.group.timeout(self.now_ms, &mut self.notes);
             if self.group.state() == expected && rounds > 5 {
                 break;
             }

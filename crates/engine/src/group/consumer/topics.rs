@@ -8,15 +8,31 @@ use crate::catalog::TopicId;
 /// The topics of a space, as a group sees them. They stay as they are while a group is asked
 /// anything; that they are others since is told by
 /// [`super::ConsumerGroup::topics_changed`].
-pub trait Topics {
+pub trait Topics: std::fmt::Debug {
     /// The topic of this name.
     fn by_name(&self, name: &str) -> Option<TopicShape>;
 
     /// The name of a topic.
     fn name(&self, id: TopicId) -> Option<Arc<str>>;
 
-    /// All of them, in the order of their names.
+    /// All of them.
     fn each(&self, visit: &mut dyn FnMut(&str, TopicShape));
+}
+
+/// No topics: for requests that ask for none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoTopics;
+
+impl Topics for NoTopics {
+    fn by_name(&self, _: &str) -> Option<TopicShape> {
+        None
+    }
+
+    fn name(&self, _: TopicId) -> Option<Arc<str>> {
+        None
+    }
+
+    fn each(&self, _: &mut dyn FnMut(&str, TopicShape)) {}
 }
 
 /// What a group must know of a topic.
