@@ -17,7 +17,7 @@ use bongsu_engine::transaction::{
     Change, Effect, Ending, Input, Producer, ProducerIds, Settings, Transaction,
     TransactionRefused, encode_is,
 };
-use bongsu_record::Lsn;
+use bongsu_record::{LogId, Lsn};
 use bongsu_storage::{EntryRef, Error, Recovery};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
@@ -170,6 +170,11 @@ impl Broker {
     /// Does something to a transactional id: all that it takes becomes durable together.
     fn transact(&self, cell: &Arc<TransactionCell>, held: &mut Held, input: Input<'_>) -> Done {
         let before = held.transaction.clone();
+        // Batches of the partition come behind it: it need not be safer than they are.
+        let along = match &input {
+            Input::Join { partitions, .. } => partitions.first().map(|at| at.log()),
+            _ => None,
+        };
         let mut lsn = Lsn(0);
         let mut effects = Vec::new();
         let mut fresh = || self.fresh_producer_id(&mut lsn);
@@ -186,7 +191,7 @@ impl Broker {
             }
         }
         if recorded {
-            match self.record_transaction(&cell.key, &held.transaction, ending.as_ref()) {
+            match self.record_transaction(&cell.key, &held.transaction, (ending.as_ref(), along)) {
                 Ok(at) => lsn = at.max(lsn),
                 Err(error) => {
                     self.report(&error);
@@ -204,14 +209,23 @@ impl Broker {
         &self,
         key: &Key,
         transaction: &Transaction,
-        ending: Option<&Ending>,
+        (ending, along): (Option<&Ending>, Option<LogId>),
     ) -> Result<Lsn, Error> {
         let mut bytes = Vec::new();
         encode_is(key.0, &key.1, transaction, &mut bytes);
-        match ending {
-            Some(ending) => self.end_transaction(key.0, ending, &bytes),
-            None => self.storage().record(&[note(&bytes)]),
-        }
+        let kind = TRANSACTION_NOTE;
+        let entry = match (ending, along) {
+            (Some(ending), _) => return self.end_transaction(key.0, ending, &bytes),
+            (None, None) => note(&bytes),
+            (None, Some(log)) => EntryRef::Along {
+                kind,
+                log,
+                bytes: &bytes,
+            },
+        };
+        let recorded = self.storage().record(&[entry]);
+        self.storage().hurry();
+        recorded
     }
 
     fn set_transaction_alarm(&self, cell: &Arc<TransactionCell>, held: &mut Held) {

@@ -8,7 +8,9 @@ use kafka_protocol::messages::ApiKey;
 
 use bongsu_engine::session::{Effects, Now};
 
-use crate::session::{Head, Malformed, Session, fetch, groups, offsets, produce, versions};
+use crate::session::{
+    Head, Malformed, Session, fetch, groups, offsets, produce, transactions, versions,
+};
 
 /// Answers a request, or calls the broker and says how to go on.
 pub(crate) type Handler = fn(&mut Session, Head, Bytes, Now, &mut Effects) -> Result<(), Malformed>;
@@ -60,12 +62,20 @@ pub(crate) const TABLE: &[Api] = &[
         before_login: true,
         ..api(ApiKey::ApiVersions, 0, 4, versions::handle)
     },
+    api(ApiKey::InitProducerId, 0, 5, transactions::init),
+    api(ApiKey::AddPartitionsToTxn, 0, 5, transactions::add_partitions),
+    api(ApiKey::AddOffsetsToTxn, 0, 4, transactions::add_offsets),
+    api(ApiKey::EndTxn, 0, 5, transactions::end),
+    api(ApiKey::TxnOffsetCommit, 0, 5, transactions::offsets::commit),
     api(ApiKey::DeleteGroups, 0, 2, groups::admin::delete),
     api(ApiKey::OffsetDelete, 0, 0, groups::committed::delete),
+    api(ApiKey::DescribeProducers, 0, 0, transactions::admin::describe_producers),
+    api(ApiKey::DescribeTransactions, 0, 0, transactions::admin::describe),
+    api(ApiKey::ListTransactions, 0, 2, transactions::admin::list),
 ];
 
 /// Features that ApiVersions tells of: name and highest level.
-pub(crate) const FEATURES: &[(&str, i16)] = &[];
+pub(crate) const FEATURES: &[(&str, i16)] = &[("transaction.version", 2)];
 
 /// The row of a key.
 pub(crate) fn find(key: i16) -> Option<&'static Api> {
