@@ -8,6 +8,7 @@
 //! [`topic`] (a queue as Kafka sees it),
 //! [`router`] (which logs a publish goes to), [`catalog`] (what exists, by name),
 //! [`access`] (who may do what), [`group`] (who reads what, and came how far),
+//! [`share`] (who competes for it),
 //! [`producers`] (who wrote to a log, in which transactions), [`transaction`] (what of several
 //! logs and groups is read together).
 
@@ -28,6 +29,8 @@ pub mod catalog;
 pub mod access;
 
 pub mod group;
+
+pub mod share;
 
 pub mod producers;
 

@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 use crate::group;
 use crate::refused::Refused;
+use crate::share;
 use crate::topic;
 use crate::transaction;
 
@@ -246,6 +247,8 @@ pub enum Call {
     Group(Box<group::Call>),
     /// About transactions. Answer: [`Reply::Transaction`].
     Transaction(Box<transaction::Request>),
+    /// About share groups. Answer: [`Reply::Share`].
+    Share(Box<share::Request>),
     /// Nothing but waiting until a position is durable. Answer: [`Reply::Done`].
     AwaitDurable(Lsn),
 }
@@ -422,4 +425,11 @@ pub enum Reply {
     Group(Box<group::Answer>),
     /// See [`Call::Topic`].
     Topic(Box<topic::Answer>),
+    /// See [`Call::Share`].
+    Share {
+        /// Answer once this is durable; `None`: at once.
+        wait: Option<Lsn>,
+        /// What to answer.
+        answer: Box<share::Answer>,
+    },
 }

@@ -23,6 +23,11 @@ impl Catalog {
                 self.cluster = *cluster;
                 news
             }
+            Change::ConfigureGroup {
+                space,
+                group,
+                configs,
+            } => self.group_configured(*space, group, configs),
             Change::ConfigureTopic { id, topic, .. } => self.configure_topic(*id, topic),
             Change::ReserveQueueIds { end } => {
                 let more = *end > self.reserved_end;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bongsu_record::{Arguments, Offset};
 
 use crate::catalog::change::Change;
-use crate::catalog::definition::{Owner, QueueDefinition};
+use crate::catalog::definition::{Configs, Owner, QueueDefinition};
 use crate::catalog::policy::Policy;
 use crate::queue::properties::{Deduplication, Properties};
 use crate::router::{QueueId, SpaceId, WindowId};
@@ -66,6 +66,16 @@ pub enum Input {
         start: Offset,
         /// What the group's configuration comes to.
         arguments: Arguments,
+    },
+    /// A share group is configured to this, in place of what it was: checked by
+    /// [`config::check`](crate::share::config::check). Answer: [`Answer::Done`].
+    ConfigureGroup {
+        /// Where.
+        space: SpaceId,
+        /// The group; may not exist.
+        group: String,
+        /// All that is set.
+        configs: Configs,
     },
     /// The share group is not interested in that stream any more. Answer:
     /// [`Answer::Deleted`] or, if it was not, [`Answer::Done`].

@@ -11,7 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::definition::{
-    BindingDefinition, ExchangeDefinition, QueueDefinition, TopicDefinition,
+    BindingDefinition, Configs, ExchangeDefinition, QueueDefinition, TopicDefinition,
 };
 use crate::catalog::policy::Policy;
 use crate::router::{QueueId, SpaceId};
@@ -64,6 +64,15 @@ pub enum Change {
         name: String,
         /// What.
         topic: TopicDefinition,
+    },
+    /// What a share group is configured to, in place of what it was.
+    ConfigureGroup {
+        /// Where.
+        space: SpaceId,
+        /// Which.
+        group: String,
+        /// What was set; nothing: the group has no configuration.
+        configs: Configs,
     },
     /// A queue and all bindings to it are gone.
     DeleteQueue {

@@ -6,6 +6,7 @@
 //!     declare queue NAME [durable] [exclusive] [auto-delete] [passive] [x-…=VALUE]
 //!     subscribe NAME [start=N] …       # as declare queue, with x-subscribe=STREAM
 //!     share GROUP STREAM [start=N] [x-…=VALUE]        unshare GROUP STREAM
+//!     configure GROUP [NAME=VALUE]
 //!     open-reply-queue
 //!     delete queue NAME [if-unused] [if-empty] [links=N] [ready=N]
 //!     bind SOURCE queue|exchange NAME KEY [HEADER=VALUE]        unbind likewise
@@ -216,6 +217,14 @@ impl World {
                 source: self.catalog.queue_id(space, stream).unwrap_or_default(),
                 start: Offset(line.number("start", 0)),
                 arguments,
+            },
+            ["configure", group] => Input::ConfigureGroup {
+                space,
+                group: group.to_owned(),
+                configs: arguments
+                    .iter()
+                    .map(|(name, value)| (name.clone(), equivalence::plain(value)))
+                    .collect(),
             },
             ["unshare", group, stream] => Input::Unshare {
                 group: group.to_owned(),

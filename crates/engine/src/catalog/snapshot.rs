@@ -1,6 +1,6 @@
 //! The durable part of the catalog as lines, each a [`Change`] that makes one thing: a
 //! restore is a replay, and there is one format. Policies come first, so that what they apply to
-//! is read once; then exchanges, queues, bindings.
+//! is read once; then exchanges, queues, configurations of groups, bindings.
 
 use std::fmt;
 
@@ -43,6 +43,12 @@ impl Catalog {
             id: *id,
             queue: (*queue.definition).clone(),
         });
+        let groups = self.group_configs.iter();
+        let groups = groups.map(|((space, group), configs)| Change::ConfigureGroup {
+            space: *space,
+            group: group.clone(),
+            configs: configs.clone(),
+        });
         let bindings = self.durable_bindings();
         let cluster = self.cluster;
         let found = (cluster != 0).then_some(Change::Found { cluster });
@@ -52,6 +58,7 @@ impl Catalog {
             .chain(policies)
             .chain(exchanges)
             .chain(queues)
+            .chain(groups)
             .chain(bindings);
         for change in changes {
             serde_json::to_writer(&mut chunk, &change).expect("as Change::encode");

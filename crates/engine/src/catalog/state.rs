@@ -13,7 +13,7 @@ use bongsu_record::Arguments;
 
 use crate::catalog::change::Change;
 use crate::catalog::definition::{
-    BindingDefinition, BindingEnd, ExchangeDefinition, LogDurability, Owner, QueueDefinition,
+    BindingDefinition, BindingEnd, Configs, ExchangeDefinition, LogDurability, Owner, QueueDefinition,
 };
 use crate::catalog::edge::Edge;
 use crate::catalog::effective::{Policies, Shared};
@@ -32,6 +32,8 @@ pub struct Catalog {
     pub(super) exchanges: BTreeMap<ExchangeId, ExchangeEntry>,
     /// Exclusive queues by their session.
     pub(super) owned: BTreeSet<(Owner, QueueId)>,
+    /// What share groups are configured to; none is empty.
+    pub(super) group_configs: BTreeMap<(SpaceId, String), Configs>,
     /// Subscriptions by whose records they consume.
     pub(super) subscribed: BTreeSet<(QueueId, QueueId)>,
     pub(super) next_queue: u64,
@@ -91,6 +93,7 @@ impl Catalog {
             queues: BTreeMap::new(),
             exchanges: BTreeMap::new(),
             owned: BTreeSet::new(),
+            group_configs: BTreeMap::new(),
             subscribed: BTreeSet::new(),
             next_queue: FIRST_QUEUE,
             reserved_end: FIRST_QUEUE,

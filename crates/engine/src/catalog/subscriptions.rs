@@ -3,6 +3,7 @@
 //! Always: `subscribed` has exactly the queues with a source, the source is a stream that is
 //! there, and its number is below theirs: whoever holds both locks took them in order.
 
+use crate::catalog::definition::Configs;
 use crate::catalog::names;
 use crate::catalog::state::Catalog;
 use crate::refused::Refused;
@@ -30,6 +31,32 @@ impl Catalog {
             let source = entry.definition.source?.queue;
             Some((names::share_group(&entry.definition.name)?, source, *id))
         })
+    }
+
+    /// What a share group was configured to.
+    pub fn group_configs(&self, space: SpaceId, group: &str) -> Option<&Configs> {
+        self.group_configs.get(&(space, group.to_owned()))
+    }
+
+    /// Share groups that were configured.
+    pub fn configured_groups(&self, space: SpaceId) -> impl Iterator<Item = &str> {
+        let all = self.group_configs.keys();
+        all.filter(move |(of, _)| *of == space)
+            .map(|(_, group)| group.as_str())
+    }
+
+    pub(super) fn group_configured(
+        &mut self,
+        space: SpaceId,
+        group: &str,
+        configs: &Configs,
+    ) -> bool {
+        let key = (space, group.to_owned());
+        let before = match configs.is_empty() {
+            true => self.group_configs.remove(&key),
+            false => self.group_configs.insert(key, configs.clone()),
+        };
+        before.unwrap_or_default() != *configs
     }
 
     /// What a subscription hands out is another's: it takes no records of its own.

@@ -172,6 +172,11 @@ fn every_row_of_change_has_its_golden_line() {
                 source: None,
             },
         },
+        Change::ConfigureGroup {
+            space: SPACE,
+            group: "g".to_owned(),
+            configs: Configs::from([("bongsu.delay.ms".to_owned(), "5".to_owned())]),
+        },
         Change::ConfigureTopic {
             id: QueueId(8),
             name: "orders".to_owned(),

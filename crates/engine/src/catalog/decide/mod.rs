@@ -47,6 +47,14 @@ impl Catalog {
                 start,
                 arguments,
             } => self.share(&group, source, start, arguments, effects),
+            Input::ConfigureGroup {
+                space,
+                group,
+                configs,
+            } => {
+                self.configure_group(space, group, configs, effects)?;
+                Ok(Answer::Done)
+            }
             Input::Unshare { group, source } => Ok(self.unshare(&group, source, effects)),
             Input::OpenReplyQueue {
                 space,

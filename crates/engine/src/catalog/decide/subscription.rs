@@ -5,11 +5,12 @@ use bongsu_record::{Arguments, Offset, Value};
 use crate::catalog::arguments::{self, SUBSCRIBE};
 use crate::catalog::call::{Answer, Effect};
 use crate::catalog::change::Change;
-use crate::catalog::definition::{Owner, QueueDefinition, Source};
+use crate::catalog::definition::{Configs, Owner, QueueDefinition, Source};
 use crate::catalog::names;
 use crate::catalog::state::{Catalog, not_found};
 use crate::refused::{Kind, Refused};
 use crate::router::{QueueId, SpaceId};
+use crate::share::ShareConfig;
 
 impl Catalog {
     /// Whose records a queue with these arguments consumes. A topic is named with its
@@ -113,6 +114,33 @@ impl Catalog {
         let id = self.create_queue(space, definition, effects);
         let created = true;
         Ok(Answer::Queue { id, name, created })
+    }
+
+    /// What it means for the group's subscriptions holds for them at once.
+    pub(super) fn configure_group(
+        &mut self,
+        space: SpaceId,
+        group: String,
+        configs: Configs,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        let current = self.group_configs(space, &group).cloned();
+        if current.unwrap_or_default() == configs {
+            return Ok(());
+        }
+        let arguments = ShareConfig::of(&configs).arguments();
+        let shares = self.shares(space).filter(|(of, ..)| *of == group);
+        let sources: Vec<QueueId> = shares.map(|(_, source, _)| source).collect();
+        for source in sources {
+            self.share(&group, source, Offset(0), arguments.clone(), effects)?;
+        }
+        let change = Change::ConfigureGroup {
+            space,
+            group,
+            configs,
+        };
+        self.change(change, true, effects);
+        Ok(())
     }
 
     fn alter(
