@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::cell::QueueCell;
 use crate::checkpoint::Source;
 use crate::clerk::{Clerk, Desk};
+use crate::compaction::Compactor;
 use crate::groups::Groups;
 use crate::handle::{SessionHandle, not_found};
 use crate::topics::TopicSettings;
@@ -73,6 +74,7 @@ struct Inner {
     /// The running threads, and what they ask for the broker's state.
     threads: Mutex<Option<(Threads, Arc<Source>)>>,
     clerk: Mutex<Option<Clerk>>,
+    compactor: Mutex<Option<Compactor>>,
     desk: Arc<Desk>,
     /// Unix milliseconds, where a test says what the time is.
     set_ms: AtomicU64,
@@ -124,6 +126,7 @@ impl Broker {
                 dir,
                 threads: Mutex::new(None),
                 clerk: Mutex::new(None),
+                compactor: Mutex::new(None),
                 desk: Arc::default(),
                 set_ms: AtomicU64::new(0),
                 limits,
@@ -173,6 +176,7 @@ impl Broker {
         let threads = self.storage().start_threads(weak);
         *self.inner.threads.lock() = Some((threads, source));
         *self.inner.clerk.lock() = Some(self.start_clerk());
+        *self.inner.compactor.lock() = Some(self.start_compactor());
         self.found();
     }
 
@@ -287,6 +291,7 @@ impl Broker {
     /// # Errors
     /// Storage's; then the next start replays.
     pub fn close(&self) -> Result<(), Error> {
+        *self.inner.compactor.lock() = None;
         *self.inner.clerk.lock() = None;
         *self.inner.threads.lock() = None;
         for cell in self.all_cells() {

@@ -305,7 +305,7 @@ fn finished(looked: Looked, committed: bool) -> Vec<FetchedPart> {
 fn range_of(part: &FetchedPart) -> Option<Range<Offset>> {
     let (first, _) = part.batches.first()?;
     let (base, batch) = part.batches.last()?;
-    Some(*first..base.plus(u64::from(batch.record_count())))
+    Some(*first..base.plus(u64::from(batch.offset_count())))
 }
 
 /// Takes what lies below the limit; returns its bytes.

@@ -1,6 +1,7 @@
 //! Streams, and queues that keep what was settled: what readers see, what a retention
 //! drops, what a crash leaves.
 
+mod compaction;
 mod crash;
 mod subscriptions;
 mod topics;
