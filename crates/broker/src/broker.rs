@@ -24,6 +24,7 @@ use crate::checkpoint::Source;
 use crate::clerk::{Clerk, Desk};
 use crate::compaction::Compactor;
 use crate::groups::Groups;
+use crate::share::Shares;
 use crate::handle::{SessionHandle, not_found};
 use crate::topics::TopicSettings;
 use crate::transactions::Transactions;
@@ -90,6 +91,7 @@ struct Inner {
     windows: Windows,
     transactions: Transactions,
     groups: Groups,
+    shares: Shares,
     /// Of random exchanges; a test sets its own.
     seed: AtomicU64,
     next_owner: AtomicU64,
@@ -139,6 +141,7 @@ impl Broker {
                 windows,
                 transactions,
                 groups: Groups::default(),
+                shares: Shares::default(),
                 seed: AtomicU64::new(RandomState::new().build_hasher().finish()),
                 next_owner: AtomicU64::new(1),
                 next_link: AtomicU64::new(1),
@@ -217,6 +220,10 @@ impl Broker {
     }
 
     /// Groups of consumers.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.inner.shares
+    }
+
     pub(crate) fn groups(&self) -> &Groups {
         &self.inner.groups
     }

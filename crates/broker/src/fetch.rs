@@ -81,7 +81,7 @@ impl FetchWait {
         }
     }
 
-    fn take(&self) -> Option<Lsn> {
+    pub(crate) fn take(&self) -> Option<Lsn> {
         self.told.lock().grown.take()
     }
 
@@ -133,11 +133,15 @@ impl SessionHandle {
 
     /// When [`SessionHandle::expire`] is to be called, if a call waits.
     pub fn deadline(&self) -> Option<Instant> {
-        Some(self.fetching.as_ref()?.deadline)
+        let fetching = self.fetching.as_ref().map(|fetching| fetching.deadline);
+        fetching.or(self.share_deadline())
     }
 
     /// The deadline has passed: the answer to the call that waits is what there is.
     pub fn expire(&mut self, now: Now) -> Option<Executed> {
+        if self.fetching.is_none() {
+            return self.share_expired(now);
+        }
         let fetching = self.fetching.take_if(|f| f.deadline <= now.instant)?;
         let looked = self.look(&fetching.request);
         Some(match self.answered(looked, fetching.request.committed) {

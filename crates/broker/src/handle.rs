@@ -27,6 +27,7 @@ use crate::groups::GroupWait;
 use crate::outbox::{Item, Outbox, Pool, Target};
 use crate::partitions::TopicCache;
 use crate::publish::RouteCache;
+use crate::share::Sharing;
 
 mod deliver;
 mod read;
@@ -58,6 +59,7 @@ pub struct SessionHandle {
     /// A fetch that waits, and where partitions tell that they have grown.
     pub(crate) fetching: Option<Fetching>,
     pub(crate) growth: Arc<FetchWait>,
+    pub(crate) sharing: Sharing,
     /// A group that will answer.
     pub(crate) group_wait: Option<GroupWait>,
     pub(crate) publishes: bool,
@@ -211,6 +213,7 @@ impl SessionHandle {
             fetching: None,
             group_wait: None,
             growth: FetchWait::new(&outbox),
+            sharing: Sharing::new(&outbox),
             broker,
             owner,
             from_loopback,
@@ -290,6 +293,7 @@ impl SessionHandle {
             Call::Topic(request) => Ok(self.topic(*request)),
             Call::Transaction(request) => Ok(self.transaction(*request)),
             Call::Group(call) => self.group(*call),
+            Call::Share(request) => Ok(self.share(*request, now)),
             Call::AwaitDurable(lsn) => Ok(Executed::Durable(lsn, Reply::Done)),
             change => self.change(change),
         };
@@ -606,6 +610,7 @@ impl SessionHandle {
         }
         if !std::mem::replace(&mut self.ended, true) {
             self.growth.end();
+            self.end_shares();
             self.abandon_group();
             self.broker.session_closed(self.owner);
         }

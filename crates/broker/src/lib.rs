@@ -4,9 +4,9 @@
 //! process has one of), [`cell`] (one queue behind its lock), [`outbox`] (what a session is
 //! to be handed), [`handle`] (one session's calls), [`publish`], `group` and [`change`] (the
 //! calls that touch many queues), `facts` (what a queue is told of records), `clerk` (what is
-//! due without anybody asking), `compaction` (logs that
-//! keep the last record of each key), `reading` (readers and retention), `subscription` (queues that
-//! consume a stream's records), `dead` (dead records on
+//! due without anybody asking), `compaction` (logs that keep the last record of each key),
+//! `reading` (readers and retention), `subscription` (queues that consume a stream's
+//! records), `share` (members of share groups), `dead` (dead records on
 //! their way), [`recover`] and [`checkpoint`] (start and what a start needs).
 
 pub mod broker;
@@ -38,6 +38,8 @@ mod facts;
 mod route;
 
 mod subscription;
+
+mod share;
 
 mod windows;
 

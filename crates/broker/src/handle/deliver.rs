@@ -55,7 +55,7 @@ impl SessionHandle {
                     Some(job) => return Prepared::Read(job),
                 },
                 Item::Reply(reply) if deliveries.is_empty() => return Prepared::Reply(reply),
-                Item::Grown if deliveries.is_empty() => match self.fetch_again() {
+                Item::Grown if deliveries.is_empty() => match self.fetch_again().or_else(|| self.share_again()) {
                     None => {}
                     Some(prepared) => return prepared,
                 },
