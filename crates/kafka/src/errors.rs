@@ -5,6 +5,7 @@
 use bongsu_engine::group::GroupError;
 use bongsu_engine::producers::ProducerRefused;
 use bongsu_engine::session::records::{AppendRefused, FetchRefused, PartitionRefused};
+use bongsu_engine::share;
 use bongsu_engine::transaction::TransactionRefused;
 
 /// An error code of Kafka's protocol.
@@ -60,7 +61,11 @@ pub(crate) const TRANSACTIONAL_ID_NOT_FOUND: Code = 105;
 pub(crate) const FENCED_MEMBER_EPOCH: Code = 110;
 pub(crate) const STALE_MEMBER_EPOCH: Code = 113;
 pub(crate) const TRANSACTION_ABORTABLE: Code = 120;
+pub(crate) const INVALID_RECORD_STATE: Code = 121;
+pub(crate) const SHARE_SESSION_NOT_FOUND: Code = 122;
+pub(crate) const INVALID_SHARE_SESSION_EPOCH: Code = 123;
 pub(crate) const INVALID_REGULAR_EXPRESSION: Code = 128;
+pub(crate) const SHARE_SESSION_LIMIT_REACHED: Code = 133;
 
 /// Of what a group declined.
 pub fn of_group(refused: &GroupError) -> Code {
@@ -97,6 +102,24 @@ pub fn of_partition(refused: PartitionRefused) -> Code {
         PartitionRefused::UnknownId => UNKNOWN_TOPIC_ID,
         PartitionRefused::Name => INVALID_TOPIC_EXCEPTION,
         PartitionRefused::Access => TOPIC_AUTHORIZATION_FAILED,
+    }
+}
+
+/// Of what a share group refuses.
+pub fn of_share(refused: share::Refused) -> Code {
+    match refused {
+        share::Refused::Malformed => INVALID_REQUEST,
+        share::Refused::Group => INVALID_GROUP_ID,
+        share::Refused::Access => GROUP_AUTHORIZATION_FAILED,
+        share::Refused::NoSession => SHARE_SESSION_NOT_FOUND,
+        share::Refused::Epoch => INVALID_SHARE_SESSION_EPOCH,
+        share::Refused::Sessions => SHARE_SESSION_LIMIT_REACHED,
+        share::Refused::Partition(refused) => of_partition(refused),
+        share::Refused::NotHeld => INVALID_RECORD_STATE,
+        share::Refused::Storage => KAFKA_STORAGE_ERROR,
+        share::Refused::HasMembers => NON_EMPTY_GROUP,
+        share::Refused::NoGroup => GROUP_ID_NOT_FOUND,
+        share::Refused::Full => POLICY_VIOLATION,
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) mod fetch;
 pub(crate) mod groups;
 pub(crate) mod offsets;
 pub(crate) mod produce;
+pub(crate) mod share;
 pub(crate) mod transactions;
 pub(crate) mod versions;
 

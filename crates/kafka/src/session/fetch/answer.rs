@@ -45,10 +45,12 @@ pub(crate) fn code_of(found: &FetchedPart, version: i16) -> Code {
     }
 }
 
-struct Writer {
-    out: Vec<u8>,
-    attached: Vec<Attached>,
-    attached_bytes: usize,
+/// Writes an answer that has batches in it.
+pub(crate) struct Writer {
+    pub out: Vec<u8>,
+    /// What is sent without a copy.
+    pub attached: Vec<Attached>,
+    pub attached_bytes: usize,
     version: i16,
 }
 
@@ -86,6 +88,24 @@ fn by_topic(parts: &[(PartKey, Code, FetchedPart)]) -> Vec<&[(PartKey, Code, Fet
 }
 
 impl Writer {
+    /// Of an answer whose lengths are varints, and which has tagged fields.
+    pub fn flexible() -> Writer {
+        Writer {
+            out: Vec::new(),
+            attached: Vec::new(),
+            attached_bytes: 0,
+            version: FLEXIBLE_FROM,
+        }
+    }
+
+    /// No text, where there might be one.
+    pub fn no_text(&mut self) {
+        match self.is_flexible() {
+            true => self.out.put_u8(0),
+            false => self.out.put_i16(-1),
+        }
+    }
+
     fn topic(&mut self, parts: &[(PartKey, Code, FetchedPart)]) {
         match &parts[0].0.topic {
             TopicRef::Id(id) if self.version >= IDS_FROM => self.out.put_u128(id.0),
@@ -129,7 +149,7 @@ impl Writer {
         self.tags();
     }
 
-    fn records(&mut self, batches: &[(Offset, Batch)]) {
+    pub fn records(&mut self, batches: &[(Offset, Batch)]) {
         let batches: Vec<(Offset, Batch)> = batches
             .iter()
             .map(|(base, batch)| (*base, as_kafka(batch, *base)))
@@ -159,13 +179,13 @@ impl Writer {
         self.version >= FLEXIBLE_FROM
     }
 
-    fn tags(&mut self) {
+    pub fn tags(&mut self) {
         if self.is_flexible() {
             self.out.put_u8(0);
         }
     }
 
-    fn count(&mut self, count: usize) {
+    pub fn count(&mut self, count: usize) {
         match self.is_flexible() {
             true => put_varint(count + 1, &mut self.out),
             false => self.out.put_i32(count as i32),
@@ -183,7 +203,7 @@ impl Writer {
         self.count(bytes);
     }
 
-    fn text(&mut self, text: &str) {
+    pub fn text(&mut self, text: &str) {
         match self.is_flexible() {
             true => put_varint(text.len() + 1, &mut self.out),
             false => self.out.put_i16(text.len() as i16),
