@@ -320,12 +320,15 @@ impl SessionHandle {
         Ok(match call {
             Call::To {
                 group,
-                client,
+                mut client,
                 request,
-            } => match self.ask_group(space, &group, &client, request) {
-                Some((answer, lsn)) => self.answered_group(answer, lsn),
-                None => Executed::Later,
-            },
+            } => {
+                client.host.clone_from(&self.host);
+                match self.ask_group(space, &group, &client, request) {
+                    Some((answer, lsn)) => self.answered_group(answer, lsn),
+                    None => Executed::Later,
+                }
+            }
             Call::Each { client, requests } => {
                 let mut answers = Vec::with_capacity(requests.len());
                 let mut last: Option<Lsn> = None;

@@ -39,6 +39,8 @@ pub struct SessionHandle {
     /// Its number, of this process only: owner of its exclusive queues.
     pub(crate) owner: u64,
     from_loopback: bool,
+    /// Where its client is, as text; empty: nobody said.
+    pub(crate) host: String,
     user: Option<UserId>,
     pub(crate) space: Option<SpaceId>,
     /// Answers to calls that wait are pushed here too.
@@ -217,6 +219,7 @@ impl SessionHandle {
             broker,
             owner,
             from_loopback,
+            host: String::new(),
             user: None,
             space: None,
             outbox,
@@ -231,6 +234,13 @@ impl SessionHandle {
             publishes: false,
             ended: false,
         }
+    }
+
+    /// Says where its client is: told to whoever describes its groups.
+    #[must_use]
+    pub fn from_host(mut self, address: std::net::IpAddr) -> SessionHandle {
+        self.host = address.to_string();
+        self
     }
 
     /// The broker.

@@ -69,6 +69,8 @@ struct Connection<S> {
     job: Option<JoinHandle<Reply>>,
     /// The answer to the last call comes from the broker; nothing is read before.
     waits: bool,
+    /// While it waits, the client has sent more: whether it is still there cannot be seen.
+    sent_ahead: bool,
     /// Deliveries wait until this is durable.
     held_delivery: Option<Lsn>,
     /// The last position the session waits for, and the last it was told.
@@ -85,6 +87,8 @@ enum Event {
     Durable,
     Deadline,
     Alarm,
+    SentAhead,
+    Gone,
     Answered(Reply),
     JobFailed,
     Stop,
@@ -105,6 +109,7 @@ pub async fn drive<S: Session>(stream: TcpStream, session: S, handle: SessionHan
         held_reply: None,
         job: None,
         waits: false,
+        sent_ahead: false,
         held_delivery: None,
         awaited: Lsn(0),
         told: Lsn(0),
@@ -160,6 +165,8 @@ impl<S: Session> Connection<S> {
                         self.deliver().await;
                     }
                 }
+                Event::SentAhead => self.sent_ahead = true,
+                Event::Gone => return Ok(Ended::ByClient),
                 Event::Answered(reply) => self.answered(reply),
                 Event::JobFailed => self.effects.close = Some(Close::Now),
                 Event::Deadline => {
@@ -247,6 +254,10 @@ impl<S: Session> Connection<S> {
             ready = self.stream.writable(), if unwritten => ready.map(|()| Event::Writable),
             () = self.handle.woken(), if room && self.held_delivery.is_none() => Ok(Event::Woken),
             ready = self.stream.readable(), if readable => ready.map(|()| Event::Readable),
+            bytes = peek(&self.stream), if self.waits && !self.sent_ahead => {
+                // Others may wait for this client: it is missed at once.
+                bytes.map(|bytes| if bytes == 0 { Event::Gone } else { Event::SentAhead })
+            }
             _ = alarm.changed(), if self.handle.publishes() => Ok(Event::Alarm),
             () = at(tick) => Ok(Event::Writable),
             reply = done(&mut self.job) => Ok(reply.map_or(Event::JobFailed, Event::Answered)),
@@ -347,7 +358,10 @@ impl<S: Session> Connection<S> {
             Executed::Job(job) => {
                 self.job = Some(tokio::task::spawn_blocking(move || job.run()));
             }
-            Executed::Later => self.waits = true,
+            Executed::Later => {
+                self.waits = true;
+                self.sent_ahead = false;
+            }
         }
         None
     }
@@ -498,6 +512,11 @@ impl<S: Session> Connection<S> {
         self.carry.shrink_to(IDLE_CAPACITY_BYTES);
         self.deliveries.shrink_to(0);
     }
+}
+
+/// How many bytes there are to be read, at least; 0: the client is gone.
+async fn peek(stream: &TcpStream) -> io::Result<usize> {
+    stream.peek(&mut [0]).await
 }
 
 /// Also at once, if the broker stopped before this connection began to listen.

@@ -47,7 +47,9 @@ pub async fn serve<S: Session + 'static>(
         };
         // Small replies must not wait for the client's acknowledgement of earlier ones.
         let _ = stream.set_nodelay(true);
-        let handle = broker.session(peer.ip().to_canonical().is_loopback());
+        let address_of_peer = peer.ip().to_canonical();
+        let handle = broker.session(address_of_peer.is_loopback());
+        let handle = handle.from_host(address_of_peer);
         // Where the client found us; it is told to come back there.
         let local = stream.local_addr().unwrap_or(address);
         let session = session(local);

@@ -41,7 +41,7 @@ pub enum Call {
 pub struct Client {
     /// Its own name; the start of the member ids it is given.
     pub id: String,
-    /// Its address, as text.
+    /// Its address, as text; the broker fills it in.
     pub host: String,
 }
 
