@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bongsu_amqp091::{Session, Settings as AmqpSettings};
+use bongsu_broker::topics::{Bounds, TopicSettings};
 use bongsu_broker::{Broker, Limits, Recovered};
-use bongsu_kafka::Settings as KafkaSettings;
+use bongsu_kafka::{BrokerConfig, Settings as KafkaSettings};
 use bongsu_storage::disk::LocalDisk;
 use bongsu_storage::{Durability, Options};
 use tokio::net::TcpListener;
@@ -17,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::settings::Settings;
+use crate::settings::{Settings, TABLE};
 
 /// How often memory and disk are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -51,6 +52,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         settings.data_durability,
         limits(settings),
     )?;
+    broker.set_topic_settings(topics(settings));
     broker.start();
     let places = Arc::new(Semaphore::new(settings.limits_connections_max));
     let mut listeners = JoinSet::new();
@@ -122,6 +124,65 @@ fn amqp_sessions(settings: &Settings) -> impl Fn(SocketAddr) -> Session + 'stati
     }
 }
 
+fn topics(settings: &Settings) -> TopicSettings {
+    TopicSettings {
+        auto_create: settings.kafka_auto_create_topics,
+        bounds: Bounds {
+            usual: settings.kafka_partitions,
+            per_topic_max: settings.kafka_topic_partitions_max,
+            in_all_max: settings.kafka_partitions_max,
+        },
+        segment_bytes_usual: settings.data_segment_bytes_max,
+    }
+}
+
+/// The settings as Kafka's clients are told of them, under their names here and, where there
+/// is the same, under Kafka's.
+fn told(settings: &Settings) -> Arc<[BrokerConfig]> {
+    let said = |key: &str| settings.said.get(key).cloned();
+    let own = TABLE.iter().map(|row| BrokerConfig {
+        name: row.key.to_owned(),
+        value: said(row.key).unwrap_or_else(|| row.default.to_owned()),
+        is_set: said(row.key).is_some(),
+        meaning: row.meaning.to_owned(),
+    });
+    let bytes = |bytes: u64| bytes.to_string();
+    let of_kafka = [
+        (
+            "auto.create.topics.enable",
+            "kafka.auto_create_topics",
+            settings.kafka_auto_create_topics.to_string(),
+        ),
+        (
+            "num.partitions",
+            "kafka.partitions",
+            settings.kafka_partitions.to_string(),
+        ),
+        (
+            "log.segment.bytes",
+            "data.segment_bytes_max",
+            bytes(settings.data_segment_bytes_max),
+        ),
+        (
+            "log.dirs",
+            "data.dir",
+            settings.data_dir.display().to_string(),
+        ),
+        (
+            "socket.request.max.bytes",
+            "kafka.request_bytes_max",
+            bytes(settings.kafka_request_bytes_max as u64),
+        ),
+    ];
+    let of_kafka = of_kafka.into_iter().map(|(name, key, value)| BrokerConfig {
+        name: name.to_owned(),
+        value,
+        is_set: said(key).is_some(),
+        meaning: format!("The setting {key}."),
+    });
+    own.chain(of_kafka).collect()
+}
+
 fn kafka_sessions(
     settings: &Settings,
 ) -> impl Fn(SocketAddr) -> bongsu_kafka::Session + 'static + Send + use<> {
@@ -134,6 +195,7 @@ fn kafka_sessions(
         request_bytes_max: settings.kafka_request_bytes_max,
         decompressed_bytes_max: settings.kafka_decompressed_bytes_max,
         idle: settings.kafka_idle,
+        configs: told(settings),
     };
     let advertised = advertised.map(|_| Arc::new(kafka.clone()));
     let seed = AtomicU64::new(RandomState::new().build_hasher().finish());

@@ -4,14 +4,15 @@
 //! Partitions' records are dropped from the front (`DeleteRecords`) by moving the log's start,
 //! which is recorded as a note, so that what was deleted stays so.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use bongsu_engine::catalog::{Effect, Topic, TopicKind};
+use bongsu_engine::catalog::{Configs, Effect, Topic};
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::Reply;
 use bongsu_engine::session::records::{PartitionRefused, TopicRef};
-use bongsu_engine::topic::call::{Bounds, Change, Changed, Refused};
+use bongsu_engine::topic::call::{Change, Changed, Refused};
 use bongsu_engine::topic::config::describe;
 use bongsu_engine::topic::request::{EpochEnd, Info, Sizes, Topics};
 use bongsu_engine::topic::{Answer, Request};
@@ -22,6 +23,8 @@ use crate::broker::Broker;
 use crate::cell::QueueCell;
 use crate::fetch::limit;
 use crate::handle::{Executed, SessionHandle};
+
+pub use bongsu_engine::topic::call::Bounds;
 
 /// Kind of the WAL notes that say where a log begins since its front was deleted; the id is
 /// the log's. A checkpoint knows where its logs begin, so it has no section of this kind.
@@ -143,35 +146,52 @@ impl SessionHandle {
             return (self.all_topics(), self.broker.last_change());
         };
         let mut lsn = self.broker.last_change();
+        let mut declined = HashMap::new();
         if create && self.broker.topic_settings().auto_create {
-            lsn = self.create_missing(&which).or(lsn);
+            let (refused, made) = self.create_missing(&which);
+            declined = refused;
+            lsn = made.or(lsn);
         }
-        let topics = which.iter().map(|asked| self.info(asked)).collect();
+        let topics = which.iter().map(|asked| {
+            let info = self.info(asked);
+            match (&info, asked) {
+                (Err(Refused::Unknown { .. }), TopicRef::Name(name)) => {
+                    declined.remove(name).map_or(info, Err)
+                }
+                _ => info,
+            }
+        });
+        let topics = topics.collect();
         let cluster = self.broker.catalog().cluster();
         (Topics { cluster, topics }, lsn)
     }
 
-    fn create_missing(&self, which: &[TopicRef]) -> Option<Lsn> {
-        let space = self.in_space().ok()?;
-        let missing: Vec<Change> = {
+    /// Makes those that are not there; why those are not made that cannot be.
+    fn create_missing(&self, which: &[TopicRef]) -> (HashMap<Arc<str>, Refused>, Option<Lsn>) {
+        let Ok(space) = self.in_space() else {
+            return (HashMap::new(), None);
+        };
+        let missing: Vec<Arc<str>> = {
             let catalog = self.broker.catalog();
             let names = which.iter().filter_map(|asked| match asked {
                 TopicRef::Name(name) => Some(name),
                 TopicRef::Id(_) => None,
             });
             let missing = names.filter(|name| catalog.queue_id(space, name).is_none());
-            let create = missing.map(|name| Change::Create {
-                name: name.to_string(),
-                partitions: None,
-                configs: Default::default(),
-            });
-            create.collect()
+            missing.cloned().collect()
         };
-        match missing.is_empty() {
-            true => None,
-            // Why one was not made is found when it is looked for.
-            false => self.change_topics(missing, false).1,
+        if missing.is_empty() {
+            return (HashMap::new(), None);
         }
+        let create = missing.iter().map(|name| Change::Create {
+            name: name.to_string(),
+            partitions: None,
+            configs: Configs::new(),
+        });
+        let (made, lsn) = self.change_topics(create.collect(), false);
+        let declined = missing.into_iter().zip(made);
+        let declined = declined.filter_map(|(name, made)| Some((name, made.err()?)));
+        (declined.collect(), lsn)
     }
 
     fn all_topics(&self) -> Topics {
@@ -358,10 +378,25 @@ impl Broker {
         let bounds = self.topic_settings().bounds;
         let mut catalog = self.catalog_mut();
         let mut effects: Vec<Effect> = Vec::new();
-        let mut changed: Vec<_> = changes
-            .into_iter()
-            .map(|change| catalog.handle_topic(space, change?, bounds, only_check, &mut effects))
-            .collect();
+        let usual = self.topic_settings().segment_bytes_usual;
+        let mut change_one = |change: Result<Change, Refused>| {
+            let change = change?;
+            let configs = match &change {
+                Change::Create { configs, .. } => Some(configs.clone()),
+                _ => None,
+            };
+            let changed = catalog.handle_topic(space, change, bounds, only_check, &mut effects);
+            let mut changed = changed?;
+            if let Some(configs) = configs {
+                let made = catalog.topic(space, &changed.name).filter(|_| !only_check);
+                changed.configs = match made {
+                    Some(topic) => describe::describe(&topic, None, usual),
+                    None => describe::describe_new(&configs, usual),
+                };
+            }
+            Ok(changed)
+        };
+        let mut changed: Vec<_> = changes.into_iter().map(&mut change_one).collect();
         match self.carry_out(catalog, effects) {
             Ok(lsn) => (changed, lsn),
             Err(refused) => {
@@ -384,15 +419,14 @@ impl Broker {
         if state.gone {
             return Err(Refused::Partition);
         }
-        let kind = match state.machine.properties().is_stream {
-            true => TopicKind::Stream,
-            false => TopicKind::Queue,
-        };
-        if kind == TopicKind::Queue {
+        let properties = state.machine.properties();
+        let name = cell.name.to_string();
+        if !properties.is_stream {
             // What it owes is somebody's work, not history.
-            return Err(Refused::WorkQueue {
-                name: cell.name.to_string(),
-            });
+            return Err(Refused::WorkQueue { name });
+        }
+        if !properties.topic.deletes {
+            return Err(Refused::Compacted { name });
         }
         let bounds = cell.log.bounds(durable);
         let end = limit(&state, &bounds, false);

@@ -16,4 +16,5 @@ pub mod honest;
 
 pub mod session;
 
+pub use session::configs::BrokerConfig;
 pub use session::{Session, Settings};

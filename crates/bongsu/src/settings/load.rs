@@ -82,6 +82,7 @@ pub fn load(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Settings, SettingError> {
     let mut values = BTreeMap::new();
+    let mut said = BTreeMap::new();
     for row in TABLE {
         values.insert(row.key, read(row, row.key, row.default, "default")?);
     }
@@ -95,6 +96,7 @@ pub fn load(
             let text = plain(row.kind, &value)
                 .ok_or_else(|| invalid(row, &key, value.to_string(), &source))?;
             values.insert(row.key, read(row, &key, &text, &source)?);
+            said.insert(row.key, text);
         }
     }
     for (name, value) in environment {
@@ -112,8 +114,9 @@ pub fn load(
             .to_str()
             .ok_or_else(|| invalid(row, &name, format!("{value:?}"), ENVIRONMENT))?;
         values.insert(row.key, read(row, &name, text, ENVIRONMENT)?);
+        said.insert(row.key, text.to_owned());
     }
-    Ok(typed(&values))
+    Ok(typed(&values, said))
 }
 
 fn read(row: &Row, key: &str, value: &str, source: &str) -> Result<Value, SettingError> {
@@ -181,7 +184,10 @@ fn plain(kind: Kind, value: &toml::Value) -> Option<String> {
     }
 }
 
-fn typed(values: &BTreeMap<&'static str, Value>) -> Settings {
+fn typed(
+    values: &BTreeMap<&'static str, Value>,
+    said: BTreeMap<&'static str, String>,
+) -> Settings {
     let text = |key| match &values[key] {
         Value::Text(text) => text.clone(),
         other => unreachable!("{key} is text in the table, not {other:?}"),
@@ -225,11 +231,16 @@ fn typed(values: &BTreeMap<&'static str, Value>) -> Settings {
         kafka_request_bytes_max: small("kafka.request_bytes_max") as usize,
         kafka_decompressed_bytes_max: small("kafka.decompressed_bytes_max") as usize,
         kafka_idle: duration("kafka.idle"),
+        kafka_auto_create_topics: text("kafka.auto_create_topics") == "true",
+        kafka_partitions: small("kafka.partitions"),
+        kafka_topic_partitions_max: small("kafka.topic_partitions_max"),
+        kafka_partitions_max: small("kafka.partitions_max"),
         limits_connections_max: small("limits.connections_max") as usize,
         limits_memory_bytes: number("limits.memory_bytes"),
         limits_cache_bytes: number("limits.cache_bytes"),
         limits_disk_free_bytes_min: number("limits.disk_free_bytes_min"),
         log_level: text("log.level"),
+        said,
     }
 }
 

@@ -10,6 +10,7 @@ mod value;
 
 pub mod show;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -127,6 +128,30 @@ pub const TABLE: &[Row] = &[
         meaning: "a Kafka client that asks nothing for so long is sent away",
     },
     Row {
+        key: "kafka.auto_create_topics",
+        kind: Kind::Word(&["true", "false"]),
+        default: "true",
+        meaning: "a topic that a client asks for is made, if the client allows it",
+    },
+    Row {
+        key: "kafka.partitions",
+        kind: Kind::Count(1, 100_000),
+        default: "1",
+        meaning: "partitions of a topic for which nobody says how many",
+    },
+    Row {
+        key: "kafka.topic_partitions_max",
+        kind: Kind::Count(1, 100_000),
+        default: "10000",
+        meaning: "most partitions of one topic",
+    },
+    Row {
+        key: "kafka.partitions_max",
+        kind: Kind::Count(1, 10_000_000),
+        default: "100000",
+        meaning: "most partitions in all, queues counted too; beyond it no topic is made or grown",
+    },
+    Row {
         key: "limits.connections_max",
         kind: Kind::Count(1, 1_000_000),
         default: "65536",
@@ -177,11 +202,17 @@ pub struct Settings {
     pub kafka_request_bytes_max: usize,
     pub kafka_decompressed_bytes_max: usize,
     pub kafka_idle: Duration,
+    pub kafka_auto_create_topics: bool,
+    pub kafka_partitions: u32,
+    pub kafka_topic_partitions_max: u32,
+    pub kafka_partitions_max: u32,
     pub limits_connections_max: usize,
     pub limits_memory_bytes: u64,
     pub limits_cache_bytes: u64,
     pub limits_disk_free_bytes_min: u64,
     pub log_level: String,
+    /// What was said in the file and in the environment, by key.
+    pub said: BTreeMap<&'static str, String>,
 }
 
 /// The environment variable of a key.

@@ -2,8 +2,8 @@
 
 use crate::catalog::{Configs, QueueId, TopicId};
 use crate::refused::Refused as QueueRefused;
-use crate::topic::config::Alteration;
 use crate::topic::config::alter::ConfigRefused;
+use crate::topic::config::{Alteration, Described};
 use crate::topic::name::NameInvalid;
 
 /// A topic by what the client knows of it.
@@ -61,7 +61,7 @@ pub enum Change {
 }
 
 /// What became of a [`Change`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
     /// The topic's number.
     pub id: TopicId,
@@ -71,6 +71,8 @@ pub struct Changed {
     pub first: Option<QueueId>,
     /// How many it has, or had.
     pub partitions: u32,
+    /// Of one that was made: what is configured.
+    pub configs: Vec<Described>,
 }
 
 /// Why it was declined. Nothing has changed.
@@ -133,6 +135,11 @@ pub enum Refused {
     },
     /// A work queue has one partition.
     WorkQueue {
+        /// Its name.
+        name: String,
+    },
+    /// What is only compacted is not deleted by hand.
+    Compacted {
         /// Its name.
         name: String,
     },

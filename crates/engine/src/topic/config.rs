@@ -45,6 +45,8 @@ pub struct TopicConfig {
     /// Replicas that must have a record before a producer that asks for all is answered.
     /// There is one: of more, such a producer is told that they are not there.
     pub replicas_min: u32,
+    /// Whether records go for their age or the log's size, and may be deleted by hand.
+    pub deletes: bool,
     /// Whether only the last record of each key is kept, and how.
     pub compaction: Option<Compaction>,
     /// A segment that is so old is sealed: milliseconds.
@@ -103,7 +105,8 @@ impl TopicConfig {
     pub fn of(configs: &Configs) -> TopicConfig {
         let read = Read(configs);
         let policy = read.text("cleanup.policy");
-        let compacts = policy.split(',').any(|one| one.trim() == "compact");
+        let says = |word: &str| policy.split(',').any(|one| one.trim() == word);
+        let compacts = says("compact");
         TopicConfig {
             message_bytes_max: read.count("max.message.bytes"),
             timestamps: match read.text("message.timestamp.type") {
@@ -114,6 +117,7 @@ impl TopicConfig {
             timestamp_after_max_ms: read.count("message.timestamp.after.max.ms"),
             compression: read.compression(),
             replicas_min: u32::try_from(read.count("min.insync.replicas")).unwrap_or(u32::MAX),
+            deletes: says("delete"),
             compaction: compacts.then(|| Compaction {
                 lag_min_ms: read.count("min.compaction.lag.ms"),
                 lag_max_ms: read.count("max.compaction.lag.ms"),
@@ -152,8 +156,7 @@ pub fn apply(topic: Option<&TopicDefinition>, properties: &mut Properties) {
         retention.bytes = bound(bytes);
     }
     // A log that is only compacted drops nothing for its age or its size.
-    let policy = read.text("cleanup.policy");
-    if !policy.split(',').any(|one| one.trim() == "delete") {
+    if !properties.topic.deletes {
         retention = Retention::default();
     }
     properties.retention = Some(retention).filter(Retention::is_bounded);

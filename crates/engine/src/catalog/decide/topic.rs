@@ -128,6 +128,7 @@ impl Catalog {
                 name: name.to_owned(),
                 first: None,
                 partitions,
+                configs: Vec::new(),
             });
         };
         let of_streams = (QUEUE_TYPE.to_owned(), Value::Text("stream".to_owned()));
@@ -279,6 +280,7 @@ impl Catalog {
             name: self.queues[&first].definition.name.to_string(),
             first: Some(first),
             partitions: self.partition_count(first),
+            configs: Vec::new(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Configurations as they are told.
 
 use super::table::{Row, TABLE};
-use crate::catalog::{Topic, TopicKind};
+use crate::catalog::{Configs, Topic, TopicDefinition, TopicId, TopicKind};
+use crate::queue::properties::Properties;
 
 /// One configuration of a topic.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,28 @@ pub fn describe(
         .filter(asked)
         .map(|row| describe_one(topic, row, segment_bytes_usual))
         .collect()
+}
+
+/// As [`describe`], all of a topic that would be made with this.
+pub fn describe_new(configs: &Configs, segment_bytes_usual: u64) -> Vec<Described> {
+    let definition = TopicDefinition {
+        made_as_topic: true,
+        configs: configs.clone(),
+    };
+    let mut properties = Properties {
+        is_stream: true,
+        ..Properties::default()
+    };
+    super::apply(Some(&definition), &mut properties);
+    let topic = Topic {
+        id: TopicId::default(),
+        name: "".into(),
+        partitions: [].into(),
+        kind: TopicKind::Stream,
+        definition: Some(definition),
+        properties: properties.into(),
+    };
+    describe(&topic, None, segment_bytes_usual)
 }
 
 fn describe_one(topic: &Topic, row: &'static Row, segment_bytes_usual: u64) -> Described {
