@@ -265,8 +265,7 @@ impl Broker {
         for cell in self.transactions().all() {
             self.set_transaction_alarm(&cell, &mut cell.lock());
         }
-        let first_ms = self.now_ms() + EXPIRY_LOOK_MS;
-        self.clerk().call_at(first_ms, &self.transactions().expiry);
+        self.clerk().call_at(0, &self.transactions().expiry);
     }
 }
 

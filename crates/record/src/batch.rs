@@ -266,6 +266,24 @@ impl Batch {
         self.patched(|header| header.max_timestamp = unix_ms)
     }
 
+    /// A copy that is a producer's, its first record having that number: what a client's
+    /// library makes of a batch. Kafka payload only.
+    pub fn with_producer(
+        &self,
+        (producer_id, epoch): (i64, i16),
+        base_sequence: i32,
+        transactional: bool,
+    ) -> Batch {
+        self.patched(|header| {
+            header.producer_id = producer_id;
+            header.producer_epoch = epoch;
+            header.base_sequence = base_sequence;
+            if transactional {
+                header.attributes |= TRANSACTIONAL;
+            }
+        })
+    }
+
     /// A copy with another header, but for its length, and the CRC made anew.
     pub(crate) fn patched(&self, patch: impl FnOnce(&mut Header)) -> Batch {
         let mut header = self.header();
