@@ -199,8 +199,8 @@ usage: cargo xtask test [unit|clients|amqp|kafka|SUITE]...
   amqp      against a broker each: pika, aio-pika, amqplib, amqp091-go, lapin, java,
             amqp-connection-manager, celery, spring, bunny, php-amqplib, topologies,
             conformance, kill
-  kafka     against one broker for all: kafka-conformance, kafka-python, kafka-java,
-            kafka-tools, kcat
+  kafka     against one broker for all: kafka-conformance, kafka-python, kafka-tools,
+            kafka-java
   --only    one suite, or one scenario of it: pika/reconnect, conformance/test_headers
   --against run the clients against Debian's rabbitmq-server, or against Apache Kafka,
             instead of Bongsu";

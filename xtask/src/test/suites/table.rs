@@ -204,6 +204,22 @@ pub(in crate::test) const ALL: &[Suite] = &[
         },
     },
     Suite {
+        name: "kafka-python",
+        group: "kafka",
+        about: "confluent-kafka, kafka-python, aiokafka, kcat",
+        judge: Some(Product::Kafka),
+        kind: Kind::KafkaPytest {
+            folder: "libraries",
+        },
+    },
+    Suite {
+        name: "kafka-tools",
+        group: "kafka",
+        about: "Apache Kafka's command line tools",
+        judge: Some(Product::Kafka),
+        kind: Kind::KafkaPytest { folder: "tools" },
+    },
+    Suite {
         name: "kafka-java",
         group: "kafka",
         about: "Apache Kafka's Java clients: producer, consumers, share consumer, admin",
