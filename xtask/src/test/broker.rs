@@ -172,7 +172,7 @@ impl Broker {
                     .arg("serve")
                     .env("BONGSU_DATA_DIR", self.directory.join("data"))
                     .env("BONGSU_AMQP_LISTEN", format!("127.0.0.1:{}", self.port))
-                    .env("BONGSU_KAFKA_LISTEN", "");
+                    .env("BONGSU_KAFKA_LISTEN", self.kafka());
             }
             Product::Kafka => {
                 command
