@@ -3,6 +3,7 @@
 
 mod compaction;
 mod crash;
+mod shares;
 mod subscriptions;
 mod topics;
 mod world;
