@@ -9,7 +9,8 @@ use kafka_protocol::messages::ApiKey;
 use bongsu_engine::session::{Effects, Now};
 
 use crate::session::{
-    Head, Malformed, Session, fetch, groups, offsets, produce, share, transactions, versions,
+    Head, Malformed, Session, consumer_groups, fetch, groups, offsets, produce, share,
+    transactions, versions,
 };
 
 /// Answers a request, or calls the broker and says how to go on.
@@ -87,6 +88,30 @@ pub(crate) const TABLE: &[Api] = &[
         transactions::admin::describe,
     ),
     api(ApiKey::ListTransactions, 0, 2, transactions::admin::list),
+    api(
+        ApiKey::ConsumerGroupHeartbeat,
+        0,
+        1,
+        consumer_groups::heartbeat,
+    ),
+    api(
+        ApiKey::ConsumerGroupDescribe,
+        0,
+        1,
+        consumer_groups::describe,
+    ),
+    api(
+        ApiKey::ShareGroupHeartbeat,
+        1,
+        1,
+        consumer_groups::share_heartbeat,
+    ),
+    api(
+        ApiKey::ShareGroupDescribe,
+        1,
+        1,
+        consumer_groups::share_describe,
+    ),
     api(ApiKey::ShareFetch, 1, 2, share::fetch),
     api(ApiKey::ShareAcknowledge, 1, 2, share::acknowledge),
     api(
@@ -100,7 +125,11 @@ pub(crate) const TABLE: &[Api] = &[
 ];
 
 /// Features that ApiVersions tells of: name and highest level.
-pub(crate) const FEATURES: &[(&str, i16)] = &[("share.version", 1), ("transaction.version", 2)];
+pub(crate) const FEATURES: &[(&str, i16)] = &[
+    ("group.version", 1),
+    ("share.version", 1),
+    ("transaction.version", 2),
+];
 
 /// The row of a key.
 pub(crate) fn find(key: i16) -> Option<&'static Api> {

@@ -3,6 +3,8 @@
 //! One table a family of calls; the Java client maps each code to an exception.
 
 use bongsu_engine::group::GroupError;
+use bongsu_engine::group::consumer::assignors::Assignor;
+use bongsu_engine::group::consumer::{Invalid, Refused as BeatRefused};
 use bongsu_engine::producers::ProducerRefused;
 use bongsu_engine::session::records::{AppendRefused, FetchRefused, PartitionRefused};
 use bongsu_engine::share;
@@ -59,6 +61,8 @@ pub(crate) const PRODUCER_FENCED: Code = 90;
 pub(crate) const UNKNOWN_TOPIC_ID: Code = 100;
 pub(crate) const TRANSACTIONAL_ID_NOT_FOUND: Code = 105;
 pub(crate) const FENCED_MEMBER_EPOCH: Code = 110;
+pub(crate) const UNRELEASED_INSTANCE_ID: Code = 111;
+pub(crate) const UNSUPPORTED_ASSIGNOR: Code = 112;
 pub(crate) const STALE_MEMBER_EPOCH: Code = 113;
 pub(crate) const TRANSACTION_ABORTABLE: Code = 120;
 pub(crate) const INVALID_RECORD_STATE: Code = 121;
@@ -92,6 +96,74 @@ pub fn of_group(refused: &GroupError) -> Code {
         GroupError::TopicDenied => TOPIC_AUTHORIZATION_FAILED,
         GroupError::Storage => COORDINATOR_NOT_AVAILABLE,
         GroupError::Malformed => INVALID_REQUEST,
+    }
+}
+
+/// Of a beat that a group declined, and what to say of it: in Kafka's words, where clients
+/// print them.
+pub fn of_beat(refused: &BeatRefused) -> (Code, Option<String>) {
+    let (code, text) = match refused {
+        BeatRefused::Group(refused) => return (of_group(refused), None),
+        BeatRefused::Invalid(wrong) => (INVALID_REQUEST, words_of(*wrong).to_owned()),
+        BeatRefused::GroupNotFound => (
+            GROUP_ID_NOT_FOUND,
+            "There is no such group of this kind.".to_owned(),
+        ),
+        BeatRefused::UnknownMember { member } => (
+            UNKNOWN_MEMBER_ID,
+            format!("Member {member} is not a member of the group."),
+        ),
+        BeatRefused::UnknownInstance { instance } => (
+            UNKNOWN_MEMBER_ID,
+            format!("Instance id {instance} is unknown."),
+        ),
+        BeatRefused::FencedEpoch { received, known } => (
+            FENCED_MEMBER_EPOCH,
+            format!(
+                "The member's epoch is {known}, and it said {received}. The member must abandon \
+                 all its partitions and rejoin."
+            ),
+        ),
+        BeatRefused::UnreleasedInstance { instance, holder } => (
+            UNRELEASED_INSTANCE_ID,
+            format!("The instance id {instance} is owned by member {holder}."),
+        ),
+        BeatRefused::FencedInstance { instance, holder } => (
+            FENCED_INSTANCE_ID,
+            format!("The member with instance id {instance} was fenced by member {holder}."),
+        ),
+        BeatRefused::UnsupportedAssignor { name } => {
+            let known = Assignor::ALL.map(Assignor::name).join(", ");
+            let text = format!("ServerAssignor {name} is not supported. Supported: {known}.");
+            (UNSUPPORTED_ASSIGNOR, text)
+        }
+        BeatRefused::Full { members_max } => (
+            GROUP_MAX_SIZE_REACHED,
+            format!("The group has reached its maximum capacity of {members_max} members."),
+        ),
+        BeatRefused::InvalidPattern { pattern, reason } => (
+            INVALID_REGULAR_EXPRESSION,
+            format!(
+                "SubscribedTopicRegex `{pattern}` is not a valid regular expression: {reason}."
+            ),
+        ),
+    };
+    (code, Some(text))
+}
+
+fn words_of(wrong: Invalid) -> &'static str {
+    match wrong {
+        Invalid::GroupEmpty => "GroupId can't be empty.",
+        Invalid::MemberEmpty => "MemberId can't be empty.",
+        Invalid::InstanceEmpty => "InstanceId can't be empty.",
+        Invalid::InstanceMissing => "InstanceId can't be null.",
+        Invalid::RackEmpty => "RackId can't be empty.",
+        Invalid::RebalanceTimeoutMissing => "RebalanceTimeoutMs must be provided in first request.",
+        Invalid::HoldsWhileJoining => "TopicPartitions must be empty when (re-)joining.",
+        Invalid::TopicsMissing => {
+            "SubscribedTopicNames or SubscribedTopicRegex must be set in first request."
+        }
+        Invalid::Epoch => "MemberEpoch is invalid.",
     }
 }
 

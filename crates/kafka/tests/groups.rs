@@ -31,6 +31,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use bongsu_engine::catalog::TopicId;
+use bongsu_engine::group::consumer::NoTopics;
 use bongsu_engine::group::offsets::Topic;
 use bongsu_engine::group::{self, Answer, Effect, Group, Request, Ticket};
 use bongsu_engine::session::{Call, Effects, Input, Now, Reply, Session as _};
@@ -201,6 +202,7 @@ impl World {
             client: who,
             token: u128::from(self.tickets),
             request,
+            topics: &NoTopics,
         };
         group.handle(input, self.now_ms, &mut effects);
         self.waiting.insert(ticket, client);

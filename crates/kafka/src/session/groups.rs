@@ -78,6 +78,6 @@ pub(crate) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-fn owned(text: Option<&StrBytes>) -> Option<String> {
+pub(crate) fn owned(text: Option<&StrBytes>) -> Option<String> {
     text.map(|text| text.to_string())
 }

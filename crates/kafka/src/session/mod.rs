@@ -21,6 +21,7 @@ use crate::api;
 use crate::frame::Frames;
 use crate::honest;
 
+pub(crate) mod consumer_groups;
 pub(crate) mod fetch;
 pub(crate) mod groups;
 pub(crate) mod offsets;

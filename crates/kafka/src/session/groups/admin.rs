@@ -25,10 +25,10 @@ const KINDS_FROM: i16 = 5;
 /// Of DescribeGroups: from this version on, a group that is not there is an error.
 const NOT_FOUND_FROM: i16 = 6;
 /// What is told of who may do what, where nobody asks.
-const NOT_ASKED: i32 = i32::MIN;
+pub(crate) const NOT_ASKED: i32 = i32::MIN;
 /// Read, delete, describe, describe and alter configurations: all that can be allowed of a
 /// group, as bits by their numbers.
-const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+pub(crate) const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 pub(crate) fn list(
     session: &mut Session,
