@@ -64,10 +64,11 @@ impl World {
             request_bytes_max: 1 << 20,
             decompressed_bytes_max: 1 << 20,
             idle: Duration::from_secs(600),
+            configs: Arc::default(),
             configs: Arc::new([]),
         });
         let clients = (0..client_count).map(|_| Client {
-            session: Session::new(settings.clone(), 1, start).from_host("10.0.0.1"),
+            session: Session::new(settings.clone(), 1, start),
             answers: Vec::new(),
             correlation: 0,
         });
@@ -89,6 +90,12 @@ impl World {
     }
 
     fn send<R: Encodable>(&mut self, client: usize, key: ApiKey, version: i16, request: &R) {
+        let mut body = BytesMut::new();
+        request.encode(&mut body, version).expect("a request");
+        self.send_bytes(client, key, version, &body);
+    }
+
+    fn send_bytes(&mut self, client: usize, key: ApiKey, version: i16, request: &[u8]) {
         let of = &mut self.clients[client];
         of.correlation += 1;
         let header = RequestHeader::default()
@@ -99,7 +106,7 @@ impl World {
         let mut body = BytesMut::new();
         let header_version = key.request_header_version(version);
         header.encode(&mut body, header_version).expect("a header");
-        request.encode(&mut body, version).expect("a request");
+        body.extend_from_slice(request);
         let mut frame = (body.len() as i32).to_be_bytes().to_vec();
         frame.extend_from_slice(&body);
         let mut rest = frame.as_slice();
@@ -197,6 +204,10 @@ impl World {
         let group = self.groups.entry(name.to_owned());
         let group = group.or_insert_with(|| Group::new(name, settings));
         let mut effects = Vec::new();
+        let who = &group::Client {
+            host: "10.0.0.1".to_owned(),
+            ..who.clone()
+        };
         let input = group::Input::Request {
             ticket,
             client: who,
@@ -257,7 +268,10 @@ impl World {
 /// Topics have three partitions, but `nothing` is none.
 fn resolve(request: &mut Request) {
     let resolve = |topic: &mut Topic| {
-        if &*topic.name != "nothing" {
+        if topic.name.is_empty() {
+            topic.name = Arc::from("numbered");
+            topic.partition_count = 3;
+        } else if &*topic.name != "nothing" {
             topic.id = TopicId(1);
             topic.partition_count = 3;
         }
@@ -479,6 +493,50 @@ fn a_group_lives_in_every_version() {
             assert_eq!(left.error_code, 25);
         }
     }
+}
+
+/// A topic's number, and the name that stands for it in what is rewritten below.
+const NUMBER: &str = "000102030405060708090a0b0c0d0e0f";
+
+/// The bytes of version 10, which `kafka-protocol` does not write: of version 9, with a number
+/// in the place of the name.
+fn by_number<R: Encodable>(request: &R) -> Vec<u8> {
+    let mut bytes = BytesMut::new();
+    request.encode(&mut bytes, 9).expect("a request");
+    let mut name = vec![33];
+    name.extend_from_slice(NUMBER.as_bytes());
+    let at = bytes.windows(33).position(|window| window == name);
+    let at = at.expect("the name");
+    let number = u128::from_str_radix(NUMBER, 16).expect("hex");
+    [&bytes[..at], &number.to_be_bytes(), &bytes[at + 33..]].concat()
+}
+
+#[test]
+fn topics_are_known_by_number_too() {
+    let mut world = World::new(1);
+    let number = u128::from_str_radix(NUMBER, 16).expect("hex");
+    let mut request = commit_request(&StrBytes::default(), -1, 42);
+    request.topics.truncate(1);
+    request.topics[0].name = topic_name(NUMBER);
+    world.send_bytes(0, ApiKey::OffsetCommit, 10, &by_number(&request));
+    let done = world.receive(0, ApiKey::OffsetCommit, 10);
+    let done: OffsetCommitResponse = done.expect("it does not wait");
+    assert_eq!(done.topics[0].topic_id.as_u128(), number);
+    assert_eq!(done.topics[0].partitions[0].error_code, 0);
+    let topic = OffsetFetchRequestTopics::default()
+        .with_name(topic_name(NUMBER))
+        .with_partition_indexes(vec![0, 1]);
+    let of = OffsetFetchRequestGroup::default()
+        .with_group_id(group_id("g"))
+        .with_topics(Some(vec![topic]));
+    let request = OffsetFetchRequest::default().with_groups(vec![of]);
+    world.send_bytes(0, ApiKey::OffsetFetch, 10, &by_number(&request));
+    let found = world.receive(0, ApiKey::OffsetFetch, 10);
+    let found: OffsetFetchResponse = found.expect("it does not wait");
+    let topic = &found.groups[0].topics[0];
+    assert_eq!(topic.topic_id.as_u128(), number);
+    let offsets = topic.partitions.iter().map(|of| of.committed_offset);
+    assert_eq!(offsets.collect::<Vec<_>>(), [-1, 42]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Groups of the classic kind, and what all groups remember.
 //!
 //! Reading order: [`coordinator`] (where groups are), [`members`] (joining, sharing out,
-//! leaving), [`committed`] (offsets), [`admin`] (listing, describing, deleting).
+//! leaving), [`committed`] (offsets; [`by_id`]: by the topics' numbers), [`admin`] (listing, describing, deleting).
 
 use kafka_protocol::messages::GroupId;
 use kafka_protocol::protocol::StrBytes;
@@ -12,6 +12,7 @@ use bongsu_engine::session::{Call, Close, Effects, Reply};
 use super::{Head, Session};
 
 pub(crate) mod admin;
+mod by_id;
 pub(crate) mod committed;
 pub(crate) mod coordinator;
 pub(crate) mod members;
@@ -68,8 +69,8 @@ impl Session {
     fn client(&self, head: &Head) -> Client {
         Client {
             id: head.client_id.as_deref().unwrap_or_default().to_owned(),
-            // As Java writes addresses.
-            host: format!("/{}", self.host),
+            // The broker knows.
+            host: String::new(),
         }
     }
 }

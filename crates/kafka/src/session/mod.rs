@@ -50,8 +50,6 @@ pub struct Settings {
 /// See the module's comment.
 pub struct Session {
     pub(crate) settings: Arc<Settings>,
-    /// The client's address, as text.
-    pub(crate) host: String,
     frames: Frames,
     stage: Stage,
     /// How to go on with the reply to the call that is out.
@@ -99,7 +97,6 @@ impl Session {
     pub fn new(settings: Arc<Settings>, seed: u64, now: Instant) -> Session {
         Session {
             settings,
-            host: String::new(),
             frames: Frames::default(),
             stage: Stage::New,
             then: None,
@@ -108,13 +105,6 @@ impl Session {
             fetches: fetch::Sessions::new(seed),
             asked: now,
         }
-    }
-
-    /// Says where the client comes from: told to whoever describes its groups.
-    #[must_use]
-    pub fn from_host(mut self, host: &str) -> Session {
-        host.clone_into(&mut self.host);
-        self
     }
 
     fn frame(&mut self, frame: Bytes, now: Now, effects: &mut Effects) -> Result<(), Malformed> {

@@ -124,7 +124,8 @@ fn described_group(described: &Described) -> DescribedGroup {
             .with_member_id(text(&member.member))
             .with_group_instance_id(member.instance.as_deref().map(text))
             .with_client_id(text(&member.client_id))
-            .with_client_host(text(&member.client_host))
+            // As Java writes addresses.
+            .with_client_host(text(&format!("/{}", member.client_host)))
             .with_member_metadata(Bytes::copy_from_slice(&member.metadata))
             .with_member_assignment(Bytes::copy_from_slice(&member.assignment))
     });

@@ -18,6 +18,7 @@ use kafka_protocol::messages::{
     OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use bongsu_engine::group::offsets::{
     Commit, CommitPartition, CommitTopic, DeleteOffsets, FetchOffsets, FetchTopic,
@@ -26,6 +27,7 @@ use bongsu_engine::group::offsets::{
 use bongsu_engine::group::{Answer, GroupError, Request};
 use bongsu_engine::session::{Close, Effects, Now};
 
+use super::by_id::{self, IDS_FROM};
 use super::{owned, text};
 use crate::errors::{NONE, of_group};
 use crate::session::{Head, Malformed, Session, decoded};
@@ -46,9 +48,13 @@ pub(crate) fn commit(
     _now: Now,
     effects: &mut Effects,
 ) -> Result<(), Malformed> {
-    let request: OffsetCommitRequest = decoded(&head, &mut body)?;
+    let by_id = head.version >= IDS_FROM;
+    let request: OffsetCommitRequest = match by_id {
+        true => decoded(&before(&head), &mut by_id::commit(&body)?)?,
+        false => decoded(&head, &mut body)?,
+    };
     let topics = request.topics.iter().map(|of| CommitTopic {
-        topic: named(&of.name),
+        topic: asked_for(&of.name, by_id),
         partitions: of
             .partitions
             .iter()
@@ -83,6 +89,7 @@ pub(crate) fn commit(
                 });
                 OffsetCommitResponseTopic::default()
                     .with_name(TopicName(text(&topic.name)))
+                    .with_topic_id(Uuid::from_u128(topic.id.0))
                     .with_partitions(partitions.collect())
             });
             let response = OffsetCommitResponse::default().with_topics(topics);
@@ -106,13 +113,20 @@ pub(crate) fn fetch(
     _now: Now,
     effects: &mut Effects,
 ) -> Result<(), Malformed> {
-    let request: OffsetFetchRequest = decoded(&head, &mut body)?;
+    let by_id = head.version >= IDS_FROM;
+    let request: OffsetFetchRequest = match by_id {
+        true => decoded(&before(&head), &mut by_id::fetch(&body)?)?,
+        false => decoded(&head, &mut body)?,
+    };
     let require_stable = request.require_stable;
     let requests: Vec<(String, Request)> = if head.version >= GROUPS_FROM {
         let groups = request.groups.iter().map(|of| {
             let topics = of.topics.as_ref().map(|topics| {
                 let topics = topics.iter();
-                let topics = topics.map(|of| fetched_topic(&of.name, &of.partition_indexes));
+                let topics = topics.map(|of| FetchTopic {
+                    topic: asked_for(&of.name, by_id),
+                    partitions: of.partition_indexes.clone(),
+                });
                 topics.collect()
             });
             let fetch = FetchOffsets {
@@ -127,7 +141,10 @@ pub(crate) fn fetch(
     } else {
         let topics = request.topics.as_ref().map(|topics| {
             let topics = topics.iter();
-            let topics = topics.map(|of| fetched_topic(&of.name, &of.partition_indexes));
+            let topics = topics.map(|of| FetchTopic {
+                topic: named(&of.name),
+                partitions: of.partition_indexes.clone(),
+            });
             topics.collect()
         });
         let fetch = FetchOffsets {
@@ -194,6 +211,7 @@ fn of_each(fetched: Fetched) -> OffsetFetchResponseGroup {
         });
         OffsetFetchResponseTopics::default()
             .with_name(TopicName(text(&of.topic.name)))
+            .with_topic_id(Uuid::from_u128(of.topic.id.0))
             .with_partitions(partitions.collect())
     });
     response.with_topics(topics.collect())
@@ -303,10 +321,21 @@ fn named(name: &TopicName) -> Topic {
     }
 }
 
-fn fetched_topic(name: &TopicName, partitions: &[i32]) -> FetchTopic {
-    FetchTopic {
-        topic: named(name),
-        partitions: partitions.to_vec(),
+fn asked_for(name: &TopicName, by_id: bool) -> Topic {
+    match by_id {
+        true => Topic {
+            id: by_id::number(name),
+            ..Topic::default()
+        },
+        false => named(name),
+    }
+}
+
+/// The same request, as of the version that knows topics by name.
+fn before(head: &Head) -> Head {
+    Head {
+        version: IDS_FROM - 1,
+        ..head.clone()
     }
 }
 
