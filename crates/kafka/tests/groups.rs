@@ -65,7 +65,6 @@ impl World {
             decompressed_bytes_max: 1 << 20,
             idle: Duration::from_secs(600),
             configs: Arc::default(),
-            configs: Arc::new([]),
         });
         let clients = (0..client_count).map(|_| Client {
             session: Session::new(settings.clone(), 1, start),
