@@ -156,7 +156,8 @@ DEFAULTS = {
     "cleanup.policy": "delete", "compression.type": "producer", "delete.retention.ms": "86400000",
     "max.message.bytes": "1048588", "message.timestamp.type": "CreateTime",
     "min.compaction.lag.ms": "0", "retention.bytes": "-1", "retention.ms": "604800000",
-    "segment.bytes": "1073741824", "segment.ms": "604800000",
+    # segment.bytes follows the broker's log.segment.bytes, which is smaller here.
+    "segment.ms": "604800000",
     "message.timestamp.after.max.ms": "3600000", "min.cleanable.dirty.ratio": "0.5",
     "max.compaction.lag.ms": "9223372036854775807", "min.insync.replicas": "1",
 }
