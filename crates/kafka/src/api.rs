@@ -9,8 +9,8 @@ use kafka_protocol::messages::ApiKey;
 use bongsu_engine::session::{Effects, Now};
 
 use crate::session::{
-    Head, Malformed, Session, consumer_groups, fetch, groups, offsets, produce, share,
-    transactions, versions,
+    Head, Malformed, Session, cluster, configs, consumer_groups, fetch, groups, metadata, offsets,
+    produce, share, topics, transactions, versions,
 };
 
 /// Answers a request, or calls the broker and says how to go on.
@@ -50,6 +50,7 @@ pub(crate) const TABLE: &[Api] = &[
     },
     api(ApiKey::Fetch, 4, 18, fetch::handle),
     api(ApiKey::ListOffsets, 1, 10, offsets::handle),
+    api(ApiKey::Metadata, 0, 13, metadata::handle),
     api(ApiKey::OffsetCommit, 2, 10, groups::committed::commit),
     api(ApiKey::OffsetFetch, 1, 10, groups::committed::fetch),
     api(ApiKey::FindCoordinator, 0, 6, groups::coordinator::handle),
@@ -63,6 +64,14 @@ pub(crate) const TABLE: &[Api] = &[
         before_login: true,
         ..api(ApiKey::ApiVersions, 0, 4, versions::handle)
     },
+    api(ApiKey::CreateTopics, 2, 7, topics::create),
+    api(ApiKey::DeleteTopics, 1, 6, topics::delete),
+    api(ApiKey::DeleteRecords, 0, 2, topics::delete_records),
+    api(ApiKey::OffsetForLeaderEpoch, 2, 4, cluster::epochs),
+    api(ApiKey::DescribeConfigs, 1, 4, configs::describe),
+    api(ApiKey::AlterConfigs, 0, 2, configs::replace),
+    api(ApiKey::DescribeLogDirs, 1, 4, cluster::log_dirs),
+    api(ApiKey::CreatePartitions, 0, 3, topics::grow),
     api(ApiKey::InitProducerId, 0, 5, transactions::init),
     api(
         ApiKey::AddPartitionsToTxn,
@@ -74,7 +83,24 @@ pub(crate) const TABLE: &[Api] = &[
     api(ApiKey::EndTxn, 0, 5, transactions::end),
     api(ApiKey::TxnOffsetCommit, 0, 5, transactions::offsets::commit),
     api(ApiKey::DeleteGroups, 0, 2, groups::admin::delete),
+    api(ApiKey::ElectLeaders, 0, 2, cluster::elect),
+    api(ApiKey::IncrementalAlterConfigs, 0, 1, configs::alter),
+    api(ApiKey::AlterPartitionReassignments, 0, 1, cluster::reassign),
+    api(
+        ApiKey::ListPartitionReassignments,
+        0,
+        0,
+        cluster::reassignments,
+    ),
     api(ApiKey::OffsetDelete, 0, 0, groups::committed::delete),
+    api(ApiKey::DescribeCluster, 0, 2, metadata::describe_cluster),
+    api(ApiKey::ListConfigResources, 0, 1, configs::list),
+    api(
+        ApiKey::DescribeTopicPartitions,
+        0,
+        0,
+        metadata::describe_partitions,
+    ),
     api(
         ApiKey::DescribeProducers,
         0,

@@ -10,6 +10,8 @@ use bongsu_engine::session::records::{AppendRefused, FetchRefused, PartitionRefu
 use bongsu_engine::share;
 use bongsu_engine::transaction::TransactionRefused;
 
+pub mod topics;
+
 /// An error code of Kafka's protocol.
 pub type Code = i16;
 
@@ -34,6 +36,11 @@ pub(crate) const TOPIC_AUTHORIZATION_FAILED: Code = 29;
 pub(crate) const GROUP_AUTHORIZATION_FAILED: Code = 30;
 pub(crate) const INVALID_TIMESTAMP: Code = 32;
 pub(crate) const UNSUPPORTED_VERSION: Code = 35;
+pub(crate) const TOPIC_ALREADY_EXISTS: Code = 36;
+pub(crate) const INVALID_PARTITIONS: Code = 37;
+pub(crate) const INVALID_REPLICATION_FACTOR: Code = 38;
+pub(crate) const INVALID_REPLICA_ASSIGNMENT: Code = 39;
+pub(crate) const INVALID_CONFIG: Code = 40;
 pub(crate) const INVALID_REQUEST: Code = 42;
 pub(crate) const UNSUPPORTED_FOR_MESSAGE_FORMAT: Code = 43;
 pub(crate) const POLICY_VIOLATION: Code = 44;
@@ -54,6 +61,8 @@ pub(crate) const UNSUPPORTED_COMPRESSION_TYPE: Code = 76;
 pub(crate) const MEMBER_ID_REQUIRED: Code = 79;
 pub(crate) const GROUP_MAX_SIZE_REACHED: Code = 81;
 pub(crate) const FENCED_INSTANCE_ID: Code = 82;
+pub(crate) const ELECTION_NOT_NEEDED: Code = 84;
+pub(crate) const NO_REASSIGNMENT_IN_PROGRESS: Code = 85;
 pub(crate) const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
 pub(crate) const INVALID_RECORD: Code = 87;
 pub(crate) const UNSTABLE_OFFSET_COMMIT: Code = 88;
@@ -64,6 +73,8 @@ pub(crate) const FENCED_MEMBER_EPOCH: Code = 110;
 pub(crate) const UNRELEASED_INSTANCE_ID: Code = 111;
 pub(crate) const UNSUPPORTED_ASSIGNOR: Code = 112;
 pub(crate) const STALE_MEMBER_EPOCH: Code = 113;
+pub(crate) const MISMATCHED_ENDPOINT_TYPE: Code = 114;
+pub(crate) const UNSUPPORTED_ENDPOINT_TYPE: Code = 115;
 pub(crate) const TRANSACTION_ABORTABLE: Code = 120;
 pub(crate) const INVALID_RECORD_STATE: Code = 121;
 pub(crate) const SHARE_SESSION_NOT_FOUND: Code = 122;

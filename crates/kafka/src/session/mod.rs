@@ -21,11 +21,15 @@ use crate::api;
 use crate::frame::Frames;
 use crate::honest;
 
+pub(crate) mod cluster;
+pub(crate) mod configs;
 pub(crate) mod consumer_groups;
 pub(crate) mod fetch;
+pub(crate) mod metadata;
 pub(crate) mod groups;
 pub(crate) mod offsets;
 pub(crate) mod produce;
+pub(crate) mod topics;
 pub(crate) mod share;
 pub(crate) mod transactions;
 pub(crate) mod versions;
@@ -45,6 +49,8 @@ pub struct Settings {
     pub decompressed_bytes_max: usize,
     /// A client that asks nothing for so long is sent away.
     pub idle: Duration,
+    /// The broker's settings, for those who ask for its configuration.
+    pub configs: Arc<[configs::BrokerConfig]>,
 }
 
 /// See the module's comment.
