@@ -1,6 +1,6 @@
 //! How fast batches go into a data directory, and how long a confirm takes.
 //!
-//! `cargo run --release -p bongsu-storage --example speed [directory]`
+//! `cargo run --release -p bongsu-storage --example speed [directory [backlog]]`
 
 use std::ops::Range;
 use std::sync::{Arc, Weak};
@@ -47,6 +47,9 @@ fn wait(storage: &Storage, lsn: Lsn) {
 fn main() {
     let dir = std::env::args().nth(1);
     let dir = dir.unwrap_or_else(|| "bongsu-speed".to_owned());
+    if std::env::args().any(|argument| argument == "backlog") {
+        return backlog(&dir);
+    }
     latency(&dir, Durability::Fsync);
     latency(&dir, Durability::Os);
     for (name, records, body, total) in [
@@ -175,7 +178,9 @@ fn backlog(dir: &str) {
     }
     println!("  {:?}", storage.pressure());
     println!("  {:?}", log.stats());
-    read(&log);
+    for fetch_bytes in [256 << 10, 1 << 20, 8 << 20] {
+        read(&log, fetch_bytes);
+    }
     drop(threads);
     let started = Instant::now();
     storage.close(source.as_ref()).expect("it closes");
@@ -192,14 +197,16 @@ fn backlog(dir: &str) {
     );
 }
 
-fn read(log: &Log) {
+/// What a reader that catches up gets, so many bytes at once.
+fn read(log: &Log, fetch_bytes: usize) {
     let started = Instant::now();
+    let busy = processor_time();
     let mut from = log.start();
     let mut bytes = 0;
     let mut out: Vec<Stored> = Vec::new();
     loop {
         out.clear();
-        log.fetch(from, 256 << 10, &mut out).expect("it reads");
+        log.fetch(from, fetch_bytes, &mut out).expect("it reads");
         let Some(last) = out.last() else {
             break;
         };
@@ -207,7 +214,19 @@ fn read(log: &Log) {
         bytes += out.iter().map(|stored| stored.batch.len()).sum::<usize>();
     }
     let rate = bytes as f64 / started.elapsed().as_secs_f64() / 1e6;
-    println!("  read {} MB of it at {rate:.0} MB/s", bytes / 1_000_000);
+    let busy = bytes as f64 / (processor_time() - busy).as_secs_f64() / 1e6;
+    println!(
+        "  read {} MB of it, {} KiB a fetch: {rate:.0} MB/s, {busy:.0} MB a second of processor",
+        bytes / 1_000_000,
+        fetch_bytes >> 10
+    );
+}
+
+/// What this thread has had of a processor: on a machine that others use, steadier than time.
+fn processor_time() -> Duration {
+    let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = said.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or_default())
 }
 
 /// What the processor does for a byte: the whole path on a disk that costs nothing but a

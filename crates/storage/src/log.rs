@@ -21,6 +21,8 @@ use crate::{Durability, Error, SegmentId};
 
 pub(crate) mod budget;
 
+pub(crate) mod pool;
+
 pub(crate) mod tail;
 
 pub(crate) mod shelf;
@@ -207,8 +209,9 @@ impl Log {
     /// Records that were settled before they reached a segment may be missing: what is
     /// put may begin above `from`.
     pub fn read(&self, from: Offset, bytes_max: usize, out: &mut Vec<Stored>) -> bool {
-        let inner = self.inner.lock();
-        inner.read(from, bytes_max, out)
+        let mut taken = Taken::new(out, bytes_max);
+        let missing = self.inner.lock().read(from, &mut taken);
+        missing.is_none() || taken.bytes > 0
     }
 
     /// As [`Log::read`], reading from the disk if need be, ahead of what was asked for.
@@ -222,27 +225,35 @@ impl Log {
         out: &mut Vec<Stored>,
     ) -> Result<(), Error> {
         let mut from = from;
-        while !self.read(from, bytes_max, out) {
-            let Some(chunk) = self.read_ahead(from, bytes_max)? else {
-                continue;
+        let mut taken = Taken::new(out, bytes_max);
+        let ahead = self.shelf.options.read_ahead_bytes;
+        loop {
+            let missing = self.inner.lock().read(from, &mut taken);
+            let Some(missing) = missing else {
+                return Ok(());
             };
-            let mut taken = Taken {
-                out,
-                bytes: 0,
-                bytes_max,
-            };
-            for (base, batch) in chunk.from(from) {
-                if !taken.put(*base, batch) {
-                    break;
+            let left = bytes_max.saturating_sub(taken.bytes);
+            // Not for a little more: whoever wants it asks again.
+            if taken.bytes > 0 && left < ahead.div_ceil(2) {
+                return Ok(());
+            }
+            from = missing;
+            match self.read_ahead(from, left) {
+                Ok(Some(chunk)) => {
+                    for (base, batch) in chunk.from(from) {
+                        if !taken.put(*base, batch) {
+                            return Ok(());
+                        }
+                    }
+                    // All there was may be gone; what comes next begins behind it.
+                    from = chunk.end();
                 }
+                Ok(None) => {}
+                // Who comes back for what cannot be read is told so.
+                Err(_) if taken.bytes > 0 => return Ok(()),
+                Err(error) => return Err(error),
             }
-            if taken.bytes > 0 {
-                break;
-            }
-            // All there was is gone; what comes next begins behind it.
-            from = chunk.end();
         }
-        Ok(())
     }
 
     /// All below `floor` is settled: drops it from memory, and segments that lie below
@@ -356,16 +367,13 @@ impl Inner {
         self.tail.push(item);
     }
 
-    fn read(&self, from: Offset, bytes_max: usize, out: &mut Vec<Stored>) -> bool {
+    /// Takes what is in memory, from `from` on. What it returns is on the disk, from there on;
+    /// none: there is no more, or it would be too much.
+    fn read(&self, from: Offset, taken: &mut Taken<'_>) -> Option<Offset> {
         let mut from = from.max(self.start);
-        let mut taken = Taken {
-            out,
-            bytes: 0,
-            bytes_max,
-        };
         loop {
             if from >= self.end {
-                return true;
+                return None;
             }
             if self.tail.start().is_some_and(|start| start <= from) {
                 for item in self.tail.from(from) {
@@ -373,14 +381,14 @@ impl Inner {
                         break;
                     }
                 }
-                return true;
+                return None;
             }
             let Some(chunk) = self.chunks.iter().find(|chunk| chunk.covers(from)) else {
-                return taken.bytes > 0 || self.nothing_stored_from(from, &mut taken);
+                return (!self.nothing_stored_from(from, taken)).then_some(from);
             };
             for (base, batch) in chunk.from(from) {
                 if !taken.put(*base, batch) {
-                    return true;
+                    return None;
                 }
             }
             from = chunk.end();
@@ -409,7 +417,15 @@ struct Taken<'a> {
     bytes_max: usize,
 }
 
-impl Taken<'_> {
+impl<'a> Taken<'a> {
+    fn new(out: &'a mut Vec<Stored>, bytes_max: usize) -> Taken<'a> {
+        Taken {
+            out,
+            bytes: 0,
+            bytes_max,
+        }
+    }
+
     /// False if it would be too much.
     fn put(&mut self, base: Offset, batch: &Batch) -> bool {
         if self.bytes > 0 && self.bytes + batch.len() > self.bytes_max {

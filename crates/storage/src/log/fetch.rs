@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use bongsu_record::{Batch, Offset};
-use bytes::Bytes;
 
 use super::budget::Charge;
 use super::shelf::Evict;
@@ -25,6 +24,8 @@ pub(crate) struct Chunk {
     batches: Vec<(Offset, Batch)>,
     /// Where reading goes on at `end`.
     next: (SegmentId, u64),
+    /// Of the last batch.
+    last_bytes: usize,
     bytes: u64,
     _charge: Charge,
 }
@@ -59,6 +60,8 @@ struct Place {
     /// End of the segment before it, or where the gap before it begins.
     gap_start: Offset,
     position: Option<u64>,
+    /// Of the batch before that, if it is known.
+    last_bytes: usize,
 }
 
 impl Log {
@@ -106,15 +109,13 @@ impl Log {
             Some(before) => inner.segments[before].end,
             None => inner.start,
         };
-        let known = inner.chunks.iter().rev();
-        let position = known
-            .filter(|chunk| chunk.end == from && chunk.next.0 == segment.id)
-            .map(|chunk| chunk.next.1)
-            .next();
+        let mut known = inner.chunks.iter().rev();
+        let before = known.find(|chunk| chunk.end == from && chunk.next.0 == segment.id);
         let place = Place {
             segment,
             gap_start,
-            position,
+            position: before.map(|chunk| chunk.next.1),
+            last_bytes: before.map_or(0, |chunk| chunk.last_bytes),
         };
         Some((from, place))
     }
@@ -135,18 +136,23 @@ impl Log {
                 sample.position
             }
         };
-        let mut wanted = self.shelf.options.read_ahead_bytes.max(READ_BYTES_MIN);
+        // Whole batches like the last: what is cut off at the end is read again.
+        let ahead = self.shelf.options.read_ahead_bytes.max(READ_BYTES_MIN);
+        let mut wanted = match place.last_bytes {
+            0 => ahead,
+            last => (ahead / last).max(1) * last,
+        };
         if place.position.is_none() && bytes_max < ALONE_BYTES {
             // From one sample to the next: the batch is between them.
             wanted = wanted.min(INDEX_EVERY_BYTES as usize);
         }
         loop {
             let length = (units_end.saturating_sub(position)).min(wanted as u64) as usize;
-            let mut buffer = vec![0; length];
-            blob.read_at(position, &mut buffer)?;
-            let buffer = Bytes::from(buffer);
+            let read = |buffer: &mut [u8]| blob.read_at(position, buffer);
+            let buffer = self.shelf.pool.filled(length, read)?;
             let mut batches = Vec::new();
             let mut at = 0;
+            let mut last_bytes = 0;
             let mut end = start;
             while at < buffer.len() {
                 let front = match identity.unit(&buffer[at..]) {
@@ -180,6 +186,7 @@ impl Log {
                 }
                 end = front.end();
                 at += front.bytes;
+                last_bytes = front.bytes;
             }
             position += at as u64;
             let finished = position >= units_end;
@@ -200,6 +207,7 @@ impl Log {
                 end,
                 batches,
                 next: (place.segment.id, position),
+                last_bytes,
                 bytes,
                 _charge: Charge::new(bytes, &self.shelf.budget),
             });

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::Log;
 use super::budget::Budget;
+use super::pool::Pool;
 use crate::seam::{Blob, Blobs};
 use crate::segment::Identity;
 use crate::{Error, Options, SegmentId};
@@ -27,6 +28,8 @@ pub(crate) struct Shelf {
     graveyard: Mutex<Vec<(Identity, u64)>>,
     droppable: AtomicU64,
     handles: Mutex<Handles>,
+    /// For reading ahead.
+    pub pool: Arc<Pool>,
     cached: Mutex<VecDeque<Cached>>,
     /// Bytes of direct appends since the last checkpoint: recovery reads them through.
     pub direct_bytes: AtomicU64,
@@ -68,6 +71,7 @@ impl Shelf {
             graveyard: Mutex::default(),
             droppable: AtomicU64::new(0),
             handles: Mutex::default(),
+            pool: Arc::default(),
             cached: Mutex::default(),
             direct_bytes: AtomicU64::new(0),
             checkpoints_begun: AtomicU64::new(1),

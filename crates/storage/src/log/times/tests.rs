@@ -284,3 +284,35 @@ fn sizes_are_what_segments_and_tail_come_to() {
     let both = one.log.bytes_between(end(19), end(21), u64::MAX);
     assert_eq!(both, unit + batch.len() as u64);
 }
+
+/// A fetch is given what it asks for, however little is read at once, and not more.
+#[test]
+fn a_large_fetch_is_filled_from_many_reads() {
+    let one = One::small();
+    let batch = native(1, 10, 100);
+    for _ in 0..100 {
+        one.append(&batch);
+    }
+    one.checkpoint();
+    let one = one.restart();
+    let (length, ahead) = (batch.len(), one.options.read_ahead_bytes);
+    for asked in [1, length, 4 * length, 20 * length, 60 * length, 1 << 20] {
+        for first in [0, 3, 90] {
+            let mut out = Vec::new();
+            let from = Offset(first * 10 + 4);
+            one.log.fetch(from, asked, &mut out).unwrap();
+            assert_eq!(out[0].base, Offset(first * 10));
+            for (at, stored) in (first..).zip(&out) {
+                assert_eq!(stored.base, Offset(at * 10));
+                assert_eq!(stored.batch.payload(), batch.payload());
+            }
+            let bytes = out.len() * length;
+            let there = (100 - first as usize) * length;
+            assert!(bytes <= asked.max(length), "{bytes} of {asked}");
+            assert!(
+                bytes + ahead.max(length) > asked.min(there),
+                "{bytes} of {asked}"
+            );
+        }
+    }
+}
