@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bongsu_amqp091::{Session, Settings as AmqpSettings};
 use bongsu_broker::topics::{Bounds, TopicSettings};
 use bongsu_broker::{Broker, Limits, Recovered};
+use bongsu_engine::group::Settings as GroupSettings;
 use bongsu_kafka::{BrokerConfig, Settings as KafkaSettings};
 use bongsu_storage::disk::LocalDisk;
 use bongsu_storage::{Durability, Options};
@@ -53,6 +54,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         limits(settings),
     )?;
     broker.set_topic_settings(topics(settings));
+    broker.configure_groups(groups(settings));
     broker.start();
     let places = Arc::new(Semaphore::new(settings.limits_connections_max));
     let mut listeners = JoinSet::new();
@@ -121,6 +123,20 @@ fn amqp_sessions(settings: &Settings) -> impl Fn(SocketAddr) -> Session + 'stati
     move |_local| {
         let seed = seed.fetch_add(1, Ordering::Relaxed);
         Session::new(amqp.clone(), seed, Instant::now())
+    }
+}
+
+fn groups(settings: &Settings) -> GroupSettings {
+    let timeout_ms = |timeout: Duration| i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    GroupSettings {
+        session_timeout_ms_min: timeout_ms(settings.kafka_group_session_timeout_min),
+        session_timeout_ms_max: timeout_ms(settings.kafka_group_session_timeout_max),
+        initial_delay_ms: ms(settings.kafka_group_initial_delay),
+        members_max: settings.kafka_group_members_max,
+        metadata_bytes_max: settings.kafka_offset_metadata_bytes_max,
+        retention_ms: ms(settings.kafka_offsets_retention),
+        ..GroupSettings::default()
     }
 }
 

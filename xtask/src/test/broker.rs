@@ -172,7 +172,9 @@ impl Broker {
                     .arg("serve")
                     .env("BONGSU_DATA_DIR", self.directory.join("data"))
                     .env("BONGSU_AMQP_LISTEN", format!("127.0.0.1:{}", self.port))
-                    .env("BONGSU_KAFKA_LISTEN", self.kafka());
+                    .env("BONGSU_KAFKA_LISTEN", self.kafka())
+                    .env("BONGSU_KAFKA_GROUP_INITIAL_DELAY", "0s")
+                    .env("BONGSU_KAFKA_GROUP_SESSION_TIMEOUT_MIN", "1s");
             }
             Product::Kafka => {
                 command
