@@ -108,6 +108,7 @@ struct OnDisk {
     index: usize,
     from: Offset,
     limit: Offset,
+    is_first: bool,
     bytes_max: usize,
 }
 
@@ -241,7 +242,10 @@ impl SessionHandle {
                     // Whoever asks for no bytes is still shown that there is something.
                     let bytes_max = bytes_max.max(1);
                     stored.clear();
+                    // The first batch is given however large it is: its reader would not get on.
+                    let is_first = looked.bytes == 0;
                     if cell.log.read(from, bytes_max, &mut stored) {
+                        cut(&mut stored, is_first, bytes_max);
                         looked.bytes += take(&mut stored, end, &mut fetched);
                     } else {
                         // What it will be is not known: about as much as may be.
@@ -250,6 +254,7 @@ impl SessionHandle {
                             index,
                             from,
                             limit: end,
+                            is_first,
                             bytes_max,
                         });
                     }
@@ -286,6 +291,7 @@ fn read(looked: &mut Looked, missing: &OnDisk, broker: &Broker) {
     let mut stored = Vec::new();
     match cell.log.fetch(missing.from, missing.bytes_max, &mut stored) {
         Ok(()) => {
+            cut(&mut stored, missing.is_first, missing.bytes_max);
             take(&mut stored, missing.limit, part);
         }
         Err(error) => {
@@ -310,6 +316,16 @@ fn range_of(part: &FetchedPart) -> Option<Range<Offset>> {
     let (first, _) = part.batches.first()?;
     let (base, batch) = part.batches.last()?;
     Some(*first..base.plus(u64::from(batch.offset_count())))
+}
+
+/// A batch that is larger than what is wanted is only given where it is the first of all.
+fn cut(stored: &mut Vec<Stored>, is_first: bool, bytes_max: usize) {
+    let larger = stored
+        .first()
+        .is_some_and(|found| found.batch.len() > bytes_max);
+    if larger && !is_first {
+        stored.clear();
+    }
 }
 
 /// Takes what lies below the limit; returns its bytes.

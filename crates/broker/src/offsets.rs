@@ -67,12 +67,18 @@ fn look_up(
         When::Latest => at(Some(end), None),
         When::Never => at(None, None),
         When::Time(unix_ms) => {
-            let found = cell.log.offset_at_time(unix_ms).map_err(failed)?;
-            match found < end {
-                true => at(Some(found), Some(unix_ms)),
-                false => at(None, None),
+            let found = cell.log.record_at_time(unix_ms).map_err(failed)?;
+            match found.filter(|found| found.offset < end) {
+                Some(found) => at(Some(found.offset), Some(found.timestamp_ms)),
+                None => at(None, None),
             }
         }
-        When::MaxTimestamp => at(None, None),
+        When::MaxTimestamp => {
+            let found = cell.log.record_of_max_time().map_err(failed)?;
+            match found.filter(|found| found.offset < end) {
+                Some(found) => at(Some(found.offset), Some(found.timestamp_ms)),
+                None => at(None, None),
+            }
+        }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) const TABLE: &[Api] = &[
         ..api(ApiKey::Produce, 3, 13, produce::handle)
     },
     api(ApiKey::Fetch, 4, 18, fetch::handle),
-    api(ApiKey::ListOffsets, 1, 10, offsets::handle),
+    api(ApiKey::ListOffsets, 1, 11, offsets::handle),
     api(ApiKey::Metadata, 0, 13, metadata::handle),
     api(ApiKey::OffsetCommit, 2, 10, groups::committed::commit),
     api(ApiKey::OffsetFetch, 1, 10, groups::committed::fetch),
@@ -67,12 +67,8 @@ pub(crate) const TABLE: &[Api] = &[
     api(ApiKey::CreateTopics, 2, 7, topics::create),
     api(ApiKey::DeleteTopics, 1, 6, topics::delete),
     api(ApiKey::DeleteRecords, 0, 2, topics::delete_records),
-    api(ApiKey::OffsetForLeaderEpoch, 2, 4, cluster::epochs),
-    api(ApiKey::DescribeConfigs, 1, 4, configs::describe),
-    api(ApiKey::AlterConfigs, 0, 2, configs::replace),
-    api(ApiKey::DescribeLogDirs, 1, 4, cluster::log_dirs),
-    api(ApiKey::CreatePartitions, 0, 3, topics::grow),
     api(ApiKey::InitProducerId, 0, 5, transactions::init),
+    api(ApiKey::OffsetForLeaderEpoch, 2, 4, cluster::epochs),
     api(
         ApiKey::AddPartitionsToTxn,
         0,
@@ -82,6 +78,10 @@ pub(crate) const TABLE: &[Api] = &[
     api(ApiKey::AddOffsetsToTxn, 0, 4, transactions::add_offsets),
     api(ApiKey::EndTxn, 0, 5, transactions::end),
     api(ApiKey::TxnOffsetCommit, 0, 5, transactions::offsets::commit),
+    api(ApiKey::DescribeConfigs, 1, 4, configs::describe),
+    api(ApiKey::AlterConfigs, 0, 2, configs::replace),
+    api(ApiKey::DescribeLogDirs, 1, 4, cluster::log_dirs),
+    api(ApiKey::CreatePartitions, 0, 3, topics::grow),
     api(ApiKey::DeleteGroups, 0, 2, groups::admin::delete),
     api(ApiKey::ElectLeaders, 0, 2, cluster::elect),
     api(ApiKey::IncrementalAlterConfigs, 0, 1, configs::alter),
@@ -94,13 +94,6 @@ pub(crate) const TABLE: &[Api] = &[
     ),
     api(ApiKey::OffsetDelete, 0, 0, groups::committed::delete),
     api(ApiKey::DescribeCluster, 0, 2, metadata::describe_cluster),
-    api(ApiKey::ListConfigResources, 0, 1, configs::list),
-    api(
-        ApiKey::DescribeTopicPartitions,
-        0,
-        0,
-        metadata::describe_partitions,
-    ),
     api(
         ApiKey::DescribeProducers,
         0,
@@ -125,6 +118,13 @@ pub(crate) const TABLE: &[Api] = &[
         0,
         1,
         consumer_groups::describe,
+    ),
+    api(ApiKey::ListConfigResources, 0, 1, configs::list),
+    api(
+        ApiKey::DescribeTopicPartitions,
+        0,
+        0,
+        metadata::describe_partitions,
     ),
     api(
         ApiKey::ShareGroupHeartbeat,
@@ -157,6 +157,16 @@ pub(crate) const FEATURES: &[(&str, i16)] = &[
     ("transaction.version", 2),
 ];
 
+/// What clients are told, for a document: key, name, and lowest and highest version; then
+/// features and their levels.
+pub fn told() -> (Vec<(i16, String, i16, i16)>, Vec<(&'static str, i16)>) {
+    let row = |api: &Api| {
+        let name = format!("{:?}", api.key);
+        (api.key as i16, name, api.told_from, api.max)
+    };
+    (TABLE.iter().map(row).collect(), FEATURES.to_vec())
+}
+
 /// The row of a key.
 pub(crate) fn find(key: i16) -> Option<&'static Api> {
     TABLE.iter().find(|api| api.key as i16 == key)
@@ -166,7 +176,10 @@ pub(crate) fn find(key: i16) -> Option<&'static Api> {
 mod tests {
     use super::*;
 
-    const BY_HAND: [ApiKey; 3] = [
+    const BY_HAND: [ApiKey; 6] = [
+        ApiKey::ListOffsets,
+        ApiKey::OffsetCommit,
+        ApiKey::OffsetFetch,
         ApiKey::ShareFetch,
         ApiKey::ShareAcknowledge,
         ApiKey::DescribeShareGroupOffsets,
@@ -179,7 +192,7 @@ mod tests {
         }
         for api in TABLE {
             let known = api.key.valid_versions();
-            // Of share groups, what later versions add is read and written by hand.
+            // What later versions add is read and written by hand.
             let by_hand = i16::from(BY_HAND.contains(&api.key));
             assert!(
                 known.min <= api.min && api.max <= known.max + by_hand,

@@ -55,10 +55,12 @@ impl SessionHandle {
                     Some(job) => return Prepared::Read(job),
                 },
                 Item::Reply(reply) if deliveries.is_empty() => return Prepared::Reply(reply),
-                Item::Grown if deliveries.is_empty() => match self.fetch_again().or_else(|| self.share_again()) {
-                    None => {}
-                    Some(prepared) => return prepared,
-                },
+                Item::Grown if deliveries.is_empty() => {
+                    match self.fetch_again().or_else(|| self.share_again()) {
+                        None => {}
+                        Some(prepared) => return prepared,
+                    }
+                }
                 other => {
                     self.pending.push_front(other);
                     break;

@@ -195,10 +195,7 @@ fn agree(key: ApiKey, request: &Request, version: i16, bytes: &[u8]) {
 #[test]
 fn every_request_that_is_answered_has_a_shape() {
     for api in TABLE {
-        for version in api.min..=api.max {
-            let known = every().any(|(key, _, known)| (key, known) == (api.key, version));
-            assert!(known, "{:?} {version}", api.key);
-        }
+        assert!(shapes::find(api.key as i16).is_some(), "{:?}", api.key);
     }
 }
 

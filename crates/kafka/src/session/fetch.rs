@@ -63,10 +63,9 @@ pub(crate) fn handle(
         parts: wanted,
         wait_ms: u32::try_from(request.max_wait_ms).unwrap_or(0),
         bytes_min: u64::try_from(request.min_bytes).unwrap_or(0),
-        bytes_max: match head.version {
-            ..3 => u64::MAX,
-            _ => u64::try_from(request.max_bytes).unwrap_or(0),
-        },
+        bytes_max: u64::try_from(request.max_bytes)
+            .unwrap_or(0)
+            .min(ANSWER_BYTES_MAX),
         committed: request.isolation_level == 1,
         answer_refused: true,
     }));
@@ -139,7 +138,7 @@ fn asked(request: &FetchRequest, by_id: bool) -> Vec<Part> {
             offset: partition.fetch_offset,
             bytes_max: partition.partition_max_bytes,
             leader_epoch: partition.current_leader_epoch,
-            seen: Seen::default(),
+            seen: None,
         }));
     }
     parts
@@ -174,7 +173,7 @@ fn answer_fetched(
             stable: found.stable,
         };
         let has_records = code == NONE && !found.batches.is_empty();
-        let news = has_records || code != NONE || seen != part.seen;
+        let news = has_records || code != NONE || Some(seen) != part.seen;
         if let Some(known) = &mut known {
             known.told(&part.key, seen, has_records);
         }
@@ -208,3 +207,5 @@ fn refuse(session: &mut Session, head: &Head, code: Code, effects: &mut Effects)
 /// Epochs of a fetch session that mean something else.
 const INITIAL: i32 = 0;
 const FINAL: i32 = -1;
+/// As Kafka's `fetch.max.bytes`: whatever a client asks for.
+const ANSWER_BYTES_MAX: u64 = 55 << 20;

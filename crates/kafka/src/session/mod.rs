@@ -25,12 +25,12 @@ pub(crate) mod cluster;
 pub(crate) mod configs;
 pub(crate) mod consumer_groups;
 pub(crate) mod fetch;
-pub(crate) mod metadata;
 pub(crate) mod groups;
+pub(crate) mod metadata;
 pub(crate) mod offsets;
 pub(crate) mod produce;
-pub(crate) mod topics;
 pub(crate) mod share;
+pub(crate) mod topics;
 pub(crate) mod transactions;
 pub(crate) mod versions;
 

@@ -1,5 +1,6 @@
 //! ListOffsets.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use bongsu_engine::session::records::{OffsetsPart, OffsetsRequest, TopicRef, Whe
 use bongsu_engine::session::{Call, Close, Effects, Now, Reply};
 
 use super::{Head, Malformed, Session, decoded};
-use crate::errors::{self, NONE, UNSUPPORTED_VERSION};
+use crate::errors::{self, Code, INVALID_REQUEST, NONE, UNKNOWN_LEADER_EPOCH, UNSUPPORTED_VERSION};
 
 /// Special values of a timestamp.
 const LATEST: i64 = -1;
@@ -20,8 +21,12 @@ const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING: i64 = -6;
 /// What is answered where there is none.
 const UNKNOWN: i64 = -1;
+
+/// Version 11 is as version 10, with one more special value.
+const LAID_OUT: i16 = 10;
 
 pub(crate) fn handle(
     session: &mut Session,
@@ -30,13 +35,33 @@ pub(crate) fn handle(
     _now: Now,
     effects: &mut Effects,
 ) -> Result<(), Malformed> {
+    let version = head.version;
+    let head = Head {
+        version: version.min(LAID_OUT),
+        ..head
+    };
     let request: ListOffsetsRequest = decoded(&head, &mut body)?;
+    let mut named = HashSet::new();
+    for topic in &request.topics {
+        let partitions = topic.partitions.iter();
+        named.extend(partitions.map(|partition| (&topic.name, partition.partition_index)));
+    }
+    let count: usize = request
+        .topics
+        .iter()
+        .map(|topic| topic.partitions.len())
+        .sum();
+    let twice = named.len() < count;
     let mut parts = Vec::new();
     let mut asked = Vec::new();
     for topic in &request.topics {
         let name = TopicRef::Name(Arc::from(topic.name.as_str()));
         for partition in &topic.partitions {
-            let when = when(partition.timestamp, head.version);
+            let when = match partition.current_leader_epoch > 0 {
+                _ if twice => Err(INVALID_REQUEST),
+                true => Err(UNKNOWN_LEADER_EPOCH),
+                false => when(partition.timestamp, version),
+            };
             asked.push(when);
             parts.push(OffsetsPart {
                 topic: name.clone(),
@@ -64,7 +89,7 @@ pub(crate) fn handle(
                     .with_offset(UNKNOWN)
                     .with_leader_epoch(-1);
                 match found {
-                    _ if when.is_none() => answer.with_error_code(UNSUPPORTED_VERSION),
+                    _ if when.is_err() => answer.with_error_code(when.err().unwrap_or(NONE)),
                     Err(refused) => answer.with_error_code(errors::of_fetch(refused)),
                     Ok(found) => {
                         let answer = answer
@@ -91,16 +116,17 @@ pub(crate) fn handle(
     Ok(())
 }
 
-/// What a timestamp asks for; `None` where this version has no such value.
-fn when(timestamp: i64, version: i16) -> Option<When> {
-    Some(match timestamp {
+/// What a timestamp asks for, where this version has such a value.
+fn when(timestamp: i64, version: i16) -> Result<When, Code> {
+    Ok(match timestamp {
         LATEST => When::Latest,
         EARLIEST => When::Earliest,
         MAX_TIMESTAMP if version >= 7 => When::MaxTimestamp,
         // All of a log is local.
         EARLIEST_LOCAL if version >= 8 => When::Earliest,
         LATEST_TIERED if version >= 9 => When::Never,
+        EARLIEST_PENDING if version >= 11 => When::Never,
         unix_ms if unix_ms >= 0 => When::Time(unix_ms),
-        _ => return None,
+        _ => return Err(UNSUPPORTED_VERSION),
     })
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use bongsu_engine::catalog::TopicId;
-use bongsu_engine::session::records::{Append, AppendRequest, Appended, TopicRef};
+use bongsu_engine::session::records::{Append, AppendRefused, AppendRequest, Appended, TopicRef};
 use bongsu_engine::session::{Call, Close, Effects, Now, Reply};
-use bongsu_record::kafka::{Validated, validate};
+use bongsu_record::kafka::{Records, Validated, validate};
 use bongsu_record::{Batch, Malformed as BatchMalformed};
 
 use super::{Head, Malformed, Session, decoded};
@@ -25,6 +27,8 @@ const ZSTD_FROM: i16 = 7;
 const ABORTABLE_FROM: i16 = 11;
 /// From this version on, producing adds a partition to a transaction (KIP-890).
 const ADDS_PARTITIONS_FROM: i16 = 12;
+/// From this version on, records that are wrong are named.
+const RECORD_ERRORS_FROM: i16 = 8;
 /// From this version on, topics are given by number.
 const IDS_FROM: i16 = 13;
 
@@ -65,6 +69,8 @@ pub(crate) fn handle(
             }
         }
     }
+    let batches: Vec<Batch> = appends.iter().map(|append| append.batch.clone()).collect();
+    let unfolded_max = session.settings.decompressed_bytes_max;
     let transactional_id = request.transactional_id.as_ref();
     let call = Call::Append(Box::new(AppendRequest {
         appends,
@@ -85,20 +91,28 @@ pub(crate) fn handle(
             }
             return;
         }
-        let mut results = results.into_iter();
+        let mut results = results.into_iter().zip(batches);
         let mut refused = refused.into_iter();
         let responses = request.topic_data.iter().map(|topic| {
             let partitions = topic.partition_data.iter().map(|partition| {
+                let mut keyless = Vec::new();
                 let answer = match refused.next().flatten() {
                     Some(error) => Err(error),
                     None => match results.next() {
-                        Some(result) => {
-                            result.map_err(|refused| told(errors::of_append(&refused), &head))
-                        }
+                        Some((result, batch)) => result.map_err(|refused| {
+                            if refused == AppendRefused::NoKey {
+                                keyless = keyless_records(&batch, unfolded_max);
+                            }
+                            told(errors::of_append(&refused), &head)
+                        }),
                         None => Err((CORRUPT_MESSAGE, None)),
                     },
                 };
-                answered(partition.index, answer, head.version)
+                let answer = answered(partition.index, answer, head.version);
+                match head.version >= RECORD_ERRORS_FROM {
+                    true => answer.with_record_errors(keyless),
+                    false => answer,
+                }
             });
             let partitions = partitions.collect();
             TopicProduceResponse::default()
@@ -118,6 +132,23 @@ fn told((code, message): (Code, Option<String>), head: &Head) -> (Code, Option<S
         TRANSACTION_ABORTABLE if head.version < ABORTABLE_FROM => (INVALID_TXN_STATE, message),
         code => (code, message),
     }
+}
+
+/// Which records have no key.
+fn keyless_records(batch: &Batch, unfolded_max: usize) -> Vec<BatchIndexAndErrorMessage> {
+    let Ok(records) = Records::open(batch, unfolded_max) else {
+        return Vec::new();
+    };
+    let keyless = (0..)
+        .zip(records.iter())
+        .filter(|(_, record)| record.key.is_none());
+    let errors = keyless.map(|(index, _)| {
+        let message = StrBytes::from_static_str("a record of a compacted topic needs a key");
+        BatchIndexAndErrorMessage::default()
+            .with_batch_index(index)
+            .with_batch_index_error_message(Some(message))
+    });
+    errors.collect()
 }
 
 fn answered(
@@ -154,24 +185,31 @@ fn checked(records: Option<&Bytes>, head: &Head, session: &Session) -> Checked {
     let invalid = |what: &str| (INVALID_RECORD, Some(what.to_owned()));
     let records = records.filter(|records| !records.is_empty());
     let records = records.ok_or_else(|| invalid("a partition has exactly one batch"))?;
+    // Before anything else, for what is behind it depends on it.
+    match records.get(MAGIC_AT).map(|magic| *magic as i8) {
+        Some(MAGIC) | None => {}
+        Some(0 | 1) => return Err(invalid("only batches of magic 2 are accepted")),
+        Some(_) => return Err((CORRUPT_MESSAGE, None)),
+    }
     let batch = Batch::parse(records).map_err(|malformed| match malformed {
-        BatchMalformed::Magic(_) => invalid("only batches of magic 2 are accepted"),
+        BatchMalformed::Short { .. } => invalid("the batch is cut short"),
         BatchMalformed::Count(_) => invalid("the count of records is wrong"),
-        BatchMalformed::Short { .. } | BatchMalformed::Crc { .. } | BatchMalformed::Table => {
-            (CORRUPT_MESSAGE, None)
-        }
+        _ => (CORRUPT_MESSAGE, None),
     })?;
     if batch.len() != records.len() {
         return Err(invalid("a partition has exactly one batch"));
     }
     let header = batch.header();
+    if header.base_offset != 0 {
+        return Err(invalid("the first offset of a producer's batch is 0"));
+    }
     if header.attributes & NOT_A_PRODUCERS != 0 {
         return Err(invalid("attributes that no producer may set"));
     }
     match header.attributes & CODEC {
         ZSTD if head.version < ZSTD_FROM => return Err((UNSUPPORTED_COMPRESSION_TYPE, None)),
         0..=4 => {}
-        _ => return Err((UNSUPPORTED_COMPRESSION_TYPE, None)),
+        _ => return Err(invalid("no such codec")),
     }
     let seen = validate(&batch, session.settings.decompressed_bytes_max);
     let seen = seen.map_err(|malformed| (INVALID_RECORD, Some(format!("{malformed:?}"))))?;
@@ -186,6 +224,9 @@ fn checked(records: Option<&Bytes>, head: &Head, session: &Session) -> Checked {
     Ok((batch, seen))
 }
 
+/// Where a batch, and a message of the older formats, says which it is.
+const MAGIC_AT: usize = 16;
+const MAGIC: i8 = 2;
 /// Bits of the attributes.
 const CODEC: i16 = 0b111;
 const ZSTD: i16 = 4;

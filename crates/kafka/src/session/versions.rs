@@ -11,7 +11,7 @@ use bongsu_engine::session::{Effects, Now};
 
 use super::{Head, Malformed, Session, decoded};
 use crate::api::{FEATURES, TABLE};
-use crate::errors::{NONE, UNSUPPORTED_VERSION};
+use crate::errors::{INVALID_REQUEST, NONE, UNSUPPORTED_VERSION};
 
 pub(crate) fn handle(
     session: &mut Session,
@@ -20,13 +20,34 @@ pub(crate) fn handle(
     _now: Now,
     effects: &mut Effects,
 ) -> Result<(), Malformed> {
-    let _: ApiVersionsRequest = decoded(&head, &mut body)?;
-    session.respond(&head, &response(NONE, head.version), effects);
+    let request: ApiVersionsRequest = decoded(&head, &mut body)?;
+    let named = [
+        &request.client_software_name,
+        &request.client_software_version,
+    ];
+    let error = match head.version < 3 || named.iter().all(|name| is_software(name.as_str())) {
+        true => NONE,
+        false => INVALID_REQUEST,
+    };
+    let response = match error {
+        NONE => response(NONE, head.version),
+        error => ApiVersionsResponse::default().with_error_code(error),
+    };
+    session.respond(&head, &response, effects);
     Ok(())
 }
 
-/// A version that is not known yet is answered with the list, in version 0, which every
-/// client reads (KIP-511).
+/// A name or version of a client's software (KIP-511): letters, digits, and between them
+/// also dashes and dots.
+fn is_software(name: &str) -> bool {
+    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    let is_inner = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    is_end(bytes.first()) && is_end(bytes.last()) && bytes.iter().all(is_inner)
+}
+
+/// A version that is not known yet is answered in version 0, which every client reads, with
+/// the versions of this one request (KIP-511).
 pub(crate) fn refuse(
     session: &mut Session,
     frame: &Bytes,
@@ -39,7 +60,11 @@ pub(crate) fn refuse(
         correlation_id: i32::from_be_bytes(correlation.ok_or(Malformed)?),
         client_id: None,
     };
-    session.respond(&head, &response(UNSUPPORTED_VERSION, 0), effects);
+    let mut response = response(UNSUPPORTED_VERSION, 0);
+    response
+        .api_keys
+        .retain(|row| row.api_key == ApiKey::ApiVersions as i16);
+    session.respond(&head, &response, effects);
     Ok(())
 }
 

@@ -120,7 +120,7 @@ impl Writer {
     }
 
     fn part(&mut self, partition: i32, code: Code, found: &FetchedPart) {
-        let known = code == NONE || found.durable_end > Offset(0);
+        let known = code == NONE;
         let offset = |offset: Offset| if known { offset.0 as i64 } else { -1 };
         self.out.put_i32(partition);
         self.out.put_i16(code);

@@ -25,7 +25,8 @@ pub(crate) struct Part {
     pub offset: i64,
     pub bytes_max: i32,
     pub leader_epoch: i32,
-    pub seen: Seen,
+    /// `None`: nothing yet.
+    pub seen: Option<Seen>,
 }
 
 /// What a client was told of a partition.
@@ -121,7 +122,7 @@ impl FetchSession {
     /// The client is told this of a partition.
     pub fn told(&mut self, key: &PartKey, seen: Seen, has_records: bool) {
         if let Some(part) = self.parts.get_mut(key) {
-            part.seen = seen;
+            part.seen = Some(seen);
         }
         if has_records
             && self.order.len() > 1
