@@ -27,6 +27,8 @@ pub mod fetch;
 
 mod offsets;
 
+mod laid_out;
+
 mod producers;
 
 mod transactions;

@@ -22,7 +22,9 @@ use bongsu_storage::{EntryRef, Error};
 
 use crate::cell::{QueueCell, State};
 use crate::handle::{Executed, SessionHandle};
+use crate::laid_out::for_queue;
 use crate::producers::{PRODUCER_NOTE, header_note, sequence};
+use crate::publish::Cells;
 use crate::transactions::TRANSACTION_NOTE;
 use crate::transactions::joining::{Appending, Joined, Locked};
 
@@ -30,6 +32,8 @@ use crate::transactions::joining::{Appending, Joined, Locked};
 struct Fitted {
     batch: Batch,
     stamped_ms: Option<i64>,
+    /// Unfolded.
+    payload_bytes: usize,
 }
 
 impl SessionHandle {
@@ -66,7 +70,7 @@ impl SessionHandle {
             .map_err(AppendRefused::Partition)?;
         let properties = Arc::clone(cell.lock().machine.properties());
         let now_ms = self.broker().now_ms();
-        let fitted = fitted(append, request, &properties, now_ms)?;
+        let mut fitted = fitted(append, request, &properties, now_ms)?;
         let sequence = sequence(&append.batch);
         let mut state = cell.lock();
         if state.gone {
@@ -89,6 +93,13 @@ impl SessionHandle {
                 });
             }
         }
+        if state.machine.screens() {
+            drop(state);
+            return self.append_screened(&cell, &fitted, sequence, last);
+        }
+        if state.machine.judges() {
+            fitted.batch = laid_out(&fitted)?;
+        }
         let entering = (sequence, member);
         self.append_to(&cell, &mut state, &fitted, entering, last)
     }
@@ -101,9 +112,6 @@ impl SessionHandle {
         (sequence, mut member): (Option<Sequence>, Option<&mut Locked<'_>>),
         last: &mut Lsn,
     ) -> Result<Appended, AppendRefused> {
-        if state.machine.judges() || state.machine.screens() {
-            return Err(AppendRefused::Unfit);
-        }
         let broker = self.broker();
         let storage = broker.storage();
         let base = state.machine.cursor().end();
@@ -153,10 +161,50 @@ impl SessionHandle {
         })
     }
 
+    /// To a queue that may not take all of it: some may be refused or seen before, so no
+    /// offset can be told.
+    fn append_screened(
+        &self,
+        cell: &Arc<QueueCell>,
+        fitted: &Fitted,
+        sequence: Option<Sequence>,
+        last: &mut Lsn,
+    ) -> Result<Appended, AppendRefused> {
+        let broker = self.broker();
+        let batch = laid_out(fitted)?;
+        let cells: Cells = std::iter::once(Arc::clone(cell)).collect();
+        let published = broker.append(&cells, &batch).map(Executed::into_reply);
+        let (wait, refused) = match published {
+            Ok(Some(Reply::Published { wait, refused, .. })) => (wait, refused),
+            _ => return Err(AppendRefused::Storage),
+        };
+        *last = wait.unwrap_or_default().max(*last);
+        if !refused.is_empty() {
+            return Err(AppendRefused::Full);
+        }
+        if let Some(sequence) = sequence {
+            let mut state = cell.lock();
+            // Where the batch would be if all of it went in: a duplicate is only told that.
+            let base = state.machine.cursor().end();
+            let producers = state.producers.get_or_insert_default();
+            producers.appended(&sequence, base, -1, broker.now_ms());
+        }
+        Ok(Appended {
+            base: None,
+            stamped_ms: None,
+            start: cell.log.start(),
+        })
+    }
+
     fn append_failed(&self, error: &Error) -> AppendRefused {
         self.broker().report(error);
         AppendRefused::Storage
     }
+}
+
+/// The batch as a queue that looks at its records wants it.
+fn laid_out(fitted: &Fitted) -> Result<Batch, AppendRefused> {
+    for_queue(&fitted.batch, fitted.payload_bytes).ok_or(AppendRefused::Unfit)
 }
 
 fn fitted(
@@ -183,6 +231,7 @@ fn fitted(
     let mut fitted = Fitted {
         batch: batch.clone(),
         stamped_ms: None,
+        payload_bytes: append.seen.payload_bytes.max(1),
     };
     if let Some(codec) = codec(config.compression) {
         let found = batch.compression().map_err(|_| AppendRefused::Malformed)?;

@@ -284,6 +284,16 @@ impl Batch {
         })
     }
 
+    /// A copy that says of its producer what `other` says.
+    pub fn with_producer_of(&self, other: &Batch) -> Batch {
+        let theirs = other.header();
+        self.patched(|header| {
+            header.producer_id = theirs.producer_id;
+            header.producer_epoch = theirs.producer_epoch;
+            header.base_sequence = theirs.base_sequence;
+        })
+    }
+
     /// A copy with another header, but for its length, and the CRC made anew.
     pub(crate) fn patched(&self, patch: impl FnOnce(&mut Header)) -> Batch {
         let mut header = self.header();

@@ -191,6 +191,9 @@ fn checked(records: Option<&Bytes>, head: &Head, session: &Session) -> Checked {
         Some(0 | 1) => return Err(invalid("only batches of magic 2 are accepted")),
         Some(_) => return Err((CORRUPT_MESSAGE, None)),
     }
+    if records.len() >= LENGTH_END && Batch::length_at(records).is_err() {
+        return Err((CORRUPT_MESSAGE, None));
+    }
     let batch = Batch::parse(records).map_err(|malformed| match malformed {
         BatchMalformed::Short { .. } => invalid("the batch is cut short"),
         BatchMalformed::Count(_) => invalid("the count of records is wrong"),
@@ -224,6 +227,8 @@ fn checked(records: Option<&Bytes>, head: &Head, session: &Session) -> Checked {
     Ok((batch, seen))
 }
 
+/// Behind a batch's length.
+const LENGTH_END: usize = 12;
 /// Where a batch, and a message of the older formats, says which it is.
 const MAGIC_AT: usize = 16;
 const MAGIC: i8 = 2;
