@@ -49,7 +49,8 @@ def test_api_versions(kafka, version):
     body = {"ClientSoftwareName": "test", "ClientSoftwareVersion": "1"} if version >= 3 else {}
     answer = kafka.request("ApiVersions", version, **body)
     assert answer.ErrorCode == NONE
-    assert [row.ApiKey for row in answer.ApiKeys] == sorted(row.ApiKey for row in answer.ApiKeys)
+    keys = [row.ApiKey for row in answer.ApiKeys]
+    assert len(keys) == len(set(keys))
     if version >= 3:
         named = {row.Name: row for row in answer.FinalizedFeatures}
         for feature, level in [("group.version", 1), ("transaction.version", 2),
