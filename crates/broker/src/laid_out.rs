@@ -37,6 +37,18 @@ pub(crate) fn for_queue(batch: &Batch, unfolded_bytes_max: usize) -> Option<Batc
     Some(laid_out.with_producer_of(batch))
 }
 
+/// Whether some record says when it need not be delivered any more: a queue that looks at
+/// nothing else looks at that.
+pub(crate) fn may_expire(batch: &Batch, unfolded_bytes_max: usize) -> bool {
+    let Ok(messages) = Messages::open(batch, Offset(0), unfolded_bytes_max) else {
+        return false;
+    };
+    messages.iter().any(|message| {
+        let properties = message.properties();
+        properties.is_ok_and(|properties| properties.expiration.is_some())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +69,7 @@ mod tests {
         writer.push(1_000, Some(b"key"), Some(b"body"), &headers);
         writer.push(2_000, None, None, &[]);
         let batch = writer.finish().unwrap();
+        assert!(may_expire(&batch, 1 << 20));
         let laid_out = for_queue(&batch, 1 << 20).unwrap();
         assert_eq!(laid_out.record_count(), 2);
         let first = laid_out.native_record(0).unwrap();

@@ -22,7 +22,7 @@ use bongsu_storage::{EntryRef, Error};
 
 use crate::cell::{QueueCell, State};
 use crate::handle::{Executed, SessionHandle};
-use crate::laid_out::for_queue;
+use crate::laid_out::{for_queue, may_expire};
 use crate::producers::{PRODUCER_NOTE, header_note, sequence};
 use crate::publish::Cells;
 use crate::transactions::TRANSACTION_NOTE;
@@ -72,6 +72,7 @@ impl SessionHandle {
         let now_ms = self.broker().now_ms();
         let mut fitted = fitted(append, request, &properties, now_ms)?;
         let sequence = sequence(&append.batch);
+        let expires = !properties.is_stream && may_expire(&fitted.batch, fitted.payload_bytes);
         let mut state = cell.lock();
         if state.gone {
             let gone = PartitionRefused::Unknown;
@@ -97,7 +98,7 @@ impl SessionHandle {
             drop(state);
             return self.append_screened(&cell, &fitted, sequence, last);
         }
-        if state.machine.judges() {
+        if state.machine.judges() || expires {
             fitted.batch = laid_out(&fitted)?;
         }
         let entering = (sequence, member);

@@ -213,6 +213,13 @@ pub(in crate::test) const ALL: &[Suite] = &[
         },
     },
     Suite {
+        name: "mapping",
+        group: "kafka",
+        about: "docs/mapping.md: one record in AMQP's words and in Kafka's",
+        judge: None,
+        kind: Kind::KafkaPytest { folder: "mapping" },
+    },
+    Suite {
         name: "kafka-tools",
         group: "kafka",
         about: "Apache Kafka's command line tools",
