@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bongsu_engine::Refused;
-use bongsu_engine::catalog::{Catalog, QueueId, TopicId};
+use bongsu_engine::catalog::{Catalog, Configs, QueueId, TopicId};
 use bongsu_engine::group::consumer::beat::JOIN;
 use bongsu_engine::group::consumer::{NoTopics, Topics};
 use bongsu_engine::group::offsets::{FetchTopic, Topic};
@@ -426,6 +426,13 @@ impl SessionHandle {
             let mut state = cell.lock();
             if state.gone {
                 continue;
+            }
+            if request.needs_topics()
+                && let Some(catalog) = &catalog
+            {
+                let unset = Configs::new();
+                let configs = catalog.group_configs(space, name).unwrap_or(&unset);
+                state.machine.configure_members(configs);
             }
             state.machine.handle(input, now_ms, &mut effects);
             let acted = broker.act_group(&cell, &mut state, effects, Some(ticket), along);

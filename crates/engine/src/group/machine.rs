@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::beats;
+use crate::catalog::Configs;
+
 use super::call::{Answer, Client, Effect, GroupError, Input, Listed, Request, Ticket};
 use super::classic::{Classic, Described, Join};
 use super::consumer::{self, ConsumerGroup, ShareGroup, Topics};
@@ -286,6 +288,17 @@ impl Group {
             State::Classic(classic) => classic.configure(settings),
             State::Consumer(group) => group.configure(settings.consumer),
             State::Share(group) => group.configure(settings.share),
+        }
+    }
+
+    /// What is set for this group's members, of consumer and share groups, from here on.
+    pub fn configure_members(&mut self, configs: &Configs) {
+        let consumer = consumer::Settings::CONSUMER.with(configs, "consumer");
+        let share = consumer::Settings::SHARE.with(configs, "share");
+        if (consumer, share) != (self.settings.consumer, self.settings.share) {
+            let mut settings = (*self.settings).clone();
+            (settings.consumer, settings.share) = (consumer, share);
+            self.configure(&Arc::new(settings));
         }
     }
 

@@ -55,10 +55,16 @@ pub const TABLE: &[Row] = &[
         "The longest wait before a record is delivered again; 0 is the back-off itself."),
     row("bongsu.retry.backoff.ms", "0", Accepted::Whole(0, SPAN_MS_MAX),
         "The wait before a record is delivered again, times how often it was."),
+    row("consumer.heartbeat.interval.ms", "5000", Accepted::Whole(100, 60_000),
+        "How often members of a consumer group are asked to report."),
+    row("consumer.session.timeout.ms", "45000", Accepted::Whole(1_000, 1_800_000),
+        "A member of a consumer group that is not heard of for so long is out."),
     row("share.auto.offset.reset", "latest", Accepted::Start,
         "Where the group begins in a partition that it has no place in."),
     row("share.delivery.count.limit", "5", Accepted::Whole(1, 1_000),
         "Deliveries after which a record that comes back is not delivered again."),
+    row("share.heartbeat.interval.ms", "5000", Accepted::Whole(100, 60_000),
+        "How often members of a share group are asked to report."),
     row("share.isolation.level", "read_uncommitted", Accepted::OneOf(&["read_committed", "read_uncommitted"]),
         "Whether records of transactions that were taken back, or may be, are delivered."),
     row("share.partition.max.record.locks", "2000", Accepted::Whole(1, 100_000),
@@ -67,6 +73,8 @@ pub const TABLE: &[Row] = &[
         "How long a member may hold a record before it is delivered again."),
     row("share.renew.acknowledge.enable", "true", Accepted::Bool,
         "Whether members may hold records for longer."),
+    row("share.session.timeout.ms", "45000", Accepted::Whole(1_000, 1_800_000),
+        "A member of a share group that is not heard of for so long is out."),
 ];
 
 /// What a group's settings come to.

@@ -45,7 +45,7 @@ pub use beat::{Beat, Beaten, Invalid, NotThatMember, Refused};
 pub use group::{Asker, ConsumerGroup, Description, GroupState, MemberDescription};
 pub use member::{Member, MemberState};
 pub use note::Note;
-pub use settings::{GroupSettings, Settings};
+pub use settings::Settings;
 pub use share::ShareGroup;
 pub use topics::{Held, NoTopics, Partition, TopicShape, Topics};
 

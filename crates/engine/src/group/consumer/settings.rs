@@ -1,6 +1,7 @@
-//! What an operator decides for a group (Kafka's group configs), each with its bounds.
+//! What an operator decides for a group's members: `consumer.…` and `share.…` of the table
+//! in [`crate::share::config`].
 
-use std::ops::RangeInclusive;
+use crate::catalog::Configs;
 
 /// How a group treats its members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,136 +28,21 @@ impl Settings {
         heartbeat_interval_ms: 5_000,
         members_max: 200,
     };
-}
 
-/// One setting of a group, by the name that clients set it by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Its name.
-    pub name: &'static str,
-    /// Its value unless set.
-    pub default_ms: u32,
-    /// What it may be.
-    pub range_ms: RangeBounds,
-}
-
-/// See [`Row::range_ms`]; both ends are allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RangeBounds {
-    /// The least.
-    pub min: u32,
-    /// The most.
-    pub max: u32,
-}
-
-impl RangeBounds {
-    /// As a range.
-    pub fn range(self) -> RangeInclusive<u32> {
-        self.min..=self.max
-    }
-}
-
-/// Why a setting is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettingRefused {
-    /// There is no such setting.
-    Unknown,
-    /// Not a number in its range.
-    OutOfRange(Row),
-    /// The session must last longer than the time between two beats.
-    SessionTooShort,
-}
-
-/// All settings, in the order of their names.
-pub const ROWS: [Row; 4] = [
-    row(CONSUMER_HEARTBEAT, 5_000, HEARTBEAT_MS),
-    row(CONSUMER_SESSION, 45_000, SESSION_MS),
-    row(SHARE_HEARTBEAT, 5_000, HEARTBEAT_MS),
-    row(SHARE_SESSION, 45_000, SESSION_MS),
-];
-
-const CONSUMER_HEARTBEAT: &str = "consumer.heartbeat.interval.ms";
-const CONSUMER_SESSION: &str = "consumer.session.timeout.ms";
-const SHARE_HEARTBEAT: &str = "share.heartbeat.interval.ms";
-const SHARE_SESSION: &str = "share.session.timeout.ms";
-
-/// Kafka's own bounds end at 15 and begin at 45 seconds: there, they are a setting of the
-/// broker. These are as wide as makes sense.
-const HEARTBEAT_MS: RangeBounds = RangeBounds {
-    min: 100,
-    max: 60_000,
-};
-const SESSION_MS: RangeBounds = RangeBounds {
-    min: 1_000,
-    max: 1_800_000,
-};
-
-const fn row(name: &'static str, default_ms: u32, range_ms: RangeBounds) -> Row {
-    Row {
-        name,
-        default_ms,
-        range_ms,
-    }
-}
-
-/// The settings of a group, of whichever kind it will be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GroupSettings {
-    /// While it is a consumer group.
-    pub consumer: Settings,
-    /// While it is a share group.
-    pub share: Settings,
-}
-
-impl Default for GroupSettings {
-    fn default() -> GroupSettings {
-        GroupSettings {
-            consumer: Settings::CONSUMER,
-            share: Settings::SHARE,
-        }
-    }
-}
-
-impl GroupSettings {
-    /// The value of a row of [`ROWS`].
-    pub fn value_ms(&self, name: &str) -> Option<u32> {
-        match name {
-            CONSUMER_HEARTBEAT => Some(self.consumer.heartbeat_interval_ms),
-            CONSUMER_SESSION => Some(self.consumer.session_timeout_ms),
-            SHARE_HEARTBEAT => Some(self.share.heartbeat_interval_ms),
-            SHARE_SESSION => Some(self.share.session_timeout_ms),
-            _ => None,
-        }
-    }
-
-    /// These settings with others of some names; `None` is the default again.
-    pub fn with<'a>(
-        mut self,
-        changes: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
-    ) -> Result<GroupSettings, SettingRefused> {
-        for (name, value) in changes {
-            let row = ROWS.into_iter().find(|row| row.name == name);
-            let row = row.ok_or(SettingRefused::Unknown)?;
-            let value = match value {
-                None => row.default_ms,
-                Some(text) => {
-                    let number = text.trim().parse().ok();
-                    let number = number.filter(|number| row.range_ms.range().contains(number));
-                    number.ok_or(SettingRefused::OutOfRange(row))?
-                }
-            };
-            match name {
-                CONSUMER_HEARTBEAT => self.consumer.heartbeat_interval_ms = value,
-                CONSUMER_SESSION => self.consumer.session_timeout_ms = value,
-                SHARE_HEARTBEAT => self.share.heartbeat_interval_ms = value,
-                _ => self.share.session_timeout_ms = value,
-            }
-        }
-        let lasts =
-            |settings: Settings| settings.session_timeout_ms > settings.heartbeat_interval_ms;
-        match lasts(self.consumer) && lasts(self.share) {
-            true => Ok(self),
-            false => Err(SettingRefused::SessionTooShort),
+    /// These settings with what is set for a group; `kind` begins the names. Each name is
+    /// checked where it is set; that a session lasts longer than the time between two beats
+    /// can only be seen here, and is made so.
+    pub fn with(self, configs: &Configs, kind: &str) -> Settings {
+        let read = |name: &str, usual: u32| {
+            let set = configs.get(&format!("{kind}.{name}"));
+            set.and_then(|text| text.parse().ok()).unwrap_or(usual)
+        };
+        let heartbeat_interval_ms = read("heartbeat.interval.ms", self.heartbeat_interval_ms);
+        let session_timeout_ms = read("session.timeout.ms", self.session_timeout_ms);
+        Settings {
+            session_timeout_ms: session_timeout_ms.max(heartbeat_interval_ms.saturating_add(1)),
+            heartbeat_interval_ms,
+            ..self
         }
     }
 }
@@ -164,34 +50,28 @@ impl GroupSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::share::config;
 
     #[test]
-    fn rows_are_what_a_new_group_has() {
-        let settings = GroupSettings::default();
-        for row in ROWS {
-            assert_eq!(settings.value_ms(row.name), Some(row.default_ms));
+    fn what_is_not_set_is_as_the_table_says() {
+        for (kind, usual) in [("consumer", Settings::CONSUMER), ("share", Settings::SHARE)] {
+            let row = |name: &str| {
+                let row = config::find(&format!("{kind}.{name}")).expect("a row");
+                row.usual.parse::<u32>().expect("a number")
+            };
+            assert_eq!(row("session.timeout.ms"), usual.session_timeout_ms);
+            assert_eq!(row("heartbeat.interval.ms"), usual.heartbeat_interval_ms);
         }
-        assert!(ROWS.is_sorted_by_key(|row| row.name));
     }
 
     #[test]
-    fn a_setting_out_of_bounds_is_refused() {
-        let settings = GroupSettings::default();
-        let set = |changes: &[(&'static str, Option<&'static str>)]| {
-            settings.with(changes.iter().copied())
-        };
-        let changed = set(&[("share.session.timeout.ms", Some("6000"))]).expect("in range");
-        assert_eq!(changed.share.session_timeout_ms, 6000);
-        assert_eq!(
-            changed.with([("share.session.timeout.ms", None)]),
-            Ok(settings)
-        );
-        assert_eq!(set(&[("no.such", Some("1"))]), Err(SettingRefused::Unknown));
-        for text in ["", "x", "-1", "999", "1800001"] {
-            let refused = set(&[("consumer.session.timeout.ms", Some(text))]);
-            assert_eq!(refused, Err(SettingRefused::OutOfRange(ROWS[1])));
-        }
-        let refused = set(&[("consumer.session.timeout.ms", Some("5000"))]);
-        assert_eq!(refused, Err(SettingRefused::SessionTooShort));
+    fn a_session_outlasts_a_beat() {
+        let mut configs = Configs::new();
+        configs.insert("consumer.heartbeat.interval.ms".into(), "9000".into());
+        configs.insert("consumer.session.timeout.ms".into(), "6000".into());
+        let settings = Settings::CONSUMER.with(&configs, "consumer");
+        assert_eq!(settings.heartbeat_interval_ms, 9000);
+        assert_eq!(settings.session_timeout_ms, 9001);
+        assert_eq!(Settings::SHARE.with(&configs, "share"), Settings::SHARE);
     }
 }
