@@ -211,7 +211,7 @@ impl World {
             ticket,
             client: who,
             token: u128::from(self.tickets),
-            request,
+            request: Box::new(request),
             topics: &NoTopics,
         };
         group.handle(input, self.now_ms, &mut effects);
