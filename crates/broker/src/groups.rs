@@ -48,12 +48,10 @@ pub(crate) mod restore;
 /// ```
 pub(crate) const GROUP_NOTE: u8 = 7;
 
-type GroupsByName = BTreeMap<Arc<str>, Arc<GroupCell>>;
-
 /// All groups.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
-    by_name: RwLock<BTreeMap<SpaceId, GroupsByName>>,
+    by_name: RwLock<BTreeMap<SpaceId, BTreeMap<Arc<str>, Arc<GroupCell>>>>,
     settings: RwLock<Arc<Settings>>,
     next_ticket: AtomicU64,
 }
@@ -404,7 +402,7 @@ impl SessionHandle {
                 ticket,
                 client,
                 token,
-                request: Box::new(request.clone()),
+                request: request.clone(),
                 topics,
             };
             if may.is_err()

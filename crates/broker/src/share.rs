@@ -105,6 +105,17 @@ impl SessionHandle {
                 let (answer, wait) = self.alter_shares(&group, parts);
                 Executed::Now(shared(answer, wait))
             }
+            Request::Configs(groups) => {
+                Executed::Now(shared(self.share_configs(Some(groups)), None))
+            }
+            Request::AllConfigs => Executed::Now(shared(self.share_configs(None), None)),
+            Request::Configure {
+                changes,
+                only_check,
+            } => {
+                let (answer, wait) = self.configure_shares(changes, only_check);
+                Executed::Now(shared(answer, wait))
+            }
             Request::Forget { group, topics } => {
                 let (answer, wait) = self.forget_shares(&group, topics);
                 Executed::Now(shared(answer, wait))

@@ -8,8 +8,8 @@ use bongsu_engine::group;
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::records::PartitionRefused;
-use bongsu_engine::share::call::{Describe, Described, DescribedPart, PartKey};
-use bongsu_engine::share::{Answer, Refused, ShareConfig};
+use bongsu_engine::share::call::{ConfigureRefused, Describe, Described, DescribedPart, PartKey};
+use bongsu_engine::share::{Answer, Refused, ShareConfig, config};
 use bongsu_record::{Lsn, Offset};
 
 use super::refused_of;
@@ -186,6 +186,43 @@ impl SessionHandle {
         (topic.id, Ok(()))
     }
 
+    pub(super) fn share_configs(&self, groups: Option<Vec<Arc<str>>>) -> Answer {
+        let of = |group: Arc<str>| {
+            let configs = self.may_share(&group);
+            let configs = configs.map(|space| self.broker.group_configs(space, &group));
+            (group, configs)
+        };
+        let groups = groups.unwrap_or_else(|| {
+            let space = self.in_space().unwrap_or_default();
+            let all = self.broker.configured_groups(space).into_iter();
+            all.map(Arc::from).collect()
+        });
+        Answer::Configs(groups.into_iter().map(of).collect())
+    }
+
+    pub(super) fn configure_shares(
+        &self,
+        changes: Vec<(Arc<str>, Vec<(String, Option<String>)>)>,
+        only_check: bool,
+    ) -> (Answer, Option<Lsn>) {
+        let mut wait = None;
+        let done = changes.into_iter().map(|(group, changes)| {
+            let space = self.may_share(&group).map_err(ConfigureRefused::Group)?;
+            let current = self.broker.group_configs(space, &group);
+            let configs = config::altered(&current, &changes)
+                .map_err(|(name, cause)| ConfigureRefused::Setting { name, cause })?;
+            if only_check {
+                return Ok(());
+            }
+            let done = self.broker.configure_group(space, &group, configs);
+            let lsn = done.map_err(|_| ConfigureRefused::Group(Refused::Storage))?;
+            wait = wait.max(lsn);
+            Ok(())
+        });
+        let done = done.collect();
+        (Answer::Configured(done), wait)
+    }
+
     /// Whether a group may be moved: it has no members. One that is not there may be `made`.
     fn is_left_alone(&self, group: &Arc<str>, must_be: bool) -> Result<SpaceId, Refused> {
         let space = self.may_share(group)?;
@@ -254,10 +291,9 @@ impl Broker {
         group: &str,
         configs: Configs,
     ) -> Result<Option<Lsn>, bongsu_engine::Refused> {
-        let group = group.to_owned();
         let (_, lsn) = self.change(catalog::Input::ConfigureGroup {
             space,
-            group,
+            group: group.to_owned(),
             configs,
         })?;
         Ok(lsn)
@@ -283,7 +319,7 @@ impl Broker {
 }
 
 fn has_members(listed: &group::Listed) -> bool {
-    !matches!(listed.state, "Empty" | "Dead")
+    !matches!(&*listed.state, "Empty" | "Dead")
 }
 
 /// The group's subscriptions, by topic and partition.

@@ -239,7 +239,9 @@ fn history(seed: u64) {
                 let end = world.ready("s");
                 assert!(waits.iter().filter(|wait| **wait <= durable).count() as u64 <= end);
                 waits.truncate(end as usize);
-                waits.fill(Lsn(0));
+                for wait in &mut waits {
+                    *wait = Lsn(0);
+                }
                 settled.retain(|number, lsn| {
                     let safe = *lsn <= durable;
                     if !safe {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bongsu_record::{Batch, Offset};
 
-use crate::catalog::TopicId;
+use crate::catalog::{Configs, TopicId};
 use crate::session::records::{PartitionRefused, TopicRef};
+use crate::share::config::ConfigInvalid;
 
 /// A partition as a member names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +34,18 @@ pub enum Request {
         group: Arc<str>,
         /// Offset of the next record, for each.
         parts: Vec<(PartKey, i64)>,
+    },
+    /// What groups are configured to. Answer: [`Answer::Configs`].
+    Configs(Vec<Arc<str>>),
+    /// Groups of which something was set. Answer: [`Answer::Configs`].
+    AllConfigs,
+    /// Changes what groups are configured to, each as a whole or not at all. Answer:
+    /// [`Answer::Configured`].
+    Configure {
+        /// Group, and by name what is set, or, `None`, not any more.
+        changes: Vec<(Arc<str>, Vec<(String, Option<String>)>)>,
+        /// Only look whether it could be done.
+        only_check: bool,
     },
     /// Forgets a group's places. Answer: [`Answer::Forgotten`].
     Forget {
@@ -152,6 +165,20 @@ pub enum Refused {
     Full,
 }
 
+/// Why a group was not configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigureRefused {
+    /// Whatever it is to be configured to.
+    Group(Refused),
+    /// Because of one setting.
+    Setting {
+        /// Its name.
+        name: String,
+        /// Why.
+        cause: ConfigInvalid,
+    },
+}
+
 /// The answer to a [`Request`].
 #[derive(Clone, Debug)]
 pub enum Answer {
@@ -172,19 +199,16 @@ pub enum Answer {
         parts: Vec<(PartKey, Result<(), Refused>)>,
     },
     /// Where groups are.
-    Described(Vec<DescribedGroup>),
+    Described(Vec<(Arc<str>, Result<Vec<Described>, Refused>)>),
     /// Of each partition asked for; or nothing was done.
-    Altered(Result<Vec<AlteredPart>, Refused>),
+    Altered(Result<Vec<(PartKey, TopicId, Result<(), Refused>)>, Refused>),
+    /// Of each group, what was set.
+    Configs(Vec<(Arc<str>, Result<Configs, Refused>)>),
+    /// Of each group, whether it was done.
+    Configured(Vec<Result<(), ConfigureRefused>>),
     /// Of each topic asked for; or nothing was done.
-    Forgotten(Result<Vec<ForgottenTopic>, Refused>),
+    Forgotten(Result<Vec<(Arc<str>, TopicId, Result<(), Refused>)>, Refused>),
 }
-
-/// A group, and where it is.
-pub type DescribedGroup = (Arc<str>, Result<Vec<Described>, Refused>);
-/// A partition, its topic, and what became of it.
-pub type AlteredPart = (PartKey, TopicId, Result<(), Refused>);
-/// A topic by name and number, and what became of it.
-pub type ForgottenTopic = (Arc<str>, TopicId, Result<(), Refused>);
 
 /// What one partition had for a member.
 #[derive(Clone, Debug)]

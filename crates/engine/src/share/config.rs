@@ -111,6 +111,27 @@ pub fn find(name: &str) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.name == name)
 }
 
+/// What a group is configured to after these changes; `None` is as usual again.
+///
+/// # Errors
+/// The first that makes no sense, and why.
+pub fn altered(
+    current: &Configs,
+    changes: &[(String, Option<String>)],
+) -> Result<Configs, (String, ConfigInvalid)> {
+    let mut configs = current.clone();
+    for (name, value) in changes {
+        let Some(value) = value else {
+            find(name).ok_or_else(|| (name.clone(), ConfigInvalid::Unknown))?;
+            configs.remove(name);
+            continue;
+        };
+        check(name, value).map_err(|cause| (name.clone(), cause))?;
+        configs.insert(name.clone(), value.clone());
+    }
+    Ok(configs)
+}
+
 /// Refuses what a group cannot be configured to.
 ///
 /// # Errors
@@ -321,6 +342,31 @@ mod tests {
             "", "P", "PT", "1H", "P1H", "PT1D", "PT1M1H", "PT1", "PTNaNS", "PT1é",
         ] {
             assert_eq!(iso_ms(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn changes_are_taken_together_or_not_at_all() {
+        let set = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+        let changes = [
+            set("bongsu.delay.ms", "5"),
+            set("share.isolation.level", "read_committed"),
+        ];
+        let configs = altered(&Configs::new(), &changes).expect("both");
+        assert_eq!(configs.len(), 2);
+        let unset = [("bongsu.delay.ms".to_owned(), None)];
+        assert_eq!(altered(&configs, &unset).map(|left| left.len()), Ok(1));
+        let wrong = [
+            set("bongsu.order.by.key", "true"),
+            set("bongsu.delay.ms", "x"),
+        ];
+        let refused = altered(&configs, &wrong);
+        assert!(
+            matches!(refused, Err((name, ConfigInvalid::Value(_))) if name == "bongsu.delay.ms")
+        );
+        for unknown in [set("no.such", "1"), ("no.such".to_owned(), None)] {
+            let refused = altered(&configs, &[unknown]);
+            assert_eq!(refused, Err(("no.such".to_owned(), ConfigInvalid::Unknown)));
         }
     }
 

@@ -27,6 +27,7 @@ use bongsu_engine::topic::config::value::Type;
 use bongsu_engine::topic::config::{Alteration, Described, Operation, Source, TABLE};
 use bongsu_engine::topic::{Answer, Request};
 
+use super::group_configs::{self, OfGroups};
 use super::topics::{Said, ask, change, text};
 use super::{Head, Malformed, Session, decoded};
 use crate::errors::topics::{of_config, of_topic};
@@ -53,6 +54,20 @@ pub(crate) fn describe(
     effects: &mut Effects,
 ) -> Result<(), Malformed> {
     let request: DescribeConfigsRequest = decoded(&head, &mut body)?;
+    let resources = request.resources.clone();
+    group_configs::described(session, &resources, effects, |session, groups, effects| {
+        describe_all(session, head, request, groups, effects);
+    });
+    Ok(())
+}
+
+fn describe_all(
+    session: &mut Session,
+    head: Head,
+    request: DescribeConfigsRequest,
+    mut groups: OfGroups<Configs>,
+    effects: &mut Effects,
+) {
     let of_topics = request.resources.iter();
     let of_topics = of_topics.filter(|resource| resource.resource_type == TOPIC);
     let topics = of_topics.map(|resource| {
@@ -84,6 +99,11 @@ pub(crate) fn describe(
                     None => Err((INVALID_REQUEST, "no answer".to_owned())),
                 },
                 BROKER => of_broker(session, resource, &told),
+                GROUP => match groups.remove(resource.resource_name.as_str()) {
+                    Some(Ok(configs)) => Ok(group_configs::results(resource, &configs, &told)),
+                    Some(Err(said)) => Err(said),
+                    None => Err((INVALID_REQUEST, "no answer".to_owned())),
+                },
                 other => Err(unsupported(other)),
             };
             let result = DescribeConfigsResult::default()
@@ -102,11 +122,10 @@ pub(crate) fn describe(
         let response = DescribeConfigsResponse::default().with_results(results.collect());
         session.respond(&head, &response, effects);
     });
-    Ok(())
 }
 
 /// What of each configuration is told.
-struct Told {
+pub(super) struct Told {
     synonyms: bool,
     documentation: bool,
     version: i16,
@@ -155,7 +174,7 @@ impl Told {
             .with_documentation(self.documented(&config.meaning))
     }
 
-    fn result(
+    pub(super) fn result(
         &self,
         name: String,
         value: String,
@@ -171,7 +190,7 @@ impl Told {
         }
     }
 
-    fn documented(&self, meaning: &str) -> Option<StrBytes> {
+    pub(super) fn documented(&self, meaning: &str) -> Option<StrBytes> {
         self.documentation.then(|| text(meaning.to_owned()))
     }
 }
@@ -301,6 +320,27 @@ pub(crate) fn alter(
     effects: &mut Effects,
 ) -> Result<(), Malformed> {
     let request: IncrementalAlterConfigsRequest = decoded(&head, &mut body)?;
+    let resources = request.resources.clone();
+    let only_check = request.validate_only;
+    group_configs::altered(
+        session,
+        &resources,
+        only_check,
+        effects,
+        |session, groups, effects| {
+            alter_all(session, head, request, groups, effects);
+        },
+    );
+    Ok(())
+}
+
+fn alter_all(
+    session: &mut Session,
+    head: Head,
+    request: IncrementalAlterConfigsRequest,
+    groups: OfGroups<()>,
+    effects: &mut Effects,
+) {
     let resources = request.resources.iter();
     let counts = counts(resources.map(|one| (one.resource_type, one.resource_name.as_str())));
     let mut plans = Vec::new();
@@ -309,6 +349,11 @@ pub(crate) fn alter(
         let name = resource.resource_name.as_str();
         let names: Vec<&StrBytes> = resource.configs.iter().map(|one| &one.name).collect();
         let count = counts[&(resource.resource_type, name.to_owned())];
+        if resource.resource_type == GROUP && count == 1 {
+            let done = groups.get(name).cloned();
+            plans.push(done.unwrap_or_else(|| Err((INVALID_REQUEST, "no answer".to_owned()))));
+            continue;
+        }
         let plan = planned(session, resource.resource_type, name, count, &names);
         plans.push(plan.and_then(|()| {
             changes.push(Change::Alter {
@@ -327,10 +372,13 @@ pub(crate) fn alter(
         move |session, changed, effects| {
             let mut changed = changed.into_iter();
             let responses = request.resources.iter().zip(plans).map(|(resource, plan)| {
-                let done = plan.and_then(|()| match changed.next() {
-                    Some(Ok(_)) => Ok(()),
-                    Some(Err(refused)) => Err(of_topic(&refused)),
-                    None => Err((INVALID_REQUEST, "no answer".to_owned())),
+                let done = plan.and_then(|()| match resource.resource_type {
+                    GROUP => Ok(()),
+                    _ => match changed.next() {
+                        Some(Ok(_)) => Ok(()),
+                        Some(Err(refused)) => Err(of_topic(&refused)),
+                        None => Err((INVALID_REQUEST, "no answer".to_owned())),
+                    },
                 });
                 let (code, said) = coded(done);
                 Altered::default()
@@ -344,7 +392,6 @@ pub(crate) fn alter(
             session.respond(&head, &response, effects);
         },
     );
-    Ok(())
 }
 
 fn alterations(resource: &AlterConfigsResource) -> Result<Vec<Alteration>, Said> {
@@ -453,7 +500,7 @@ pub(crate) fn list(
     }
     let wants = move |one: i8| types.is_empty() || types.contains(&one);
     let all = Request::Topics {
-        which: if wants(TOPIC) { None } else { Some(Vec::new()) },
+        which: wants(TOPIC).then_some(None).unwrap_or(Some(Vec::new())),
         create: false,
     };
     ask(session, effects, all, move |session, answer, effects| {
@@ -520,7 +567,7 @@ const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
 const CLIENT_METRICS: i8 = 16;
-const GROUP: i8 = 32;
+pub(super) const GROUP: i8 = 32;
 
 /// Sources of configurations.
 const TOPIC_CONFIG: i8 = 1;

@@ -25,6 +25,7 @@ pub(crate) mod cluster;
 pub(crate) mod configs;
 pub(crate) mod consumer_groups;
 pub(crate) mod fetch;
+pub(crate) mod group_configs;
 pub(crate) mod groups;
 pub(crate) mod metadata;
 pub(crate) mod offsets;

@@ -174,7 +174,7 @@ fn ask(session: &mut Session, head: Head, request: Request, effects: &mut Effect
     });
 }
 
-fn when_durable(
+pub(super) fn when_durable(
     session: &mut Session,
     wait: Option<Lsn>,
     effects: &mut Effects,

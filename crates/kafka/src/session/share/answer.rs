@@ -19,7 +19,7 @@ pub(super) fn encode(head: &Head, answer: &Answer) -> Result<(Vec<u8>, Vec<Attac
     let (code, lock_ms) = match answer {
         Answer::Refused(refused) => (errors::of_share(*refused), 0),
         Answer::Fetched { lock_ms, .. } | Answer::Settled { lock_ms, .. } => (NONE, *lock_ms),
-        Answer::Described(_) | Answer::Altered(_) | Answer::Forgotten(_) => return Err(Malformed),
+        _ => return Err(Malformed),
     };
     writer.out.put_i32(0);
     writer.out.put_i16(code);

@@ -162,9 +162,7 @@ fn encode(head: &Head, answer: &Answer) -> Result<Vec<u8>, Malformed> {
                 writer.tags();
             }
         }
-        Answer::Refused(_) | Answer::Fetched { .. } | Answer::Settled { .. } => {
-            return Err(Malformed);
-        }
+        _ => return Err(Malformed),
     }
     writer.tags();
     end(0, 0, &mut writer.out);
