@@ -48,10 +48,12 @@ pub(crate) mod restore;
 /// ```
 pub(crate) const GROUP_NOTE: u8 = 7;
 
+type GroupsByName = BTreeMap<Arc<str>, Arc<GroupCell>>;
+
 /// All groups.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
-    by_name: RwLock<BTreeMap<SpaceId, BTreeMap<Arc<str>, Arc<GroupCell>>>>,
+    by_name: RwLock<BTreeMap<SpaceId, GroupsByName>>,
     settings: RwLock<Arc<Settings>>,
     next_ticket: AtomicU64,
 }
@@ -402,7 +404,7 @@ impl SessionHandle {
                 ticket,
                 client,
                 token,
-                request: request.clone(),
+                request: Box::new(request.clone()),
                 topics,
             };
             if may.is_err()

@@ -36,8 +36,8 @@ fn execute(session: &mut SessionHandle, call: Call) -> Reply {
         unix_ms: 0,
     };
     let executed = session.execute(call, now);
-    let reply = executed.into_reply().expect("none of these calls waits");
-    reply
+
+    executed.into_reply().expect("none of these calls waits")
 }
 
 fn declare(session: &mut SessionHandle, name: &str, durability: &str) {

@@ -157,9 +157,12 @@ pub(crate) const FEATURES: &[(&str, i16)] = &[
     ("transaction.version", 2),
 ];
 
+/// Key, name, lowest and highest version.
+pub type ToldRequest = (i16, String, i16, i16);
+
 /// What clients are told, for a document: key, name, and lowest and highest version; then
 /// features and their levels.
-pub fn told() -> (Vec<(i16, String, i16, i16)>, Vec<(&'static str, i16)>) {
+pub fn told() -> (Vec<ToldRequest>, Vec<(&'static str, i16)>) {
     let row = |api: &Api| {
         let name = format!("{:?}", api.key);
         (api.key as i16, name, api.told_from, api.max)

@@ -164,7 +164,7 @@ impl World {
             ticket: Ticket(1),
             client,
             token: u128::MAX,
-            request,
+            request: Box::new(request),
             topics: &Two,
         };
         group.handle(input, 1_000_000, &mut effects);

@@ -344,7 +344,7 @@ impl Recovery {
                             bytes: units_end,
                             sealed: false,
                             first_ms: None,
-            peak: None,
+                            peak: None,
                         });
                     }
                 }

@@ -184,10 +184,7 @@ fn plain(kind: Kind, value: &toml::Value) -> Option<String> {
     }
 }
 
-fn typed(
-    values: &BTreeMap<&'static str, Value>,
-    said: BTreeMap<&'static str, String>,
-) -> Settings {
+fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, String>) -> Settings {
     let text = |key| match &values[key] {
         Value::Text(text) => text.clone(),
         other => unreachable!("{key} is text in the table, not {other:?}"),

@@ -319,7 +319,7 @@ impl Broker {
 }
 
 fn has_members(listed: &group::Listed) -> bool {
-    !matches!(&*listed.state, "Empty" | "Dead")
+    !matches!(listed.state, "Empty" | "Dead")
 }
 
 /// The group's subscriptions, by topic and partition.

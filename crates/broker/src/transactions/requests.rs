@@ -155,7 +155,7 @@ impl SessionHandle {
     }
 
     fn add_partitions(&mut self, add: AddPartitions, lsn: &mut Lsn) -> AddedTo {
-        let found: Vec<(Arc<str>, Vec<(i32, Result<QueueId, TransactionRefused>)>)> = add
+        let found: Vec<FoundTopic> = add
             .topics
             .iter()
             .map(|(topic, partitions)| {
@@ -374,3 +374,6 @@ fn refuse(refused: TransactionRefused) -> Done {
         lsn: Lsn(0),
     }
 }
+
+/// A topic, and the queue of each partition that was asked for.
+type FoundTopic = (Arc<str>, Vec<(i32, Result<QueueId, TransactionRefused>)>);

@@ -239,9 +239,7 @@ fn history(seed: u64) {
                 let end = world.ready("s");
                 assert!(waits.iter().filter(|wait| **wait <= durable).count() as u64 <= end);
                 waits.truncate(end as usize);
-                for wait in &mut waits {
-                    *wait = Lsn(0);
-                }
+                waits.fill(Lsn(0));
                 settled.retain(|number, lsn| {
                     let safe = *lsn <= durable;
                     if !safe {

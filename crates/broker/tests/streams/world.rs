@@ -73,8 +73,8 @@ fn execute(session: &mut SessionHandle, call: Call, now_ms: u64) -> Reply {
         unix_ms: now_ms as i64,
     };
     let executed = session.execute(call, now);
-    let reply = executed.into_reply().expect("none of these calls waits");
-    reply
+
+    executed.into_reply().expect("none of these calls waits")
 }
 
 impl World {

@@ -303,8 +303,8 @@ impl Peer {
         let (Answer::Added(added), _) = self.ask(Request::AddPartitions(vec![add])) else {
             panic!("not added");
         };
-        let results = added[0].topics.iter().flat_map(|(_, each)| each);
-        results.map(|(_, result)| *result).collect()
+        let mut results = added[0].topics.iter().flat_map(|(_, each)| each);
+        results.try_for_each(|(_, result)| *result)
     }
 
     /// Appends values to a stream; `sequence` numbers the first. With where they are, and

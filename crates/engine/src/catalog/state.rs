@@ -13,7 +13,8 @@ use bongsu_record::Arguments;
 
 use crate::catalog::change::Change;
 use crate::catalog::definition::{
-    BindingDefinition, BindingEnd, Configs, ExchangeDefinition, LogDurability, Owner, QueueDefinition,
+    BindingDefinition, BindingEnd, Configs, ExchangeDefinition, LogDurability, Owner,
+    QueueDefinition,
 };
 use crate::catalog::edge::Edge;
 use crate::catalog::effective::{Policies, Shared};

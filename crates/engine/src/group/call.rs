@@ -257,7 +257,7 @@ pub enum Input<'a> {
         /// Random: the member id, if one must be made.
         token: u128,
         /// What.
-        request: Request,
+        request: Box<Request>,
         /// Those of the group's space, for requests that say so of themselves
         /// ([`Request::needs_topics`]).
         topics: &'a dyn Topics,

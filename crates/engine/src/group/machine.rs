@@ -167,7 +167,7 @@ impl Group {
                     client,
                     token,
                 };
-                self.request(asking, request, topics, now_ms, effects);
+                self.request(asking, *request, topics, now_ms, effects);
             }
             Input::Abandon(ticket) => {
                 if let State::Classic(classic) = &mut self.state {

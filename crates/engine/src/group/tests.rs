@@ -62,7 +62,7 @@ impl World {
             ticket: Ticket(self.ticket),
             client: &client,
             token: self.token,
-            request,
+            request: Box::new(request),
             topics: &NoTopics,
         })
     }

@@ -199,16 +199,27 @@ pub enum Answer {
         parts: Vec<(PartKey, Result<(), Refused>)>,
     },
     /// Where groups are.
-    Described(Vec<(Arc<str>, Result<Vec<Described>, Refused>)>),
+    Described(Vec<DescribedGroup>),
     /// Of each partition asked for; or nothing was done.
+<<<<<<< HEAD
+    Altered(Result<Vec<AlteredPart>, Refused>),
+=======
     Altered(Result<Vec<(PartKey, TopicId, Result<(), Refused>)>, Refused>),
     /// Of each group, what was set.
     Configs(Vec<(Arc<str>, Result<Configs, Refused>)>),
     /// Of each group, whether it was done.
     Configured(Vec<Result<(), ConfigureRefused>>),
+>>>>>>> 6797c82 (wip)
     /// Of each topic asked for; or nothing was done.
-    Forgotten(Result<Vec<(Arc<str>, TopicId, Result<(), Refused>)>, Refused>),
+    Forgotten(Result<Vec<ForgottenTopic>, Refused>),
 }
+
+/// A group, and where it is.
+pub type DescribedGroup = (Arc<str>, Result<Vec<Described>, Refused>);
+/// A partition, its topic, and what became of it.
+pub type AlteredPart = (PartKey, TopicId, Result<(), Refused>);
+/// A topic by name and number, and what became of it.
+pub type ForgottenTopic = (Arc<str>, TopicId, Result<(), Refused>);
 
 /// What one partition had for a member.
 #[derive(Clone, Debug)]

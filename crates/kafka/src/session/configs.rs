@@ -500,7 +500,7 @@ pub(crate) fn list(
     }
     let wants = move |one: i8| types.is_empty() || types.contains(&one);
     let all = Request::Topics {
-        which: wants(TOPIC).then_some(None).unwrap_or(Some(Vec::new())),
+        which: if wants(TOPIC) { None } else { Some(Vec::new()) },
         create: false,
     };
     ask(session, effects, all, move |session, answer, effects| {

@@ -130,7 +130,7 @@ impl World {
             Call::Append(request) => {
                 let results = request.appends.iter().map(|append| {
                     self.end += u64::from(append.batch.offset_count());
-                    if self.end % 3 == 0 {
+                    if self.end.is_multiple_of(3) {
                         return Err(AppendRefused::Malformed);
                     }
                     let base = Offset(self.end);
@@ -174,7 +174,7 @@ impl World {
                 });
                 Reply::Offsets(found.collect())
             }
-            _ if self.transcript.calls.len() % 2 == 0 => Reply::Done,
+            _ if self.transcript.calls.len().is_multiple_of(2) => Reply::Done,
             _ => Reply::Refused(Refused::Login {
                 user: String::new(),
             }),

@@ -114,7 +114,7 @@ impl Type {
             Type::Long(from, to) => format!("{from} to {to}"),
             Type::Double(from, to) => format!("{from} to {to}"),
             Type::Word(words) => format!("one of {}", words.join(", ")),
-            Type::List(words) if words.is_empty() => "a list".to_owned(),
+            Type::List([]) => "a list".to_owned(),
             Type::List(words) => format!("some of {}, none twice", words.join(", ")),
         }
     }
