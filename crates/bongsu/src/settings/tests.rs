@@ -147,11 +147,9 @@ fn sample_file_holds_the_defaults() {
         all.iter().filter(|row| row.contains(" = \"")).count(),
         TABLE.len()
     );
-    assert_eq!(
-        with_file(&all.join("\n")),
-        Ok(with(&[]).expect("defaults")),
-        "uncommented"
-    );
+    let mut uncommented = with_file(&all.join("\n")).expect("accepted");
+    uncommented.said.clear();
+    assert_eq!(uncommented, with(&[]).expect("defaults"), "uncommented");
 }
 
 #[test]
