@@ -43,7 +43,7 @@ pub enum Request {
     /// [`Answer::Configured`].
     Configure {
         /// Group, and by name what is set, or, `None`, not any more.
-        changes: Vec<(Arc<str>, Vec<(String, Option<String>)>)>,
+        changes: Vec<(Arc<str>, ConfigChanges)>,
         /// Only look whether it could be done.
         only_check: bool,
     },
@@ -201,19 +201,19 @@ pub enum Answer {
     /// Where groups are.
     Described(Vec<DescribedGroup>),
     /// Of each partition asked for; or nothing was done.
-<<<<<<< HEAD
     Altered(Result<Vec<AlteredPart>, Refused>),
-=======
-    Altered(Result<Vec<(PartKey, TopicId, Result<(), Refused>)>, Refused>),
     /// Of each group, what was set.
-    Configs(Vec<(Arc<str>, Result<Configs, Refused>)>),
+    Configs(Vec<ConfiguredGroup>),
     /// Of each group, whether it was done.
     Configured(Vec<Result<(), ConfigureRefused>>),
->>>>>>> 6797c82 (wip)
     /// Of each topic asked for; or nothing was done.
     Forgotten(Result<Vec<ForgottenTopic>, Refused>),
 }
 
+/// Names of configurations, and what each is set to, or no longer.
+pub type ConfigChanges = Vec<(String, Option<String>)>;
+/// A group, and what was set for it.
+pub type ConfiguredGroup = (Arc<str>, Result<Configs, Refused>);
 /// A group, and where it is.
 pub type DescribedGroup = (Arc<str>, Result<Vec<Described>, Refused>);
 /// A partition, its topic, and what became of it.
