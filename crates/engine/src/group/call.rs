@@ -53,9 +53,9 @@ pub enum Request {
     /// Answer: [`Answer::Synced`], once the leader has shared out.
     Sync(Sync),
     /// A consumer that the broker shares out for is there. Answer: [`Answer::Beaten`].
-    Beat(Beat),
+    Beat(Box<Beat>),
     /// A member of a share group is there. Answer: [`Answer::Beaten`].
-    ShareBeat(Beat),
+    ShareBeat(Box<Beat>),
     /// Members, and what the broker shared out. Answer: [`Answer::Members`].
     DescribeConsumers,
     /// Members of a share group, and what they read. Answer: [`Answer::Members`].

@@ -276,8 +276,8 @@ fn step(world: &mut World, words: &[&str]) -> Vec<(Option<u64>, Effect)> {
                 ..Beat::default()
             };
             match words[0] {
-                "beat" => Request::Beat(beat),
-                _ => Request::ShareBeat(beat),
+                "beat" => Request::Beat(Box::new(beat)),
+                _ => Request::ShareBeat(Box::new(beat)),
             }
         }
         "describe" if words.contains(&"consumers") => Request::DescribeConsumers,

@@ -72,7 +72,13 @@ pub(crate) fn heartbeat(
         };
         session.respond(&head, &response, effects);
     };
-    session.ask_group(&asking, &group, Request::Beat(beat), effects, then);
+    session.ask_group(
+        &asking,
+        &group,
+        Request::Beat(Box::new(beat)),
+        effects,
+        then,
+    );
     Ok(())
 }
 
@@ -127,7 +133,13 @@ pub(crate) fn share_heartbeat(
         };
         session.respond(&head, &response, effects);
     };
-    session.ask_group(&asking, &group, Request::ShareBeat(beat), effects, then);
+    session.ask_group(
+        &asking,
+        &group,
+        Request::ShareBeat(Box::new(beat)),
+        effects,
+        then,
+    );
     Ok(())
 }
 
