@@ -252,4 +252,26 @@ pub(in crate::test) const ALL: &[Suite] = &[
             ],
         },
     },
+    Suite {
+        name: "kafka-go",
+        group: "kafka",
+        about: "franz-go and Sarama",
+        judge: Some(Product::Kafka),
+        kind: Kind::KafkaLibrary {
+            ecosystem: Ecosystem::Go,
+            program: &["bin/client"],
+            scenarios: &[
+                "franz_records",
+                "franz_group",
+                "franz_next_group",
+                "franz_share",
+                "franz_transactions",
+                "franz_admin",
+                "sarama_producers",
+                "sarama_group",
+                "sarama_transaction",
+                "sarama_admin",
+            ],
+        },
+    },
 ];
