@@ -54,7 +54,8 @@ impl Frames {
         let left = self.left.unwrap_or_default();
         let now = left.min(rest.len());
         if self.body.capacity() < self.body.len() + now {
-            // Twice what is there, but never more than the frame needs.
+            // All of a usual frame at once: pages that nothing is written to cost nothing. Of
+            // a large one twice what is there.
             let wanted = now.max(self.body.len()).max(FIRST_BYTES);
             self.body.reserve(wanted.min(left));
         }
@@ -71,7 +72,7 @@ impl Frames {
 }
 
 const LENGTH_BYTES: usize = 4;
-const FIRST_BYTES: usize = 256;
+const FIRST_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -119,6 +120,6 @@ mod tests {
         let length = 64_i32 << 20;
         frames.take(&length.to_be_bytes(), 64 << 20).unwrap();
         frames.take(&[7; 1000], 64 << 20).unwrap();
-        assert!(frames.body.capacity() < 10_000);
+        assert!(frames.body.capacity() <= 2 << 20);
     }
 }

@@ -8,7 +8,9 @@ use bongsu_engine::group;
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::records::PartitionRefused;
-use bongsu_engine::share::call::{ConfigureRefused, Describe, Described, DescribedPart, PartKey};
+use bongsu_engine::share::call::{
+    ConfigChanges, ConfigureRefused, Describe, Described, DescribedPart, PartKey,
+};
 use bongsu_engine::share::{Answer, Refused, ShareConfig, config};
 use bongsu_record::{Lsn, Offset};
 
@@ -202,7 +204,7 @@ impl SessionHandle {
 
     pub(super) fn configure_shares(
         &self,
-        changes: Vec<(Arc<str>, Vec<(String, Option<String>)>)>,
+        changes: Vec<(Arc<str>, ConfigChanges)>,
         only_check: bool,
     ) -> (Answer, Option<Lsn>) {
         let mut wait = None;
