@@ -128,14 +128,16 @@ def test_partitions_are_answered_each(kafka, new_topic):
 
 # The judge has no word for it; ours may be said to be an invalid record. Neither is retried.
 UNREADABLE = (UNKNOWN_SERVER_ERROR, INVALID_RECORD)
+# The judge's clients would repeat such a batch until they give up; ours need not.
+TOO_SHORT = (CORRUPT_MESSAGE, INVALID_RECORD)
 
 BAD = {
     "wrong crc": (lambda: batch(crc=1), CORRUPT_MESSAGE),
     "cut in the records": (lambda: batch(b"abcdef")[:-2], INVALID_RECORD),
     "cut in the header": (lambda: batch()[:40], INVALID_RECORD),
     "length too large": (lambda: batch(length=1000), INVALID_RECORD),
-    "length too small": (lambda: batch(length=10), CORRUPT_MESSAGE),
-    "length negative": (lambda: batch(length=-1), CORRUPT_MESSAGE),
+    "length too small": (lambda: batch(length=10), TOO_SHORT),
+    "length negative": (lambda: batch(length=-1), TOO_SHORT),
     "empty records": (lambda: b"", INVALID_RECORD),
     "two batches": (lambda: batch() + batch(), INVALID_RECORD),
     "magic 0": (lambda: old_message(b"v", 0), INVALID_RECORD),
@@ -179,7 +181,7 @@ BAD = {
 def test_bad_batch(kafka, topic, name):
     make, code = BAD[name]
     answer = produce(kafka, topic, make())
-    if code == UNREADABLE:
+    if isinstance(code, tuple):
         assert answer.ErrorCode in code
     else:
         assert answer.ErrorCode == code
