@@ -274,4 +274,15 @@ pub(in crate::test) const ALL: &[Suite] = &[
             ],
         },
     },
+    Suite {
+        name: "kafkajs",
+        group: "kafka",
+        about: "Node",
+        judge: Some(Product::Kafka),
+        kind: Kind::KafkaLibrary {
+            ecosystem: Ecosystem::Node,
+            program: &["node", "client.js"],
+            scenarios: &["records", "group", "transactions", "admin"],
+        },
+    },
 ];
