@@ -262,10 +262,10 @@ fn codec(compression: Compression) -> Option<Codec> {
     match compression {
         Compression::Producer => None,
         Compression::Uncompressed => Some(Codec::None),
-        Compression::Gzip(_) => Some(Codec::Gzip),
+        Compression::Gzip => Some(Codec::Gzip),
         Compression::Snappy => Some(Codec::Snappy),
-        Compression::Lz4(_) => Some(Codec::Lz4),
-        Compression::Zstd(_) => Some(Codec::Zstd),
+        Compression::Lz4 => Some(Codec::Lz4),
+        Compression::Zstd => Some(Codec::Zstd),
     }
 }
 

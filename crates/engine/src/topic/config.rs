@@ -40,7 +40,7 @@ pub struct TopicConfig {
     pub timestamp_before_max_ms: u64,
     /// How far ahead of it: milliseconds.
     pub timestamp_after_max_ms: u64,
-    /// How batches are compressed (`compression.type` and its levels).
+    /// How batches are compressed (`compression.type`).
     pub compression: Compression,
     /// Replicas that must have a record before a producer that asks for all is answered.
     /// There is one: of more, such a producer is told that they are not there.
@@ -71,14 +71,14 @@ pub enum Compression {
     Producer,
     /// Not.
     Uncompressed,
-    /// By gzip, at a level of 1 to 9 or -1 for the usual one.
-    Gzip(i32),
+    /// By gzip.
+    Gzip,
     /// By snappy.
     Snappy,
-    /// By LZ4, at a level of 1 to 17.
-    Lz4(i32),
-    /// By Zstandard, at a level of -131072 to 22.
-    Zstd(i32),
+    /// By LZ4.
+    Lz4,
+    /// By Zstandard.
+    Zstd,
 }
 
 /// How a log is compacted. All times are milliseconds.
@@ -188,17 +188,13 @@ impl<'a> Read<'a> {
         value.map_or(0, |value| u64::try_from(value).unwrap_or(0))
     }
 
-    fn level(&self, name: &str) -> i32 {
-        self.text(name).trim().parse().unwrap_or(-1)
-    }
-
     fn compression(&self) -> Compression {
         match self.text("compression.type") {
             "uncompressed" => Compression::Uncompressed,
-            "gzip" => Compression::Gzip(self.level("compression.gzip.level")),
+            "gzip" => Compression::Gzip,
             "snappy" => Compression::Snappy,
-            "lz4" => Compression::Lz4(self.level("compression.lz4.level")),
-            "zstd" => Compression::Zstd(self.level("compression.zstd.level")),
+            "lz4" => Compression::Lz4,
+            "zstd" => Compression::Zstd,
             _ => Compression::Producer,
         }
     }

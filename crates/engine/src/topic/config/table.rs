@@ -44,6 +44,8 @@ const COUNT: Type = Type::Long(0, i64::MAX);
 const FROM_ONE: Type = Type::Long(1, i64::MAX);
 const NO_TIERS: Status = Status::OnlyDefault("there is no remote storage");
 const NO_REPLICAS: Status = Status::OnlyDefault("there is one broker and no replication");
+const FIXED_LEVEL: Status =
+    Status::OnlyDefault("batches are compressed at one level of each codec");
 const NO_SUCH_FILE: Status = Status::OnlyDefault("segments here have no such file");
 
 const fn row_of(
@@ -73,12 +75,12 @@ pub const TABLE: &[Row] = &[
         "delete: records go by their age and the log's size. compact: of each key the last record stays. Both: both.",
     ),
     row_of(
-        "compression.gzip.level", Type::Level(1, 9, -1), "-1", Status::Enforced,
+        "compression.gzip.level", Type::Level(1, 9, -1), "-1", FIXED_LEVEL,
         Some("compression.gzip.level"),
         "The level, where compression.type is gzip; -1 is the usual one.",
     ),
     row_of(
-        "compression.lz4.level", Type::Int(1, 17), "9", Status::Enforced,
+        "compression.lz4.level", Type::Int(1, 17), "9", FIXED_LEVEL,
         Some("compression.lz4.level"),
         "The level, where compression.type is lz4.",
     ),
@@ -89,7 +91,7 @@ pub const TABLE: &[Row] = &[
         "How batches are compressed when they are appended; producer: they stay as they came.",
     ),
     row_of(
-        "compression.zstd.level", Type::Int(-131_072, 22), "3", Status::Enforced,
+        "compression.zstd.level", Type::Int(-131_072, 22), "3", FIXED_LEVEL,
         Some("compression.zstd.level"),
         "The level, where compression.type is zstd.",
     ),
