@@ -199,7 +199,7 @@ usage: cargo xtask test [unit|clients|amqp|kafka|SUITE]...
   amqp      against a broker each: pika, aio-pika, amqplib, amqp091-go, lapin, java,
             amqp-connection-manager, celery, spring, bunny, php-amqplib, topologies,
             conformance, kill
-  kafka     against one broker for all: kafka-conformance, kafka-python, mapping, kafka-tools,
+  kafka     against one broker for all: kafka-conformance, kafka-python, mapping, kafka-kill, kafka-tools,
             kafka-java, kafka-go, kafkajs
   --only    one suite, or one scenario of it: pika/reconnect, conformance/test_headers
   --against run the clients against Debian's rabbitmq-server, or against Apache Kafka,

@@ -227,6 +227,17 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::KafkaPytest { folder: "tools" },
     },
     Suite {
+        name: "kafka-kill",
+        group: "kafka",
+        about: "a ledger of idempotent and transactional producers over kills of the broker",
+        judge: None,
+        kind: Kind::KafkaLibrary {
+            ecosystem: Ecosystem::Python,
+            program: &[".venv/bin/python", "client.py"],
+            scenarios: &["ledger"],
+        },
+    },
+    Suite {
         name: "kafka-java",
         group: "kafka",
         about: "Apache Kafka's Java clients: producer, consumers, share consumer, admin",
