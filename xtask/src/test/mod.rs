@@ -200,7 +200,7 @@ usage: cargo xtask test [unit|clients|amqp|kafka|SUITE]...
             amqp-connection-manager, celery, spring, bunny, php-amqplib, topologies,
             conformance, kill
   kafka     against one broker for all: kafka-conformance, kafka-python, mapping, kafka-kill, kafka-tools,
-            kafka-java, kafka-go, kafkajs
+            kafka-java, kafka-go, kafkajs, kafka-spring
   --only    one suite, or one scenario of it: pika/reconnect, conformance/test_headers
   --against run the clients against Debian's rabbitmq-server, or against Apache Kafka,
             instead of Bongsu";

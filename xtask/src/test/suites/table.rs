@@ -296,4 +296,22 @@ pub(in crate::test) const ALL: &[Suite] = &[
             scenarios: &["records", "group", "transactions", "admin"],
         },
     },
+    Suite {
+        name: "kafka-spring",
+        group: "kafka",
+        about: "Spring for Apache Kafka, Kafka Streams",
+        judge: Some(Product::Kafka),
+        kind: Kind::KafkaLibrary {
+            ecosystem: Ecosystem::Java,
+            program: &[
+                "java",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC",
+                "-cp",
+                "target/classes:target/dependency/*",
+                "Client",
+            ],
+            scenarios: &["listeners", "retries", "transactions", "word_count"],
+        },
+    },
 ];
