@@ -85,7 +85,8 @@ fn compare(arguments: &[String]) -> Result<()> {
     let rows = table::rows(&cases, &brokers, &results);
     print!("{}", table::text(&rows, &brokers, colours));
     if let Some(file) = &options.markdown {
-        document::write(file, &table::markdown(&rows, &brokers, &options))?;
+        let table = table::markdown(&rows, &brokers, &options);
+        document::write(file, options.suite, &table)?;
     }
     match results.failures() {
         0 => Ok(()),

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use super::Result;
+use super::{Result, Suite};
 
 /// Puts `table` into the file: between the comments if it has them, or as all of a new file. A
 /// file without them is left alone.
-pub fn write(file: &Path, table: &str) -> Result<()> {
+pub fn write(file: &Path, suite: Suite, table: &str) -> Result<()> {
+    let begin = begin(suite);
     let named = |error| format!("{}: {error}", file.display());
     let text = match std::fs::read_to_string(file) {
-        Ok(text) => replace(&text, table).ok_or_else(|| {
+        Ok(text) => replace(&text, begin, table).ok_or_else(|| {
             let name = file.display();
-            format!("{name} has no place for the table: {BEGIN} and {END}, a line each")
+            format!("{name} has no place for the table: {begin} and {END}, a line each")
         })?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => table.to_owned(),
         Err(error) => return Err(named(error).into()),
@@ -19,16 +20,23 @@ pub fn write(file: &Path, table: &str) -> Result<()> {
     Ok(std::fs::write(file, text).map_err(named)?)
 }
 
-fn replace(document: &str, table: &str) -> Option<String> {
-    let (before, rest) = document.split_once(BEGIN)?;
+fn replace(document: &str, begin: &str, table: &str) -> Option<String> {
+    let (before, rest) = document.split_once(begin)?;
     let (_, after) = rest.split_once(END)?;
     Some(format!(
-        "{before}{BEGIN}\n\n{}\n\n{END}{after}",
+        "{before}{begin}\n\n{}\n\n{END}{after}",
         table.trim()
     ))
 }
 
-const BEGIN: &str = "<!-- written by cargo xtask bench -->";
+/// Each comparison has a place of its own.
+fn begin(suite: Suite) -> &'static str {
+    match suite {
+        Suite::Amqp => "<!-- written by cargo xtask bench -->",
+        Suite::Kafka => "<!-- written by cargo xtask bench kafka -->",
+    }
+}
+
 const END: &str = "<!-- until here -->";
 
 #[cfg(test)]
