@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use bongsu_amqp091::{Session, Settings as AmqpSettings};
 use bongsu_broker::topics::{Bounds, TopicSettings};
 use bongsu_broker::{Broker, Limits, Recovered};
+use bongsu_engine::access::Settings as AccessSettings;
 use bongsu_engine::group::Settings as GroupSettings;
-use bongsu_kafka::{BrokerConfig, Settings as KafkaSettings};
+use bongsu_kafka::{BrokerConfig, Logins, Settings as KafkaSettings};
 use bongsu_storage::disk::LocalDisk;
 use bongsu_storage::{Durability, Options};
 use tokio::net::TcpListener;
@@ -55,6 +56,10 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     )?;
     broker.set_topic_settings(topics(settings));
     broker.configure_groups(groups(settings));
+    broker.configure_access(AccessSettings {
+        administrators: settings.access_administrators.clone(),
+        open: settings.access_open,
+    });
     broker.start();
     let places = Arc::new(Semaphore::new(settings.limits_connections_max));
     let mut listeners = JoinSet::new();
@@ -215,6 +220,10 @@ fn kafka_sessions(
     };
     let advertised = advertised.map(|_| Arc::new(kafka.clone()));
     let seed = AtomicU64::new(RandomState::new().build_hasher().finish());
+    let logins = Logins {
+        required: settings.kafka_sasl_required,
+        lifetime: settings.kafka_reauthenticate,
+    };
     move |local| {
         let settings = advertised.clone().unwrap_or_else(|| {
             Arc::new(KafkaSettings {
@@ -224,7 +233,7 @@ fn kafka_sessions(
             })
         });
         let seed = seed.fetch_add(1, Ordering::Relaxed);
-        bongsu_kafka::Session::new(settings, seed, Instant::now())
+        bongsu_kafka::Session::new(settings, seed, Instant::now()).with_logins(logins)
     }
 }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bongsu_engine::Refused;
-use bongsu_engine::access::Users;
 use bongsu_engine::catalog::{Catalog, Owner, QueueId, SpaceId};
 use bongsu_engine::queue::{Input, LinkKey};
 use bongsu_record::Lsn;
@@ -19,6 +18,7 @@ use bongsu_storage::{Error, Storage, Threads};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
+use crate::access::Access;
 use crate::cell::QueueCell;
 use crate::checkpoint::Source;
 use crate::clerk::{Clerk, Desk};
@@ -80,7 +80,7 @@ struct Inner {
     /// Unix milliseconds, where a test says what the time is.
     set_ms: AtomicU64,
     limits: Limits,
-    users: Users,
+    access: Access,
     catalog: RwLock<Catalog>,
     topics: RwLock<TopicSettings>,
     /// The catalog's epoch, to be looked at without its lock.
@@ -132,7 +132,7 @@ impl Broker {
                 desk: Arc::default(),
                 set_ms: AtomicU64::new(0),
                 limits,
-                users: Users::default(),
+                access: Access::default(),
                 route_epoch: AtomicU64::new(catalog.epoch()),
                 catalog: RwLock::new(catalog),
                 topics: RwLock::default(),
@@ -384,8 +384,8 @@ impl Broker {
         &self.inner.storage
     }
 
-    pub(crate) fn users(&self) -> &Users {
-        &self.inner.users
+    pub(crate) fn access(&self) -> &Access {
+        &self.inner.access
     }
 
     pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {

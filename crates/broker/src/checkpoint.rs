@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use bongsu_engine::catalog::QueueId;
 
+use crate::access::ACCESS_NOTE;
 use crate::broker::{CATALOG_NOTE, WeakBroker};
 use crate::groups::GROUP_NOTE;
 use crate::producers::PRODUCER_NOTE;
@@ -66,6 +67,9 @@ impl CheckpointSource for Source {
             }
             broker.all_cells()
         };
+        state.clear();
+        broker.access().encode(&broker, &mut state);
+        out.put(ACCESS_NOTE, 0, &state);
         state.clear();
         broker.transactions().encode(&mut state);
         out.put(TRANSACTION_NOTE, 0, &state);

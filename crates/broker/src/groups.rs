@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bongsu_engine::Refused;
+use bongsu_engine::access::acl::{Operation, Resource};
 use bongsu_engine::catalog::{Catalog, Configs, QueueId, TopicId};
 use bongsu_engine::group::consumer::beat::JOIN;
 use bongsu_engine::group::consumer::{NoTopics, Topics};
@@ -508,8 +509,11 @@ impl SessionHandle {
     }
 
     /// Whether the user may be of that group.
-    pub(crate) fn may_use(&self, _group: &str) -> Result<(), GroupError> {
-        Ok(())
+    pub(crate) fn may_use(&self, group: &str) -> Result<(), GroupError> {
+        match self.may(Operation::Read, Resource::Group, group) {
+            true => Ok(()),
+            false => Err(GroupError::Denied),
+        }
     }
 
     /// Whether the user may read all topics that a member wants by name.

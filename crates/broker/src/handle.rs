@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bongsu_engine::Refused;
-use bongsu_engine::access::UserId;
 use bongsu_engine::catalog::arguments::{self, Place};
 use bongsu_engine::queue::{Input, Link, LinkKey};
 use bongsu_engine::refused::{Kind, Permission, StreamOperation};
@@ -19,6 +18,7 @@ use bongsu_engine::stream::Filter;
 use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::{Error, Stored};
 
+use crate::access::Identity;
 use crate::broker::Broker;
 use crate::cell::{Got, QueueCell};
 use crate::fetch::{FetchWait, Fetching};
@@ -38,10 +38,10 @@ pub struct SessionHandle {
     pub(crate) broker: Broker,
     /// Its number, of this process only: owner of its exclusive queues.
     pub(crate) owner: u64,
-    from_loopback: bool,
+    pub(crate) from_loopback: bool,
     /// Where its client is, as text; empty: nobody said.
     pub(crate) host: String,
-    user: Option<UserId>,
+    pub(crate) identity: Identity,
     pub(crate) space: Option<SpaceId>,
     /// Answers to calls that wait are pushed here too.
     pub(crate) outbox: Arc<Outbox>,
@@ -220,7 +220,7 @@ impl SessionHandle {
             owner,
             from_loopback,
             host: String::new(),
-            user: None,
+            identity: Identity::default(),
             space: None,
             outbox,
             links: HashMap::new(),
@@ -265,6 +265,7 @@ impl SessionHandle {
 
     /// Executes one call.
     pub fn execute(&mut self, call: Call, now: Now) -> Executed {
+        self.settle_identity();
         let result = match call {
             Call::Publish(publish) => {
                 self.publishes = true;
@@ -303,23 +304,12 @@ impl SessionHandle {
             Call::Topic(request) => Ok(self.topic(*request)),
             Call::Transaction(request) => Ok(self.transaction(*request)),
             Call::Group(call) => self.group(*call),
+            Call::Access(request) => self.access(*request),
             Call::Share(request) => Ok(self.share(*request, now)),
             Call::AwaitDurable(lsn) => Ok(Executed::Durable(lsn, Reply::Done)),
             change => self.change(change),
         };
         result.unwrap_or_else(|refused| Executed::Now(Reply::Refused(refused)))
-    }
-
-    fn login(&mut self, user: &str, password: &str) -> Result<Executed, Refused> {
-        let users = self.broker.users();
-        self.user = Some(users.login(user, password, self.from_loopback)?);
-        Ok(Executed::Now(Reply::Done))
-    }
-
-    fn login_anonymous(&mut self) -> Result<Executed, Refused> {
-        let users = self.broker.users();
-        self.user = Some(users.anonymous(self.from_loopback)?);
-        Ok(Executed::Now(Reply::Done))
     }
 
     fn open_space(&mut self, space: &str) -> Result<Executed, Refused> {
@@ -333,20 +323,6 @@ impl SessionHandle {
             kind: Kind::Space,
             name: String::new(),
         })
-    }
-
-    pub(crate) fn allowed(
-        &self,
-        permission: Permission,
-        kind: Kind,
-        name: &str,
-    ) -> Result<(), Refused> {
-        let space = self.in_space()?;
-        let user = self.user.as_ref().ok_or_else(|| Refused::Login {
-            user: String::new(),
-        })?;
-        let users = self.broker.users();
-        users.check(*user, permission, space, kind, name)
     }
 
     fn consume(&mut self, consume: &Consume) -> Result<Executed, Refused> {

@@ -17,6 +17,8 @@ pub mod outbox;
 
 pub mod handle;
 
+mod access;
+
 pub mod publish;
 
 mod partitions;

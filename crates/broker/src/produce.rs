@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bongsu_engine::access::acl::{Operation, Resource};
 use bongsu_engine::producers::{Sequence, Verdict};
 use bongsu_engine::queue::Properties;
 use bongsu_engine::refused::Permission;
@@ -40,6 +41,16 @@ impl SessionHandle {
     pub(crate) fn append_all(&mut self, request: AppendRequest) -> Executed {
         self.publishes = true;
         let mut last = Lsn(0);
+        let id = request.transactional_id.as_deref();
+        if id.is_some_and(|id| !self.may(Operation::Write, Resource::TransactionalId, id)) {
+            let denied = AppendRefused::Transaction(TransactionRefused::IdDenied);
+            let results = request.appends.iter().map(|_| Err(denied.clone()));
+            let results = results.collect();
+            return Executed::Now(Reply::Appended {
+                wait: None,
+                results,
+            });
+        }
         let mut results = Vec::with_capacity(request.appends.len());
         let of = self.appending(&request);
         let mut member = of.as_ref().and_then(Appending::lock);

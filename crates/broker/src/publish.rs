@@ -55,8 +55,19 @@ impl RouteCache {
 }
 
 impl SessionHandle {
+    /// The default exchange is a way to every queue: whoever takes it must be allowed to
+    /// write to those it leads to.
+    fn may_publish(&self, publish: &Publish) -> Result<(), Refused> {
+        if !publish.exchange.is_empty() {
+            return self.allowed(Permission::Write, Kind::Exchange, &publish.exchange);
+        }
+        self.allowed(Permission::Write, Kind::Queue, &publish.routing_key)?;
+        let mut more = publish.more_keys.iter();
+        more.try_for_each(|key| self.allowed(Permission::Write, Kind::Queue, key))
+    }
+
     pub(crate) fn publish(&mut self, publish: &Publish, now: Now) -> Result<Executed, Refused> {
-        self.allowed(Permission::Write, Kind::Exchange, &publish.exchange)?;
+        self.may_publish(publish)?;
         let space = self.in_space()?;
         if let Some(cells) = self.cached(space, publish)? {
             return self.broker.append(&cells, &publish.batch);
@@ -100,7 +111,7 @@ impl SessionHandle {
         let space = self.in_space()?;
         let mut routes = Vec::with_capacity(publishes.len());
         for publish in publishes {
-            self.allowed(Permission::Write, Kind::Exchange, &publish.exchange)?;
+            self.may_publish(publish)?;
             routes.push(self.routes_of(space, publish)?);
         }
         let windows = self.windows_of(&routes);

@@ -17,6 +17,7 @@ use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, S
 use crate::broker::{Broker, CATALOG_NOTE, Limits, unix_ms};
 use crate::cell::{QUEUE_NOTE, QueueCell};
 use crate::change::durability;
+use crate::access::{ACCESS_NOTE, RestoredAccess};
 use crate::groups::GROUP_NOTE;
 use crate::groups::restore::RestoredGroups;
 use crate::producers::RestoredProducers;
@@ -75,6 +76,7 @@ impl Broker {
         let mut producers = RestoredProducers::of(&recovery, now_ms)?;
         let mut transactions = RestoredTransactions::of(&recovery)?;
         let mut groups = RestoredGroups::of(&recovery)?;
+        let mut access = RestoredAccess::of(&recovery)?;
         let mut trims = HashMap::new();
         recovery.replay(&mut |lsn, entry| {
             producers.replay(entry);
@@ -88,6 +90,7 @@ impl Broker {
                 Entry::Note { kind, id, bytes } if *kind == WINDOW_NOTE => {
                     windows.replay(lsn, WindowId(*id), bytes)
                 }
+                Entry::Note { kind, bytes, .. } if *kind == ACCESS_NOTE => access.replay(lsn, bytes),
                 Entry::Note { kind, bytes, .. } if *kind == GROUP_NOTE => groups.replay(lsn, bytes),
                 Entry::Note { kind, bytes, .. } if *kind == TRANSACTION_NOTE => {
                     transactions.replay("lane", lsn.0, bytes)
@@ -176,6 +179,7 @@ impl Broker {
             catalog,
             (cells, windows, transactions),
         );
+        access.finish(&broker);
         groups.finish(&broker);
         Ok((broker, recovered))
     }

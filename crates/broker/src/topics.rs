@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bongsu_engine::access::acl::{Operation, Resource};
 use bongsu_engine::catalog::{Configs, Effect, Topic};
-use bongsu_engine::refused::{Kind, Permission};
+use bongsu_engine::refused::Permission;
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::Reply;
 use bongsu_engine::session::records::{PartitionRefused, TopicRef};
@@ -76,7 +77,7 @@ impl SessionHandle {
             Request::Configs { topics } => {
                 let described = topics.iter();
                 let described = described.map(|(name, names)| {
-                    let topic = self.topic_to(Permission::Read, name)?;
+                    let topic = self.topic_to(Operation::DescribeConfigs, name)?;
                     let usual = self.broker.topic_settings().segment_bytes_usual;
                     Ok(describe::describe(&topic, names.as_deref(), usual))
                 });
@@ -117,24 +118,26 @@ impl SessionHandle {
     }
 
     fn may_change(&self, space: SpaceId, change: &Change) -> Result<(), Refused> {
-        let configures = |name: &str| {
-            let allowed = self.allowed(Permission::Configure, Kind::Queue, name);
-            allowed.map_err(|_| Refused::Access)
+        let may = |operation, name: &str| {
+            let may = self.may(operation, Resource::Topic, name)
+                || operation == Operation::Create && self.may_all(operation);
+            may.then_some(()).ok_or(Refused::Access)
         };
         match change {
-            Change::Create { name, .. }
-            | Change::Grow { name, .. }
-            | Change::Alter { name, .. }
-            | Change::Replace { name, .. } => configures(name),
+            Change::Create { name, .. } => may(Operation::Create, name),
+            Change::Grow { name, .. } => may(Operation::Alter, name),
+            Change::Alter { name, .. } | Change::Replace { name, .. } => {
+                may(Operation::AlterConfigs, name)
+            }
             Change::Delete {
                 topic: TopicRef::Name(name),
-            } => configures(name),
+            } => may(Operation::Delete, name),
             Change::Delete {
                 topic: TopicRef::Id(id),
             } => {
                 let found = self.broker.catalog().partitions_by_id(space, *id);
                 let (name, _) = found.ok_or(Refused::UnknownId { id: *id })?;
-                configures(&name)
+                may(Operation::Delete, &name)
             }
         }
     }
@@ -238,14 +241,13 @@ impl SessionHandle {
     }
 
     fn may_see(&self, name: &str) -> bool {
-        [Permission::Read, Permission::Write, Permission::Configure]
-            .into_iter()
-            .any(|permission| self.allowed(permission, Kind::Queue, name).is_ok())
+        self.may(Operation::Describe, Resource::Topic, name)
     }
 
-    fn topic_to(&self, permission: Permission, name: &str) -> Result<Topic, Refused> {
-        self.allowed(permission, Kind::Queue, name)
-            .map_err(|_| Refused::Access)?;
+    fn topic_to(&self, operation: Operation, name: &str) -> Result<Topic, Refused> {
+        if !self.may(operation, Resource::Topic, name) {
+            return Err(Refused::Access);
+        }
         let space = self.in_space().map_err(|_| Refused::Access)?;
         let found = self.broker.catalog().topic(space, name);
         found.ok_or_else(|| Refused::Unknown {
@@ -332,7 +334,7 @@ impl SessionHandle {
             }
             (Some(topics), Ok(_)) => {
                 for (name, wanted) in &topics {
-                    if let Ok(topic) = self.topic_to(Permission::Read, name) {
+                    if let Ok(topic) = self.topic_to(Operation::Describe, name) {
                         add(&topic, &|index| wanted.contains(&index));
                     }
                 }

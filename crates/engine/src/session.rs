@@ -15,6 +15,7 @@ use std::time::Instant;
 use bongsu_record::{Arguments, Batch, Lsn, Offset};
 use bytes::Bytes;
 
+use crate::access;
 use crate::group;
 use crate::refused::Refused;
 use crate::share;
@@ -241,6 +242,8 @@ pub enum Call {
     Fetch(Box<records::FetchRequest>),
     /// Looks offsets up. Answer: [`Reply::Offsets`].
     Offsets(Box<records::OffsetsRequest>),
+    /// About users and what they may do. Answer: [`Reply::Access`].
+    Access(Box<access::Request>),
     /// About topics. Answer: [`Reply::Topic`].
     Topic(Box<topic::Request>),
     /// About groups. Answer: [`Reply::Group`].
@@ -423,6 +426,8 @@ pub enum Reply {
     Offsets(Vec<Result<records::FoundOffset, records::FetchRefused>>),
     /// See [`Call::Group`].
     Group(Box<group::Answer>),
+    /// See [`Call::Access`].
+    Access(Box<access::Answer>),
     /// See [`Call::Topic`].
     Topic(Box<topic::Answer>),
     /// See [`Call::Share`].

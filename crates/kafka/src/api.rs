@@ -9,8 +9,8 @@ use kafka_protocol::messages::ApiKey;
 use bongsu_engine::session::{Effects, Now};
 
 use crate::session::{
-    Head, Malformed, Session, cluster, configs, consumer_groups, fetch, groups, metadata, offsets,
-    produce, share, topics, transactions, versions,
+    Head, Malformed, Session, access, cluster, configs, consumer_groups, fetch, groups, metadata,
+    offsets, produce, sasl, share, topics, transactions, versions,
 };
 
 /// Answers a request, or calls the broker and says how to go on.
@@ -62,6 +62,10 @@ pub(crate) const TABLE: &[Api] = &[
     api(ApiKey::ListGroups, 0, 5, groups::admin::list),
     Api {
         before_login: true,
+        ..api(ApiKey::SaslHandshake, 0, 1, sasl::handshake)
+    },
+    Api {
+        before_login: true,
         ..api(ApiKey::ApiVersions, 0, 4, versions::handle)
     },
     api(ApiKey::CreateTopics, 2, 7, topics::create),
@@ -78,9 +82,16 @@ pub(crate) const TABLE: &[Api] = &[
     api(ApiKey::AddOffsetsToTxn, 0, 4, transactions::add_offsets),
     api(ApiKey::EndTxn, 0, 5, transactions::end),
     api(ApiKey::TxnOffsetCommit, 0, 5, transactions::offsets::commit),
+    api(ApiKey::DescribeAcls, 1, 3, access::describe_acls),
+    api(ApiKey::CreateAcls, 1, 3, access::create_acls),
+    api(ApiKey::DeleteAcls, 1, 3, access::delete_acls),
     api(ApiKey::DescribeConfigs, 1, 4, configs::describe),
     api(ApiKey::AlterConfigs, 0, 2, configs::replace),
     api(ApiKey::DescribeLogDirs, 1, 4, cluster::log_dirs),
+    Api {
+        before_login: true,
+        ..api(ApiKey::SaslAuthenticate, 0, 2, sasl::authenticate)
+    },
     api(ApiKey::CreatePartitions, 0, 3, topics::grow),
     api(ApiKey::DeleteGroups, 0, 2, groups::admin::delete),
     api(ApiKey::ElectLeaders, 0, 2, cluster::elect),
@@ -93,6 +104,19 @@ pub(crate) const TABLE: &[Api] = &[
         cluster::reassignments,
     ),
     api(ApiKey::OffsetDelete, 0, 0, groups::committed::delete),
+    api(ApiKey::DescribeClientQuotas, 0, 1, access::describe_quotas),
+    api(
+        ApiKey::DescribeUserScramCredentials,
+        0,
+        0,
+        access::describe_credentials,
+    ),
+    api(
+        ApiKey::AlterUserScramCredentials,
+        0,
+        0,
+        access::alter_credentials,
+    ),
     api(ApiKey::DescribeCluster, 0, 2, metadata::describe_cluster),
     api(
         ApiKey::DescribeProducers,

@@ -10,6 +10,8 @@ use bongsu_engine::session::records::{AppendRefused, FetchRefused, PartitionRefu
 use bongsu_engine::share;
 use bongsu_engine::transaction::TransactionRefused;
 
+pub mod access;
+
 pub mod topics;
 
 /// An error code of Kafka's protocol.

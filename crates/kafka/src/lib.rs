@@ -17,4 +17,5 @@ pub mod honest;
 pub mod session;
 
 pub use session::configs::BrokerConfig;
+pub use session::sasl::Logins;
 pub use session::{Session, Settings};

@@ -228,6 +228,13 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         kafka_request_bytes_max: small("kafka.request_bytes_max") as usize,
         kafka_decompressed_bytes_max: small("kafka.decompressed_bytes_max") as usize,
         kafka_idle: duration("kafka.idle"),
+        kafka_sasl_required: text("kafka.sasl") == "required",
+        kafka_reauthenticate: Some(duration("kafka.reauthenticate")).filter(|d| !d.is_zero()),
+        access_administrators: match &values["access.administrators"] {
+            Value::Names(names) => names.clone(),
+            other => unreachable!("access.administrators is names in the table, not {other:?}"),
+        },
+        access_open: text("access.without_acl") == "allow",
         kafka_auto_create_topics: text("kafka.auto_create_topics") == "true",
         kafka_partitions: small("kafka.partitions"),
         kafka_topic_partitions_max: small("kafka.topic_partitions_max"),

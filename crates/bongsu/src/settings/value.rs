@@ -20,6 +20,8 @@ pub enum Kind {
     Addresses,
     /// `host:port` as clients would say it, or nothing.
     Place,
+    /// Names separated by commas, or nothing.
+    Names,
 }
 
 /// A value that was read.
@@ -33,6 +35,8 @@ pub enum Value {
     Duration(Duration),
     /// Of [`Kind::Addresses`].
     Addresses(Vec<SocketAddr>),
+    /// Of [`Kind::Names`].
+    Names(Vec<String>),
     /// Of [`Kind::Place`].
     Place(Option<(String, u16)>),
 }
@@ -53,6 +57,7 @@ impl Kind {
             }
             Kind::Addresses => "address:port, several separated by commas, or nothing".to_owned(),
             Kind::Place => "host:port, or nothing".to_owned(),
+            Kind::Names => "names separated by commas, or nothing".to_owned(),
         }
     }
 
@@ -66,6 +71,7 @@ impl Kind {
             Kind::Duration(..) => "duration".to_owned(),
             Kind::Addresses => "address:port, …".to_owned(),
             Kind::Place => "host:port".to_owned(),
+            Kind::Names => "name, …".to_owned(),
         }
     }
 
@@ -96,6 +102,11 @@ impl Kind {
                 let seconds = milliseconds / 1000;
                 let duration = Value::Duration(Duration::from_secs(seconds));
                 (least..=most).contains(&seconds).then_some(duration)
+            }
+            Kind::Names => {
+                let names = text.split(',').map(str::trim);
+                let names = names.filter(|name| !name.is_empty()).map(str::to_owned);
+                Some(Value::Names(names.collect()))
             }
             Kind::Place if text.is_empty() => Some(Value::Place(None)),
             Kind::Place => {

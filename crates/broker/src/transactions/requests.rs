@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bongsu_engine::access::acl::{Operation, Resource};
 use bongsu_engine::group::{self, offsets::Commit};
 use bongsu_engine::refused::Permission;
 use bongsu_engine::router::QueueId;
@@ -79,6 +80,9 @@ impl SessionHandle {
 
     fn key(&self, transactional_id: &Arc<str>) -> Result<Key, TransactionRefused> {
         check_id(transactional_id)?;
+        if !self.may(Operation::Write, Resource::TransactionalId, transactional_id) {
+            return Err(TransactionRefused::IdDenied);
+        }
         let space = self.in_space().map_err(|_| TransactionRefused::IdDenied)?;
         Ok((space, transactional_id.clone()))
     }
@@ -214,6 +218,9 @@ impl SessionHandle {
     }
 
     fn add_group(&self, of: &Member, group: &Arc<str>) -> Done {
+        if self.may_use(group).is_err() {
+            return refuse(TransactionRefused::GroupDenied);
+        }
         let input = Input::Join {
             producer: of.producer,
             partitions: &[],
@@ -234,6 +241,9 @@ impl SessionHandle {
             Ok(key) => key,
             Err(error) => return refused(error),
         };
+        if self.may_use(name).is_err() {
+            return refused(TransactionRefused::GroupDenied);
+        }
         let broker = self.broker().clone();
         // Held until the commit is recorded: a topic that goes meanwhile takes it along.
         let catalog = broker.catalog();

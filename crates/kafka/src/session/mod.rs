@@ -21,6 +21,7 @@ use crate::api;
 use crate::frame::Frames;
 use crate::honest;
 
+pub(crate) mod access;
 pub(crate) mod cluster;
 pub(crate) mod configs;
 pub(crate) mod consumer_groups;
@@ -30,6 +31,7 @@ pub(crate) mod groups;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
 pub(crate) mod produce;
+pub(crate) mod sasl;
 pub(crate) mod share;
 pub(crate) mod topics;
 pub(crate) mod transactions;
@@ -65,6 +67,7 @@ pub struct Session {
     held: VecDeque<Held>,
     durable: Lsn,
     pub(crate) fetches: fetch::Sessions,
+    login: sasl::Login,
     asked: Instant,
 }
 
@@ -76,6 +79,8 @@ enum Stage {
     /// Nobody has logged in.
     New,
     Ready,
+    /// Nothing more is read: the answer comes, and then the end.
+    Refused(sasl::Refused),
 }
 
 #[derive(Debug)]
@@ -110,11 +115,26 @@ impl Session {
             held: VecDeque::new(),
             durable: Lsn(0),
             fetches: fetch::Sessions::new(seed),
+            login: sasl::Login::default(),
             asked: now,
         }
     }
 
+    /// Says how clients have to say who they are.
+    #[must_use]
+    pub fn with_logins(mut self, logins: sasl::Logins) -> Session {
+        self.login.settings = logins;
+        self
+    }
+
     fn frame(&mut self, frame: Bytes, now: Now, effects: &mut Effects) -> Result<(), Malformed> {
+        if matches!(self.stage, Stage::Refused(_)) {
+            return Ok(());
+        }
+        if self.login.is_bare() {
+            sasl::bare(self, &frame, now, effects);
+            return Ok(());
+        }
         let mut body = frame.clone();
         let start: [u8; 4] = frame
             .get(..4)
@@ -138,6 +158,9 @@ impl Session {
             correlation_id: header.correlation_id,
             client_id: header.client_id,
         };
+        if !sasl::is_login(api.key) && self.login.bars(&self.stage, now.instant) {
+            return Err(Malformed);
+        }
         match self.stage {
             Stage::New if !api.before_login => {
                 self.log_in(frame, effects);
@@ -295,6 +318,13 @@ impl bongsu_engine::session::Session for Session {
             }
             Input::Durable(lsn) => self.on_durable(lsn, effects),
             Input::Timeout => {
+                if let Stage::Refused(refused) = &mut self.stage {
+                    if now.instant >= refused.at {
+                        effects.out.append(&mut refused.out);
+                        effects.close = Some(Close::Flushed);
+                    }
+                    return 0;
+                }
                 if now.instant >= self.asked + self.settings.idle && self.then.is_none() {
                     effects.close = Some(Close::Now);
                 }
@@ -307,6 +337,9 @@ impl bongsu_engine::session::Session for Session {
     }
 
     fn deadline(&self) -> Option<Instant> {
+        if let Stage::Refused(refused) = &self.stage {
+            return Some(refused.at);
+        }
         // Whoever waits for an answer is not idle.
         self.then.is_none().then(|| self.asked + self.settings.idle)
     }

@@ -1,0 +1,331 @@
+//! Logging in, and what those who have may do: the engine's users behind one lock.
+//!
+//! A password is proven in a job, as that takes milliseconds. A change is recorded under the
+//! lock, then done, and answered once it is durable; who is in stays in, with the rights that
+//! its name has at each request.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bongsu_engine::Refused;
+use bongsu_engine::access::acl::{Operation, Resource};
+use bongsu_engine::access::note::Note;
+use bongsu_engine::access::request::{AclRefused, CredentialRefused};
+use bongsu_engine::access::{Answer, Principal, Request, ScramLogin, Settings, Users};
+use bongsu_engine::refused::{Kind, Permission};
+use bongsu_engine::session::Reply;
+use bongsu_record::Lsn;
+use bongsu_storage::{EntryRef, Error, Recovery};
+use parking_lot::{Mutex, RwLock};
+
+use crate::broker::Broker;
+use crate::handle::{Executed, Job, SessionHandle};
+
+/// Kind of the WAL notes and the checkpoint's section of access; the id is 0.
+///
+/// ```text
+/// note     lines of [`bongsu_engine::access::note`]
+/// section  u64 LSN up to which it knows, then lines
+/// ```
+pub(crate) const ACCESS_NOTE: u8 = 8;
+
+/// What a broker knows of users.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    users: RwLock<Users>,
+}
+
+/// Who a session is.
+#[derive(Debug, Default)]
+pub(crate) struct Identity {
+    user: Option<Principal>,
+    /// A password that is being proven leaves who it was here.
+    proving: Option<Arc<Mutex<Option<Principal>>>>,
+    scram: Option<ScramLogin>,
+}
+
+/// Users while the WAL is replayed.
+pub(crate) struct RestoredAccess {
+    applied: Lsn,
+    users: Users,
+}
+
+impl RestoredAccess {
+    /// Those of the checkpoint.
+    pub(crate) fn of(recovery: &Recovery) -> Result<RestoredAccess, Error> {
+        let mut restored = RestoredAccess {
+            applied: Lsn(0),
+            users: Users::new(),
+        };
+        let sections = recovery.sections().iter();
+        for section in sections.filter(|section| section.kind == ACCESS_NOTE) {
+            let malformed = |cause| Error::corrupt("checkpoint".as_ref(), 0, cause);
+            let (applied, lines) = section
+                .bytes
+                .split_first_chunk::<8>()
+                .ok_or_else(|| malformed("the section of access is empty".to_owned()))?;
+            restored.applied = Lsn(u64::from_be_bytes(*applied));
+            let replayed = restored.users.replay(lines);
+            replayed.map_err(|error| malformed(format!("access: {}", error.cause)))?;
+        }
+        Ok(restored)
+    }
+
+    /// One note of the WAL.
+    pub(crate) fn replay(&mut self, lsn: Lsn, lines: &[u8]) -> Result<(), Error> {
+        if lsn <= self.applied {
+            return Ok(());
+        }
+        let malformed = |cause| Error::corrupt("lane".as_ref(), lsn.0, cause);
+        let replayed = self.users.replay(lines);
+        replayed.map_err(|error| malformed(format!("access: {}", error.cause)))
+    }
+
+    /// They are the broker's now.
+    pub(crate) fn finish(self, broker: &Broker) {
+        *broker.access().users.write() = self.users;
+        broker.configure_access(Settings::default());
+    }
+}
+
+impl Access {
+    /// The checkpoint's section.
+    pub(crate) fn encode(&self, broker: &Broker, out: &mut Vec<u8>) {
+        let users = self.users.read();
+        out.extend_from_slice(&broker.storage().position().0.to_be_bytes());
+        users.encode(out);
+    }
+}
+
+impl Broker {
+    /// Who is an administrator, and what is open to everybody.
+    pub fn configure_access(&self, settings: Settings) {
+        let mut users = self.access().users.write();
+        users.configure(settings, unguessable());
+    }
+
+    /// Records and does changes, under the lock of whoever decided them.
+    fn change_access(&self, users: &mut Users, notes: Vec<Note>) -> Result<Option<Lsn>, ()> {
+        if notes.is_empty() {
+            return Ok(None);
+        }
+        let mut lines = Vec::new();
+        notes.iter().for_each(|note| note.encode(&mut lines));
+        let entry = EntryRef::Note {
+            kind: ACCESS_NOTE,
+            id: 0,
+            bytes: &lines,
+        };
+        let recorded = self.storage().record(&[entry]);
+        let lsn = recorded.map_err(|error| self.report(&error))?;
+        notes.into_iter().for_each(|note| users.apply(note));
+        Ok(Some(lsn))
+    }
+}
+
+impl SessionHandle {
+    pub(crate) fn login(&mut self, user: &str, password: &str) -> Result<Executed, Refused> {
+        let password = password.to_owned();
+        let users = self.broker.access().users.read();
+        let login = users.password_login(user, self.from_loopback);
+        drop(users);
+        self.identity.user = None;
+        if login.is_quick() {
+            self.identity.user = Some(login.prove(&password)?);
+            return Ok(Executed::Now(Reply::Done));
+        }
+        let proven = Arc::<Mutex<Option<Principal>>>::default();
+        self.identity.proving = Some(proven.clone());
+        Ok(Executed::Job(Job::new(move || {
+            match login.prove(&password) {
+                Ok(principal) => {
+                    *proven.lock() = Some(principal);
+                    Reply::Done
+                }
+                Err(refused) => Reply::Refused(refused),
+            }
+        })))
+    }
+
+    pub(crate) fn login_anonymous(&mut self) -> Result<Executed, Refused> {
+        let users = self.broker.access().users.read();
+        self.identity.user = Some(users.anonymous(self.from_loopback)?);
+        Ok(Executed::Now(Reply::Done))
+    }
+
+    /// Who a password was proven to be, since the call before.
+    pub(crate) fn settle_identity(&mut self) {
+        if let Some(proven) = self.identity.proving.take() {
+            self.identity.user = proven.lock().take();
+        }
+    }
+
+    fn user(&self) -> Result<&Principal, Refused> {
+        self.identity.user.as_ref().ok_or_else(|| Refused::Login {
+            user: String::new(),
+        })
+    }
+
+    /// Whether the user may do this to a queue or an exchange of its space.
+    pub(crate) fn allowed(
+        &self,
+        permission: Permission,
+        kind: Kind,
+        name: &str,
+    ) -> Result<(), Refused> {
+        let space = self.in_space()?;
+        let user = self.user()?;
+        if user.administrator {
+            return Ok(());
+        }
+        let users = self.broker.access().users.read();
+        users.check(user, &self.host, permission, space, kind, name)
+    }
+
+    /// Whether the user may do this to a thing of that name.
+    pub(crate) fn may(&self, operation: Operation, resource: Resource, name: &str) -> bool {
+        let Ok(user) = self.user() else {
+            return false;
+        };
+        if user.administrator {
+            return true;
+        }
+        let users = self.broker.access().users.read();
+        users.may(user, &self.host, operation, resource, name)
+    }
+
+    /// Whether the user may do this to the broker as a whole.
+    pub(crate) fn may_all(&self, operation: Operation) -> bool {
+        let cluster = bongsu_engine::access::acl::CLUSTER;
+        self.may(operation, Resource::Cluster, cluster)
+    }
+
+    pub(crate) fn access(&mut self, request: Request) -> Result<Executed, Refused> {
+        let answer = match request {
+            Request::ScramBegin { mechanism, user } => {
+                let users = self.broker.access().users.read();
+                let (login, salt, iterations) =
+                    users.scram_begin(mechanism, &user, self.from_loopback);
+                drop(users);
+                self.identity.scram = Some(login);
+                Answer::ScramBegun {
+                    salt,
+                    iterations,
+                    nonce: STANDARD_NO_PAD.encode(unguessable::<18>()),
+                }
+            }
+            Request::ScramEnd {
+                auth_message,
+                proof,
+            } => {
+                let login = self.identity.scram.take();
+                self.identity.user = None;
+                let login = login.ok_or_else(|| Refused::Login {
+                    user: String::new(),
+                })?;
+                let users = self.broker.access().users.read();
+                let (user, server_signature) = users.scram_end(&login, &auth_message, &proof)?;
+                drop(users);
+                self.identity.user = Some(user);
+                Answer::ScramEnded { server_signature }
+            }
+            Request::DescribeCredentials { users: wanted } => {
+                let users = self.broker.access().users.read();
+                let mut credentials = users.credentials(wanted.as_deref());
+                drop(users);
+                if !self.may_all(Operation::Describe) {
+                    let wanted = wanted.unwrap_or_default().into_iter();
+                    let denied = wanted.map(|user| (user, Err(CredentialRefused::Access)));
+                    credentials = denied.collect();
+                }
+                Answer::Credentials(credentials)
+            }
+            Request::ListAcls(filter) => Answer::Acls(match self.may_all(Operation::Describe) {
+                true => Ok(self.broker.access().users.read().acls(&filter)),
+                false => Err(AclRefused::Access),
+            }),
+            change => return Ok(self.change_access(change)),
+        };
+        Ok(Executed::Now(Reply::Access(Box::new(answer))))
+    }
+
+    fn change_access(&self, request: Request) -> Executed {
+        let may = self.user().is_ok() && self.may_all(Operation::Alter);
+        let broker = &self.broker;
+        let mut users = broker.access().users.write();
+        let mut notes = Vec::new();
+        let mut answer = match request {
+            Request::AlterCredentials { changes } if may => {
+                Answer::Altered(users.alter_credentials(changes, &mut notes))
+            }
+            Request::AlterCredentials { changes } => {
+                let denied = changes.into_iter().map(|change| change.user);
+                let denied = denied.map(|user| (user, Err(CredentialRefused::Access)));
+                Answer::Altered(denied.collect())
+            }
+            Request::AddAcls(acls) if may => Answer::AclsAdded(users.add_acls(acls, &mut notes)),
+            Request::AddAcls(acls) => {
+                Answer::AclsAdded(acls.iter().map(|_| Err(AclRefused::Access)).collect())
+            }
+            Request::RemoveAcls(filters) => {
+                let removed = match may {
+                    true => users.remove_acls(&filters, &mut notes),
+                    false => Vec::new(),
+                };
+                let mut removed = removed.into_iter().map(Ok);
+                let each = filters.iter();
+                let each = each.map(|_| removed.next().unwrap_or(Err(AclRefused::Access)));
+                Answer::AclsRemoved(each.collect())
+            }
+            Request::ScramBegin { .. }
+            | Request::ScramEnd { .. }
+            | Request::DescribeCredentials { .. }
+            | Request::ListAcls(_) => unreachable!("answered without a change"),
+        };
+        let changed = broker.change_access(&mut users, notes);
+        drop(users);
+        let lsn = changed.unwrap_or_else(|()| {
+            refuse_all(&mut answer);
+            None
+        });
+        let reply = Reply::Access(Box::new(answer));
+        match lsn {
+            Some(lsn) => {
+                broker.storage().hurry();
+                Executed::Durable(lsn, reply)
+            }
+            None => Executed::Now(reply),
+        }
+    }
+}
+
+/// Nothing was recorded, so nothing was done.
+fn refuse_all(answer: &mut Answer) {
+    match answer {
+        Answer::Altered(results) => {
+            let results = results.iter_mut().map(|(_, result)| result);
+            results.for_each(|result| *result = Err(CredentialRefused::Storage));
+        }
+        Answer::AclsAdded(results) => {
+            let results = results.iter_mut();
+            results.for_each(|result| *result = Err(AclRefused::Storage));
+        }
+        Answer::AclsRemoved(results) => {
+            let results = results.iter_mut();
+            results.for_each(|result| *result = Err(AclRefused::Storage));
+        }
+        Answer::ScramBegun { .. }
+        | Answer::ScramEnded { .. }
+        | Answer::Credentials(_)
+        | Answer::Acls(_) => {}
+    }
+}
+
+/// Bytes that nobody can foresee.
+fn unguessable<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // A system that has no randomness lets nobody in by it: better to stop.
+    getrandom::fill(&mut bytes).expect("the system's randomness");
+    bytes
+}
