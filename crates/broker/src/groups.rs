@@ -440,11 +440,17 @@ impl SessionHandle {
             state.machine.handle(input, now_ms, &mut effects);
             let acted = broker.act_group(&cell, &mut state, effects, Some(ticket), along);
             if let Some(answer) = acted.own {
+                drop(state);
+                // A share group's places are not its own to forget.
+                let forgotten = match &answer {
+                    Answer::Deleted(Ok(())) => broker.forget_share_group(space, name),
+                    _ => None,
+                };
                 let answer = match lists_all {
                     true => self.readable_topics(answer),
                     false => answer,
                 };
-                return Some((answer, acted.lsn));
+                return Some((answer, acted.lsn.max(forgotten)));
             }
             state.waiting.insert(ticket, self.outbox.clone());
             drop(state);

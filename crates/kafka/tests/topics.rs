@@ -47,6 +47,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use bongsu_engine::catalog::{Catalog, LogDurability, SpaceId, Topic};
 use bongsu_engine::session::{Call, Effects, Input, Now, Reply, Session as _};
+use bongsu_engine::share;
 use bongsu_engine::topic::call::{Bounds, Change, Refused, TopicRef};
 use bongsu_engine::topic::config::describe;
 use bongsu_engine::topic::request::{EpochEnd, Info, Sizes, Topics};
@@ -138,6 +139,11 @@ impl World {
             let reply = match call {
                 Call::LoginAnonymous | Call::OpenSpace { .. } => Reply::Done,
                 Call::Topic(request) => Reply::Topic(Box::new(self.answer(*request))),
+                // Of no group anything was set.
+                Call::Share(_) => Reply::Share {
+                    wait: None,
+                    answer: Box::new(share::Answer::Configs(Vec::new())),
+                },
                 other => panic!("{other:?}"),
             };
             self.session.handle(Input::Reply(reply), now, &mut effects);

@@ -520,8 +520,15 @@ pub(crate) fn list(
         if wants(BROKER) {
             resources.push(resource(session.settings.node_id.to_string(), BROKER));
         }
-        let response = ListConfigResourcesResponse::default().with_config_resources(resources);
-        session.respond(&head, &response, effects);
+        let answered = move |session: &mut Session, groups: Vec<String>, effects: &mut Effects| {
+            resources.extend(groups.into_iter().map(|group| resource(group, GROUP)));
+            let response = ListConfigResourcesResponse::default().with_config_resources(resources);
+            session.respond(&head, &response, effects);
+        };
+        match wants(GROUP) {
+            true => group_configs::listed(session, effects, answered),
+            false => answered(session, Vec::new(), effects),
+        }
     });
     Ok(())
 }

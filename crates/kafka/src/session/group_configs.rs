@@ -57,6 +57,27 @@ pub(super) fn described(
     );
 }
 
+/// Asks of which groups something was set.
+pub(super) fn listed(
+    session: &mut Session,
+    effects: &mut Effects,
+    then: impl FnOnce(&mut Session, Vec<String>, &mut Effects) + Send + 'static,
+) {
+    ask(
+        session,
+        Request::AllConfigs,
+        effects,
+        |session, answer, effects| {
+            let Answer::Configs(configs) = answer else {
+                effects.close = Some(Close::Now);
+                return;
+            };
+            let groups = configs.into_iter().map(|(group, _)| group.to_string());
+            then(session, groups.collect(), effects);
+        },
+    );
+}
+
 /// Changes what groups are configured to, if any is to be changed.
 pub(super) fn altered(
     session: &mut Session,
