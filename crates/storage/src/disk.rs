@@ -52,6 +52,12 @@ pub trait Disk: Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
     /// Bytes that can still be written below `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// What makes all that was written to files below `path` durable in one go, where there
+    /// is such a thing: thousands of files, each with a little, then cost one sync.
+    fn whole(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskSync>>> {
+        let _ = path;
+        Ok(None)
+    }
     /// A number that nobody can guess, for the checksums of a lane. A simulated disk
     /// takes it from its seed.
     fn salt(&self) -> u64 {
@@ -85,6 +91,13 @@ pub trait DiskFile: Send + Sync {
     /// Makes the file `bytes` long, every block of it written (not merely reserved), so
     /// that a later sync of a write within it has no metadata to write.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
+}
+
+/// See [`Disk::whole`].
+pub trait DiskSync: Send + Sync {
+    /// Makes everything durable that was written before the call. An error that the disk had
+    /// since the last call, or since this was opened, is reported.
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// Held while the data directory is in use; dropping it lets go.

@@ -255,6 +255,15 @@ pub trait Blobs: Send + Sync {
     /// `Io`.
     fn sync_names(&self) -> Result<(), Error>;
 
+    /// Makes all that was written to any blob durable, if that can be had in one go; `false`:
+    /// it cannot, each must be synced.
+    ///
+    /// # Errors
+    /// `SyncFailed`.
+    fn sync_all(&self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     /// What messages call the blob.
     fn path(&self, name: &str) -> PathBuf;
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Disk, DiskFile, Mode};
+use super::{Disk, DiskFile, DiskSync, Mode};
 use crate::Error;
 use crate::seam::{Blob, Blobs};
 
@@ -12,6 +12,7 @@ use crate::seam::{Blob, Blobs};
 pub struct DiskBlobs {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    whole: Option<Arc<dyn DiskSync>>,
 }
 
 impl DiskBlobs {
@@ -22,7 +23,10 @@ impl DiskBlobs {
     pub fn open(disk: Arc<dyn Disk>, dir: PathBuf) -> Result<DiskBlobs, Error> {
         disk.create_dir_all(&dir)
             .map_err(|cause| Error::io("create", &dir, 0, &cause))?;
-        Ok(DiskBlobs { disk, dir })
+        let whole = disk
+            .whole(&dir)
+            .map_err(|cause| Error::io("open", &dir, 0, &cause))?;
+        Ok(DiskBlobs { disk, dir, whole })
     }
 
     fn file(&self, name: &str, mode: Mode) -> Result<Arc<dyn Blob>, Error> {
@@ -69,6 +73,17 @@ impl Blobs for DiskBlobs {
                 path: self.dir.clone(),
                 cause: cause.to_string(),
             })
+    }
+
+    fn sync_all(&self) -> Result<bool, Error> {
+        let Some(whole) = &self.whole else {
+            return Ok(false);
+        };
+        let synced = whole.sync().map_err(|cause| Error::SyncFailed {
+            path: self.dir.clone(),
+            cause: cause.to_string(),
+        });
+        synced.map(|()| true)
     }
 
     fn path(&self, name: &str) -> PathBuf {

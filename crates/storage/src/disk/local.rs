@@ -9,13 +9,19 @@ use std::sync::Arc;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::aligned::AlignedBuffer;
-use super::{Disk, DiskFile, DiskLock, Mode};
+use super::{Disk, DiskFile, DiskLock, DiskSync, Mode};
 
 /// The machine's own file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalDisk;
 
 impl Disk for LocalDisk {
+    fn whole(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskSync>>> {
+        // Kept open: the kernel remembers for each handle which errors it was told of.
+        let folder = File::open(path)?;
+        Ok(Some(Arc::new(LocalSync(folder))))
+    }
+
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)
     }
@@ -168,3 +174,12 @@ const ZERO_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests;
+
+/// The file system that a folder is on.
+struct LocalSync(File);
+
+impl DiskSync for LocalSync {
+    fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.0)?)
+    }
+}

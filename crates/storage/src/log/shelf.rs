@@ -125,6 +125,9 @@ impl Shelf {
             self.blobs.sync_names()?;
         }
         let dirty = std::mem::take(&mut *self.dirty.lock());
+        if dirty.len() >= SYNCED_ONE_BY_ONE && self.blobs.sync_all()? {
+            return Ok(());
+        }
         for blob in dirty.values() {
             blob.sync()?;
         }
@@ -212,3 +215,6 @@ impl Handles {
 }
 
 const HANDLES_MAX: usize = 256;
+
+/// So many files are synced one by one; more in one go, with whatever else the disk has.
+const SYNCED_ONE_BY_ONE: usize = 64;
