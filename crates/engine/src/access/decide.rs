@@ -6,18 +6,12 @@ use std::sync::Arc;
 use super::Users;
 use super::acl::{Acl, AclFilter, CLUSTER, Resource};
 use super::note::Note;
-use super::request::{AclRefused, CredentialChange, CredentialRefused};
+use super::request::{AclRefused, ByUser, CredentialChange, CredentialRefused};
 use super::scram::{Credential, ITERATIONS_MAX, ITERATIONS_MIN, Mechanism};
-
-/// By user.
-type CredentialResults<T> = Vec<(String, Result<T, CredentialRefused>)>;
 
 impl Users {
     /// Who has which credentials, and hashed how often.
-    pub fn credentials(
-        &self,
-        users: Option<&[String]>,
-    ) -> CredentialResults<Vec<(Mechanism, u32)>> {
+    pub fn credentials(&self, users: Option<&[String]>) -> ByUser<Vec<(Mechanism, u32)>> {
         let told = |credentials: &BTreeMap<Mechanism, Credential>| {
             let told = credentials.iter();
             told.map(|(mechanism, of)| (*mechanism, of.iterations))
@@ -33,7 +27,7 @@ impl Users {
         for user in wanted {
             *seen.entry(user.as_str()).or_insert(0) += 1;
         }
-        let mut results: CredentialResults<_> = Vec::new();
+        let mut results: ByUser<_> = Vec::new();
         for user in wanted {
             let result = match seen.remove(user.as_str()) {
                 None => continue,
@@ -54,7 +48,7 @@ impl Users {
         &self,
         changes: Vec<CredentialChange>,
         notes: &mut Vec<Note>,
-    ) -> CredentialResults<()> {
+    ) -> ByUser<()> {
         let mut by_user: Vec<(String, Vec<CredentialChange>)> = Vec::new();
         for change in changes {
             match by_user.iter_mut().find(|(user, _)| *user == change.user) {

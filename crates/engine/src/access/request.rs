@@ -83,9 +83,9 @@ pub enum Answer {
         server_signature: Vec<u8>,
     },
     /// By user, as asked; all are in the order of names.
-    Credentials(Vec<(String, Result<Vec<(Mechanism, u32)>, CredentialRefused>)>),
+    Credentials(ByUser<Vec<(Mechanism, u32)>>),
     /// By user, in the order in which they came first.
-    Altered(Vec<(String, Result<(), CredentialRefused>)>),
+    Altered(ByUser<()>),
     /// In the order of the request.
     AclsAdded(Vec<Result<(), AclRefused>>),
     /// In the order of things.
@@ -93,6 +93,9 @@ pub enum Answer {
     /// For each filter, what was removed.
     AclsRemoved(Vec<Result<Vec<Arc<Acl>>, AclRefused>>),
 }
+
+/// By user: what was found or done, or why not.
+pub type ByUser<T> = Vec<(String, Result<T, CredentialRefused>)>;
 
 /// Why credentials are not told or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
