@@ -85,7 +85,12 @@ impl Broker {
 
     /// The same for those that have to say who they are.
     pub(super) fn kafka_sasl(&self) -> String {
-        format!("127.0.0.1:{}", self.port + KAFKA_SASL)
+        // Bongsu has one door for both.
+        let port = match self.product {
+            Product::Kafka => KAFKA_SASL,
+            Product::Bongsu | Product::RabbitMq => KAFKA,
+        };
+        format!("127.0.0.1:{}", self.port + port)
     }
 
     /// The death no program can prepare for, and the start after it.
