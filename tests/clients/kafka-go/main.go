@@ -26,6 +26,7 @@ var scenarios = map[string]func(context.Context){
 	"franz_share":        franzShare,
 	"franz_transactions": franzTransactions,
 	"franz_admin":        franzAdmin,
+	"franz_killed":       franzKilled,
 	"sarama_producers":   saramaProducers,
 	"sarama_group":       saramaGroup,
 	"sarama_transaction": saramaTransaction,

@@ -278,6 +278,7 @@ pub(in crate::test) const ALL: &[Suite] = &[
                 "franz_share",
                 "franz_transactions",
                 "franz_admin",
+                "franz_killed",
                 "sarama_producers",
                 "sarama_group",
                 "sarama_transaction",
