@@ -148,6 +148,18 @@ impl Groups {
     }
 }
 
+/// What a user must be allowed to do with the group.
+fn operation_of(request: &Request) -> Operation {
+    match request {
+        Request::Describe
+        | Request::DescribeConsumers
+        | Request::DescribeShare
+        | Request::FetchOffsets(_) => Operation::Describe,
+        Request::Delete | Request::DeleteOffsets(_) => Operation::Delete,
+        _ => Operation::Read,
+    }
+}
+
 impl GroupCell {
     fn new(space: SpaceId, machine: Group) -> Arc<GroupCell> {
         Arc::new(GroupCell {
@@ -346,7 +358,7 @@ impl SessionHandle {
             Call::List => {
                 let groups = self.broker.groups().of_space(space);
                 let listed = groups.iter().filter_map(|cell| {
-                    self.may_use(&cell.name).ok()?;
+                    self.may_group(Operation::Describe, &cell.name).ok()?;
                     cell.lock().machine.listed()
                 });
                 let listed: Vec<Listed> = listed.collect();
@@ -375,7 +387,7 @@ impl SessionHandle {
         mut request: Request,
     ) -> Option<(Answer, Option<Lsn>)> {
         let may = match name.len() <= NAME_BYTES_MAX {
-            true => self.may_use(name),
+            true => self.may_group(operation_of(&request), name),
             false => Err(GroupError::InvalidGroup),
         };
         let broker = self.broker.clone();
@@ -516,7 +528,11 @@ impl SessionHandle {
 
     /// Whether the user may be of that group.
     pub(crate) fn may_use(&self, group: &str) -> Result<(), GroupError> {
-        match self.may(Operation::Read, Resource::Group, group) {
+        self.may_group(Operation::Read, group)
+    }
+
+    fn may_group(&self, operation: Operation, group: &str) -> Result<(), GroupError> {
+        match self.may(operation, Resource::Group, group) {
             true => Ok(()),
             false => Err(GroupError::Denied),
         }

@@ -287,7 +287,8 @@ fn rules_hold_for_topics_groups_and_transactions() {
     let disk = SimDisk::new(5);
     let rules = vec![
         acl("alice", Operation::Create, Resource::Topic, "mine"),
-        acl("alice", Operation::Read, Resource::Group, "mine"),
+        acl("alice", Operation::Delete, Resource::Group, "mine"),
+        acl("alice", Operation::Read, Resource::Group, "other"),
         acl("alice", Operation::Write, Resource::TransactionalId, "mine"),
     ];
     let broker = with_alice(&disk, rules);

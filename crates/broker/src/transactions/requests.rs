@@ -348,7 +348,8 @@ impl SessionHandle {
             let held = cell.lock();
             let transaction = &held.transaction;
             let id = &cell.key.1;
-            if !held.gone && listing.lists(id, transaction, now_ms) {
+            let may = self.may(Operation::Describe, Resource::TransactionalId, id);
+            if may && !held.gone && listing.lists(id, transaction, now_ms) {
                 let producer = transaction.producer().id;
                 let state = transaction.state().name();
                 listed.transactions.push((id.clone(), producer, state));

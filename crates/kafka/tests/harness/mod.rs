@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bongsu_engine::Refused;
+use bongsu_engine::access;
 use bongsu_engine::session::records::{
     AppendRefused, Appended, FetchRefused, FetchedPart, FoundOffset, PartitionRefused,
 };
@@ -127,6 +128,30 @@ impl World {
         self.transcript.calls.push(name);
         match call {
             Call::LoginAnonymous | Call::OpenSpace { .. } | Call::AwaitDurable(_) => Reply::Done,
+            Call::Login { user, .. } if user != "wrong" => Reply::Done,
+            Call::Access(request) => match *request {
+                access::Request::ScramBegin { .. } => {
+                    Reply::Access(Box::new(access::Answer::ScramBegun {
+                        salt: b"salt".to_vec(),
+                        iterations: 4096,
+                        nonce: "nonce".to_owned(),
+                    }))
+                }
+                access::Request::ScramEnd { proof, .. } if proof.len() % 2 == 0 => {
+                    Reply::Access(Box::new(access::Answer::ScramEnded {
+                        server_signature: proof,
+                    }))
+                }
+                access::Request::AlterCredentials { changes } => {
+                    let done = changes.into_iter().map(|change| (change.user, Ok(())));
+                    Reply::Access(Box::new(access::Answer::Altered(done.collect())))
+                }
+                access::Request::AddAcls(acls) => {
+                    let done = acls.iter().map(|_| Ok(()));
+                    Reply::Access(Box::new(access::Answer::AclsAdded(done.collect())))
+                }
+                _ => Reply::Access(Box::new(access::Answer::Acls(Ok(Vec::new())))),
+            },
             Call::Append(request) => {
                 let results = request.appends.iter().map(|append| {
                     self.end += u64::from(append.batch.offset_count());
