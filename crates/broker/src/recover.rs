@@ -14,10 +14,10 @@ use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::disk::Disk;
 use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, Storage};
 
+use crate::access::{ACCESS_NOTE, RestoredAccess};
 use crate::broker::{Broker, CATALOG_NOTE, Limits, unix_ms};
 use crate::cell::{QUEUE_NOTE, QueueCell};
 use crate::change::durability;
-use crate::access::{ACCESS_NOTE, RestoredAccess};
 use crate::groups::GROUP_NOTE;
 use crate::groups::restore::RestoredGroups;
 use crate::producers::RestoredProducers;
@@ -90,7 +90,9 @@ impl Broker {
                 Entry::Note { kind, id, bytes } if *kind == WINDOW_NOTE => {
                     windows.replay(lsn, WindowId(*id), bytes)
                 }
-                Entry::Note { kind, bytes, .. } if *kind == ACCESS_NOTE => access.replay(lsn, bytes),
+                Entry::Note { kind, bytes, .. } if *kind == ACCESS_NOTE => {
+                    access.replay(lsn, bytes)
+                }
                 Entry::Note { kind, bytes, .. } if *kind == GROUP_NOTE => groups.replay(lsn, bytes),
                 Entry::Note { kind, bytes, .. } if *kind == TRANSACTION_NOTE => {
                     transactions.replay("lane", lsn.0, bytes)

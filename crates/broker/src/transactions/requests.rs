@@ -80,7 +80,11 @@ impl SessionHandle {
 
     fn key(&self, transactional_id: &Arc<str>) -> Result<Key, TransactionRefused> {
         check_id(transactional_id)?;
-        if !self.may(Operation::Write, Resource::TransactionalId, transactional_id) {
+        if !self.may(
+            Operation::Write,
+            Resource::TransactionalId,
+            transactional_id,
+        ) {
             return Err(TransactionRefused::IdDenied);
         }
         let space = self.in_space().map_err(|_| TransactionRefused::IdDenied)?;
