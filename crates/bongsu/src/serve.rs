@@ -12,6 +12,7 @@ use bongsu_broker::topics::{Bounds, TopicSettings};
 use bongsu_broker::{Broker, Limits, Recovered};
 use bongsu_engine::access::Settings as AccessSettings;
 use bongsu_engine::group::Settings as GroupSettings;
+use bongsu_engine::transaction::Settings as TransactionSettings;
 use bongsu_kafka::{BrokerConfig, Logins, Settings as KafkaSettings};
 use bongsu_storage::disk::LocalDisk;
 use bongsu_storage::{Durability, Options};
@@ -56,6 +57,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     )?;
     broker.set_topic_settings(topics(settings));
     broker.configure_groups(groups(settings));
+    broker.configure_transactions(transactions(settings));
     broker.configure_access(AccessSettings {
         administrators: settings.access_administrators.clone(),
         open: settings.access_open,
@@ -142,6 +144,16 @@ fn groups(settings: &Settings) -> GroupSettings {
         metadata_bytes_max: settings.kafka_offset_metadata_bytes_max,
         retention_ms: ms(settings.kafka_offsets_retention),
         ..GroupSettings::default()
+    }
+}
+
+fn transactions(settings: &Settings) -> TransactionSettings {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let timeout_ms = settings.kafka_transaction_timeout_max.as_millis();
+    TransactionSettings {
+        timeout_ms_max: i32::try_from(timeout_ms).unwrap_or(i32::MAX),
+        id_expiration_ms: ms(settings.kafka_transactional_id_expiration),
+        producer_expiration_ms: ms(settings.kafka_producer_id_expiration),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bongsu_engine::access::acl::{Operation, Resource};
-use bongsu_engine::producers::{Sequence, Verdict};
+use bongsu_engine::producers::{ProducerRefused, Sequence, Verdict};
 use bongsu_engine::queue::Properties;
 use bongsu_engine::refused::Permission;
 use bongsu_engine::session::Reply;
@@ -24,7 +24,7 @@ use bongsu_storage::{EntryRef, Error};
 use crate::cell::{QueueCell, State};
 use crate::handle::{Executed, SessionHandle};
 use crate::laid_out::{for_queue, may_expire};
-use crate::producers::{PRODUCER_NOTE, header_note, sequence};
+use crate::producers::{PRODUCER_NOTE, producer_note, sequence};
 use crate::publish::Cells;
 use crate::transactions::TRANSACTION_NOTE;
 use crate::transactions::joining::{Appending, Joined, Locked};
@@ -52,10 +52,18 @@ impl SessionHandle {
             });
         }
         let mut results = Vec::with_capacity(request.appends.len());
+        // Before the transaction is locked: the catalog's lock comes before it.
+        let mut cells = Vec::with_capacity(request.appends.len());
+        for append in &request.appends {
+            cells.push(self.partition(&append.topic, append.partition, Permission::Write));
+        }
         let of = self.appending(&request);
         let mut member = of.as_ref().and_then(Appending::lock);
-        for append in &request.appends {
-            results.push(self.append_one(append, &request, member.as_mut(), &mut last));
+        for (append, cell) in request.appends.iter().zip(cells) {
+            let appended = cell.map_err(AppendRefused::Partition).and_then(|cell| {
+                self.append_one((append, &cell), &request, member.as_mut(), &mut last)
+            });
+            results.push(appended);
         }
         drop(member);
         let wait = (last > Lsn(0)).then_some(last);
@@ -70,15 +78,12 @@ impl SessionHandle {
     }
 
     fn append_one(
-        &mut self,
-        append: &Append,
+        &self,
+        (append, cell): (&Append, &Arc<QueueCell>),
         request: &AppendRequest,
         member: Option<&mut Locked<'_>>,
         last: &mut Lsn,
     ) -> Result<Appended, AppendRefused> {
-        let cell = self
-            .partition(&append.topic, append.partition, Permission::Write)
-            .map_err(AppendRefused::Partition)?;
         let properties = Arc::clone(cell.lock().machine.properties());
         let now_ms = self.broker().now_ms();
         let mut fitted = fitted(append, request, &properties, now_ms)?;
@@ -105,15 +110,20 @@ impl SessionHandle {
                 });
             }
         }
+        if let Some(sequence) = &sequence
+            && request.adds_partitions
+        {
+            begins(sequence, &state, now_ms).map_err(AppendRefused::Producer)?;
+        }
         if state.machine.screens() {
             drop(state);
-            return self.append_screened(&cell, &fitted, sequence, last);
+            return self.append_screened(cell, &fitted, sequence, last);
         }
         if state.machine.judges() || expires {
             fitted.batch = laid_out(&fitted)?;
         }
         let entering = (sequence, member);
-        self.append_to(&cell, &mut state, &fitted, entering, last)
+        self.append_to(cell, &mut state, &fitted, entering, last)
     }
 
     fn append_to(
@@ -137,10 +147,9 @@ impl SessionHandle {
             let entered = member.enter(cell, batch, now_ms);
             joined = entered.map_err(AppendRefused::Transaction)?;
         }
-        let header = match storage.is_direct(batch) {
-            true => header_note(batch, base),
-            false => None,
-        };
+        let unseen = storage.is_direct(batch) || batch.is_native();
+        let header = sequence.filter(|_| unseen);
+        let header = header.map(|of| producer_note(&of, base, batch.max_timestamp()));
         let change = joined.as_ref().map(|joined| EntryRef::Along {
             kind: TRANSACTION_NOTE,
             log,
@@ -159,10 +168,9 @@ impl SessionHandle {
         let appended = appended.map_err(|error| self.append_failed(&error))?;
         *last = appended.lsn.max(*last);
         // Before readers are told that the log has grown: they stop at what is open.
-        if let Some(sequence) = sequence {
-            let timestamp_ms = fitted.stamped_ms.unwrap_or(-1);
-            let producers = state.producers.get_or_insert_default();
-            producers.appended(&sequence, base, timestamp_ms, now_ms);
+        let timestamp_ms = fitted.stamped_ms.unwrap_or(-1);
+        if let Some(sequence) = &sequence {
+            state.remember(sequence, (base, timestamp_ms), broker);
         }
         let handled = cell.appended(state, base, batch, broker);
         broker.noted(handled);
@@ -194,12 +202,14 @@ impl SessionHandle {
         if !refused.is_empty() {
             return Err(AppendRefused::Full);
         }
-        if let Some(sequence) = sequence {
-            let mut state = cell.lock();
-            // Where the batch would be if all of it went in: a duplicate is only told that.
-            let base = state.machine.cursor().end();
-            let producers = state.producers.get_or_insert_default();
-            producers.appended(&sequence, base, -1, broker.now_ms());
+        if let Some(sequence) = &sequence {
+            let note = cell.lock().remember_screened(sequence, broker);
+            let recorded = broker.storage().record(&[EntryRef::Along {
+                kind: PRODUCER_NOTE,
+                log: cell.log.id(),
+                bytes: &note,
+            }]);
+            broker.noted(recorded.map(Some));
         }
         Ok(Appended {
             base: None,
@@ -217,6 +227,20 @@ impl SessionHandle {
 /// The batch as a queue that looks at its records wants it.
 fn laid_out(fitted: &Fitted) -> Result<Batch, AppendRefused> {
     for_queue(&fitted.batch, fitted.payload_bytes).ok_or(AppendRefused::Unfit)
+}
+
+/// Each transaction of KIP-890's producers begins at 0, being of another epoch: one that
+/// begins elsewhere has lost what comes before.
+fn begins(sequence: &Sequence, state: &State, now_ms: u64) -> Result<(), ProducerRefused> {
+    let known = state.producers.as_deref();
+    let known = known.is_some_and(|known| known.knows(sequence.producer_id, now_ms));
+    match known || !sequence.transactional || sequence.base_sequence == 0 {
+        true => Ok(()),
+        false => Err(ProducerRefused::OutOfOrder {
+            expected: 0,
+            found: sequence.base_sequence,
+        }),
+    }
 }
 
 fn fitted(

@@ -3,31 +3,69 @@
 //!
 //! They are kept in the cell, in its checkpoint's section of kind [`PRODUCER_NOTE`] (id: the
 //! log's) and in the batches that are replayed since. A batch that went straight to its
-//! segment is not replayed; its header goes along as a note:
+//! segment is not replayed, and one that was laid out anew for its queue does not say whose
+//! it was; a note goes along with it:
 //!
 //! ```text
-//! 61 bytes: the batch's header, with its base offset
+//! 61 bytes: a batch header with its base offset; of the rest, what is of the producer
 //! ```
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bongsu_engine::producers::{Aborted, Producers, Sequence};
-use bongsu_record::header::{HEADER_BYTES, Header, TRANSACTIONAL};
+use bongsu_record::header::{HEADER_BYTES, Header, MAGIC, TRANSACTIONAL};
 use bongsu_record::kafka::EndMark;
 use bongsu_record::{Batch, LogId, Offset};
 use bongsu_storage::{Entry, Error, Recovery};
 
+use crate::broker::Broker;
 use crate::cell::State;
 
 /// Kind of the WAL notes and checkpoint sections that know producers; the id is the log's.
 pub(crate) const PRODUCER_NOTE: u8 = 5;
 
 impl State {
+    /// A batch was appended at `base`. `timestamp_ms` is what a duplicate is answered with.
+    pub(crate) fn remember(
+        &mut self,
+        sequence: &Sequence,
+        (base, timestamp_ms): (Offset, i64),
+        broker: &Broker,
+    ) {
+        let now_ms = broker.now_ms();
+        let producers = self.producers_mut(broker);
+        producers.appended(sequence, base, timestamp_ms, now_ms);
+    }
+
+    /// A batch was appended, perhaps without what had been seen before. Returns what is to be
+    /// recorded of it.
+    pub(crate) fn remember_screened(
+        &mut self,
+        sequence: &Sequence,
+        broker: &Broker,
+    ) -> [u8; HEADER_BYTES] {
+        let end = self.machine.cursor().end();
+        let now_ms = broker.now_ms();
+        self.producers_mut(broker).screened(sequence, end, now_ms);
+        let base = end.0.saturating_sub(u64::from(sequence.count));
+        producer_note(sequence, Offset(base), -1)
+    }
+
     /// The mark of a transaction's end was appended at `base`.
-    pub(crate) fn mark_end(&mut self, mark: &EndMark, base: Offset, now_ms: u64) {
-        let producers = self.producers.get_or_insert_default();
+    pub(crate) fn mark_end(&mut self, mark: &EndMark, base: Offset, broker: &Broker) {
+        let now_ms = broker.now_ms();
+        let producers = self.producers_mut(broker);
         producers.marked(mark.producer_id, mark.epoch, mark.committed, base, now_ms);
+    }
+
+    fn producers_mut(&mut self, broker: &Broker) -> &mut Producers {
+        self.producers.get_or_insert_with(|| {
+            let mut producers = Box::<Producers>::default();
+            let settings = broker.transactions().settings();
+            producers.set_expiration_ms(settings.producer_expiration_ms);
+            producers
+        })
     }
 
     /// First record of a transaction that is open.
@@ -70,16 +108,35 @@ pub(crate) fn sequence(batch: &Batch) -> Option<Sequence> {
     })
 }
 
-/// What goes along with a batch that a replay does not see.
-pub(crate) fn header_note(batch: &Batch, base: Offset) -> Option<[u8; HEADER_BYTES]> {
-    sequence(batch)?;
+/// What goes along with a batch whose producer a replay does not see.
+pub(crate) fn producer_note(
+    sequence: &Sequence,
+    base: Offset,
+    max_timestamp: i64,
+) -> [u8; HEADER_BYTES] {
     let mut note = [0; HEADER_BYTES];
+    let count = i32::try_from(sequence.count).unwrap_or(i32::MAX);
     let header = Header {
-        base_offset: i64::try_from(base.0).expect("offsets are Kafka's, below 2^63"),
-        ..batch.header()
+        base_offset: i64::try_from(base.0).unwrap_or(i64::MAX),
+        length: 0,
+        partition_leader_epoch: 0,
+        magic: MAGIC,
+        crc: 0,
+        attributes: if sequence.transactional {
+            TRANSACTIONAL
+        } else {
+            0
+        },
+        last_offset_delta: count - 1,
+        base_timestamp: max_timestamp,
+        max_timestamp,
+        producer_id: sequence.producer_id,
+        producer_epoch: sequence.epoch,
+        base_sequence: sequence.base_sequence,
+        record_count: count,
     };
     header.encode(&mut note);
-    Some(note)
+    note
 }
 
 /// Producers while the WAL is replayed. Those of logs that are gone are left over.

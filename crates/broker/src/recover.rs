@@ -9,7 +9,6 @@ use bongsu_engine::catalog::{Catalog, Change, LogDurability, QueueDefinition, Se
 use bongsu_engine::queue::dedup::Dedup;
 use bongsu_engine::queue::{Note, Restoring};
 use bongsu_engine::router::WindowId;
-use bongsu_engine::transaction::Settings as TransactionSettings;
 use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::disk::Disk;
 use bongsu_storage::{Durability, Entry, Error, Log, Options, Recovery, Report, Storage};
@@ -173,7 +172,7 @@ impl Broker {
             record_count,
         };
         let windows = windows.finish(&catalog)?;
-        let transactions = transactions.finish(TransactionSettings::default());
+        let transactions = transactions.finish();
         let broker = Broker::assemble(
             storage,
             place,

@@ -39,7 +39,7 @@ pub(crate) type Key = (SpaceId, Arc<str>);
 /// See the module's comment.
 #[derive(Debug, Default)]
 pub(crate) struct Transactions {
-    settings: Settings,
+    settings: RwLock<Settings>,
     by_id: RwLock<BTreeMap<Key, Arc<TransactionCell>>>,
     numbers: Mutex<Numbers>,
     /// What the clerk calls to forget those that nobody used for long.
@@ -125,8 +125,8 @@ impl Due for Expiry {
 }
 
 impl Transactions {
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
+    pub(crate) fn settings(&self) -> Settings {
+        *self.settings.read()
     }
 
     /// The transactional id, if somebody has it.
@@ -153,6 +153,16 @@ impl Transactions {
 }
 
 impl Broker {
+    /// Bounds of producers and their transactions, from here on.
+    pub fn configure_transactions(&self, settings: Settings) {
+        *self.transactions().settings.write() = settings;
+        for cell in self.all_cells() {
+            if let Some(producers) = &mut cell.lock().producers {
+                producers.set_expiration_ms(settings.producer_expiration_ms);
+            }
+        }
+    }
+
     /// A number that no producer ever had; `None`: it cannot be recorded.
     fn fresh_producer_id(&self, lsn: &mut Lsn) -> Option<i64> {
         let mut numbers = self.transactions().numbers.lock();
@@ -238,7 +248,7 @@ impl Broker {
     }
 
     fn expire_transactions(&self, now_ms: u64) {
-        let expiration_ms = self.transactions().settings.id_expiration_ms;
+        let expiration_ms = self.transactions().settings().id_expiration_ms;
         for cell in self.transactions().all() {
             let mut held = cell.lock();
             if held.gone || !held.transaction.is_expired(now_ms, expiration_ms) {
@@ -322,12 +332,12 @@ impl RestoredTransactions {
         Ok(())
     }
 
-    pub(crate) fn finish(self, settings: Settings) -> Transactions {
+    pub(crate) fn finish(self) -> Transactions {
         let by_id = self.by_id.into_iter();
         let by_id =
             by_id.map(|(key, transaction)| (key.clone(), TransactionCell::new(key, transaction)));
         Transactions {
-            settings,
+            settings: RwLock::default(),
             by_id: RwLock::new(by_id.collect()),
             numbers: Mutex::new(Numbers {
                 ids: ProducerIds::from(self.ids_end),

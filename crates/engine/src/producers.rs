@@ -212,13 +212,30 @@ impl Producers {
         Ok(Verdict::Append)
     }
 
+    /// Whether a producer is known.
+    pub fn knows(&self, producer_id: i64, now_ms: u64) -> bool {
+        self.producer(producer_id, now_ms).is_some()
+    }
+
     /// A batch went to the log at `base`. `timestamp_ms` is what a duplicate is answered
     /// with.
     pub fn appended(&mut self, batch: &Sequence, base: Offset, timestamp_ms: i64, now_ms: u64) {
-        if base < self.end {
-            return;
+        let end = base.plus(u64::from(batch.count));
+        if end > self.end {
+            self.end = end;
+            self.insert(batch, base, timestamp_ms, now_ms);
         }
-        self.end = base.plus(u64::from(batch.count));
+    }
+
+    /// A batch went to the log, which ends at `end` by now, but perhaps not all of it: what
+    /// the log had seen before is left out.
+    pub fn screened(&mut self, batch: &Sequence, end: Offset, now_ms: u64) {
+        self.end = end.max(self.end);
+        let base = Offset(end.0.saturating_sub(u64::from(batch.count)));
+        self.insert(batch, base, -1, now_ms);
+    }
+
+    fn insert(&mut self, batch: &Sequence, base: Offset, timestamp_ms: i64, now_ms: u64) {
         self.make_room(batch.producer_id, now_ms);
         let producer = self
             .known

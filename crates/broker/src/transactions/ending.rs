@@ -92,7 +92,7 @@ impl Broker {
         let bases: Vec<Offset> = targets.iter().map(|(_, base)| *base).collect();
         for ((cell, state), base) in locked.iter_mut().zip(bases) {
             // Before readers are told that the log has grown: what is decided is known then.
-            state.mark_end(&mark, base, now_ms);
+            state.mark_end(&mark, base, self);
             let appended = cell.appended(state, base, &batch, self);
             self.noted(appended);
         }

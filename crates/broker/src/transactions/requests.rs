@@ -75,6 +75,9 @@ impl SessionHandle {
             }
             Request::List(filter) => (Answer::Listed(self.list_transactions(&filter)), Lsn(0)),
         };
+        if lsn > self.broker().durable_lsn() {
+            self.broker().storage().hurry();
+        }
         Executed::Durable(lsn, Reply::Transaction(Box::new(answer)))
     }
 

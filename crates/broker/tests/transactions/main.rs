@@ -173,6 +173,13 @@ fn a_batch_needs_its_transaction() {
     modern.modern = true;
     let queue = peer.produce(&modern, "q", 0, &["a"]);
     assert_eq!(queue, Err(AppendRefused::WorkQueue));
+    world.declare("u", "stream");
+    let lost = peer.produce(&modern, "u", 2, &["c"]);
+    let expected = ProducerRefused::OutOfOrder {
+        expected: 0,
+        found: 2,
+    };
+    assert_eq!(lost, Err(AppendRefused::Producer(expected)));
     assert_eq!(
         peer.add(&writing, &["nowhere"]),
         Err(TransactionRefused::UnknownPartition)

@@ -132,6 +132,17 @@ fn an_open_transaction_is_the_bound_until_its_mark() {
 }
 
 #[test]
+fn a_batch_of_which_some_was_left_out_counts_as_a_whole() {
+    let mut producers = Producers::default();
+    producers.screened(&batch(1, 0, 0, 3), Offset(1), 0);
+    producers.screened(&batch(1, 0, 3, 2), Offset(1), 0);
+    assert_eq!(producers.check(&batch(1, 0, 5, 1), 0), Ok(Verdict::Append));
+    producers.appended(&batch(1, 0, 5, 1), Offset(1), 0, 0);
+    assert_eq!(producers.check(&batch(1, 0, 6, 1), 0), Ok(Verdict::Append));
+    producers.check_sound();
+}
+
+#[test]
 fn memory_is_bounded() {
     let mut producers = Producers::default();
     producers.appended(&transactional(0, 0, 0, 1), Offset(0), 0, 0);
