@@ -83,6 +83,9 @@ impl Connection {
         }
         for _ in 0..200 {
             if self.has_leaders(topic, partitions)? {
+                // Kafka tells of a partition a little before it has it.
+                let milliseconds = 1_000 + 2 * partitions.unsigned_abs();
+                std::thread::sleep(Duration::from_millis(u64::from(milliseconds)));
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(50));
