@@ -56,10 +56,18 @@ fn idle(options: &Options, tree: Option<Tree>) -> Result<Report> {
     let tree = tree.ok_or("needs --pid, there is nothing else to measure")?;
     let begun = std::time::Instant::now();
     let mut connection = wire::Connection::open(options.broker)?;
-    connection.create_topic("idle", 1)?;
+    connection.ask_for_topic("idle", 1)?;
     let batch = wire::batch(1, 1024, Codec::None, load::unix_ms())?;
-    connection.send(&wire::produce("idle", 0, batch.bytes()))?;
-    wire::produced(connection.receive()?)?;
+    let mut tries = 0;
+    loop {
+        connection.send(&wire::produce("idle", 0, batch.bytes()))?;
+        match wire::produced(connection.receive()?) {
+            Err(error) if tries > 1000 => return Err(error),
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            Ok(()) => break,
+        }
+        tries += 1;
+    }
     let first = begun.elapsed();
     let cpu_before = tree.cpu();
     let watched = std::time::Instant::now();

@@ -62,8 +62,17 @@ impl Connection {
         Ok(&self.answer[4..])
     }
 
-    /// Creates a topic, and waits until it is there.
+    /// Creates a topic, and waits until it is there for sure.
     pub fn create_topic(&mut self, topic: &str, partitions: i32) -> Result<()> {
+        self.ask_for_topic(topic, partitions)?;
+        // Kafka tells of a partition a little before it has it.
+        let milliseconds = 1_000 + 2 * partitions.unsigned_abs();
+        std::thread::sleep(Duration::from_millis(u64::from(milliseconds)));
+        Ok(())
+    }
+
+    /// Creates a topic, and waits until it is told of.
+    pub fn ask_for_topic(&mut self, topic: &str, partitions: i32) -> Result<()> {
         let mut request = begin(CREATE_TOPICS);
         request.extend_from_slice(&1_i32.to_be_bytes());
         put_text(topic, &mut request);
@@ -83,9 +92,6 @@ impl Connection {
         }
         for _ in 0..200 {
             if self.has_leaders(topic, partitions)? {
-                // Kafka tells of a partition a little before it has it.
-                let milliseconds = 1_000 + 2 * partitions.unsigned_abs();
-                std::thread::sleep(Duration::from_millis(u64::from(milliseconds)));
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(50));
