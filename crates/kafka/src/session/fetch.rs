@@ -160,6 +160,7 @@ fn answer_fetched(
 ) {
     let mut told = Vec::with_capacity(plan.parts.len());
     let mut known = session.fetches.find(plan.session_id);
+    let mut served = Vec::new();
     for (part, found) in plan.parts.iter().zip(fetched) {
         // There is one epoch, of one leader.
         let code = match part.leader_epoch > 0 {
@@ -175,11 +176,17 @@ fn answer_fetched(
         let has_records = code == NONE && !found.batches.is_empty();
         let news = has_records || code != NONE || Some(seen) != part.seen;
         if let Some(known) = &mut known {
-            known.told(&part.key, seen, has_records);
+            known.told(&part.key, seen);
+            if has_records {
+                served.push(part.key.clone());
+            }
         }
         if news || !plan.changes_only {
             told.push((part.key.clone(), code, found));
         }
+    }
+    if let Some(known) = known {
+        known.served(served);
     }
     let answer = answer::Answer {
         code: NONE,

@@ -4,7 +4,7 @@
 //! Sessions live as long as their connection: a client that comes back is told that its
 //! session is not known and says everything again, as it does when Kafka's cache is full.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bongsu_engine::session::records::TopicRef;
 use bongsu_record::Offset;
@@ -120,17 +120,17 @@ impl FetchSession {
     }
 
     /// The client is told this of a partition.
-    pub fn told(&mut self, key: &PartKey, seen: Seen, has_records: bool) {
+    pub fn told(&mut self, key: &PartKey, seen: Seen) {
         if let Some(part) = self.parts.get_mut(key) {
             part.seen = Some(seen);
         }
-        if has_records
-            && self.order.len() > 1
-            && let Some(at) = self.order.iter().position(|other| other == key)
-        {
-            let served = self.order.remove(at);
-            self.order.push(served);
-        }
+    }
+
+    /// These were served, in this order: they go behind the others.
+    pub fn served(&mut self, keys: Vec<PartKey>) {
+        let served: HashSet<&PartKey> = keys.iter().collect();
+        self.order.retain(|key| !served.contains(key));
+        self.order.extend(keys);
     }
 }
 
