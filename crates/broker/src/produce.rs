@@ -84,11 +84,17 @@ impl SessionHandle {
         member: Option<&mut Locked<'_>>,
         last: &mut Lsn,
     ) -> Result<Appended, AppendRefused> {
-        let properties = Arc::clone(cell.lock().machine.properties());
+        let (properties, judges) = {
+            let machine = &cell.lock().machine;
+            (Arc::clone(machine.properties()), machine.judges())
+        };
         let now_ms = self.broker().now_ms();
         let mut fitted = fitted(append, request, &properties, now_ms)?;
         let sequence = sequence(&append.batch);
         let expires = !properties.is_stream && may_expire(&fitted.batch, fitted.payload_bytes);
+        if judges || expires {
+            fitted.batch = laid_out(&fitted)?;
+        }
         let mut state = cell.lock();
         if state.gone {
             let gone = PartitionRefused::Unknown;
@@ -119,7 +125,8 @@ impl SessionHandle {
             drop(state);
             return self.append_screened(cell, &fitted, sequence, last);
         }
-        if state.machine.judges() || expires {
+        // It may have begun to look at records just now.
+        if state.machine.judges() {
             fitted.batch = laid_out(&fitted)?;
         }
         let entering = (sequence, member);
@@ -226,6 +233,9 @@ impl SessionHandle {
 
 /// The batch as a queue that looks at its records wants it.
 fn laid_out(fitted: &Fitted) -> Result<Batch, AppendRefused> {
+    if fitted.batch.is_native() {
+        return Ok(fitted.batch.clone());
+    }
     for_queue(&fitted.batch, fitted.payload_bytes).ok_or(AppendRefused::Unfit)
 }
 
@@ -272,7 +282,7 @@ fn fitted(
     if let Some(codec) = codec(config.compression) {
         let found = batch.compression().map_err(|_| AppendRefused::Malformed)?;
         if found != codec {
-            fitted.batch = recompress(batch, codec, append.seen.payload_bytes.max(1))
+            fitted.batch = recompress(batch, codec, fitted.payload_bytes)
                 .map_err(|_| AppendRefused::Malformed)?;
         }
     }

@@ -460,7 +460,7 @@ impl<S: Session> Connection<S> {
     /// What is to be written next, in order.
     fn slices(&self) -> Vec<IoSlice<'_>> {
         let out = &self.effects.out;
-        let mut slices = Vec::with_capacity(SLICES_MAX.min(16));
+        let mut slices = Vec::with_capacity(SLICES_MAX);
         let mut at = self.written;
         let mut skip = self.attached_at;
         for attached in &self.effects.attached[self.attached_written..] {

@@ -28,9 +28,9 @@ use bongsu_engine::topic::config::{Alteration, Described, Operation, Source, TAB
 use bongsu_engine::topic::{Answer, Request};
 
 use super::group_configs::{self, OfGroups};
-use super::topics::{Said, ask, change, text};
+use super::topics::{Said, ask, change, next_of, text};
 use super::{Head, Malformed, Session, decoded};
-use crate::errors::topics::{of_config, of_topic};
+use crate::errors::topics::of_config;
 use crate::errors::{INVALID_REQUEST, NONE, UNSUPPORTED_VERSION};
 
 /// A setting of the broker, as clients are told of it.
@@ -91,13 +91,8 @@ fn describe_all(
         };
         let results = request.resources.iter().map(|resource| {
             let configs = match resource.resource_type {
-                TOPIC => match described.next() {
-                    Some(Ok(configs)) => {
-                        Ok(configs.into_iter().map(|one| told.of_topic(one)).collect())
-                    }
-                    Some(Err(refused)) => Err(of_topic(&refused)),
-                    None => Err((INVALID_REQUEST, "no answer".to_owned())),
-                },
+                TOPIC => next_of(&mut described)
+                    .map(|configs| configs.into_iter().map(|one| told.of_topic(one)).collect()),
                 BROKER => of_broker(session, resource, &told),
                 GROUP => match groups.remove(resource.resource_name.as_str()) {
                     Some(Ok(configs)) => Ok(group_configs::results(resource, &configs, &told)),
@@ -374,11 +369,7 @@ fn alter_all(
             let responses = request.resources.iter().zip(plans).map(|(resource, plan)| {
                 let done = plan.and_then(|()| match resource.resource_type {
                     GROUP => Ok(()),
-                    _ => match changed.next() {
-                        Some(Ok(_)) => Ok(()),
-                        Some(Err(refused)) => Err(of_topic(&refused)),
-                        None => Err((INVALID_REQUEST, "no answer".to_owned())),
-                    },
+                    _ => next_of(&mut changed).map(|_| ()),
                 });
                 let (code, said) = coded(done);
                 Altered::default()
@@ -459,11 +450,7 @@ pub(crate) fn replace(
         move |session, changed, effects| {
             let mut changed = changed.into_iter();
             let responses = request.resources.iter().zip(plans).map(|(resource, plan)| {
-                let done = plan.and_then(|()| match changed.next() {
-                    Some(Ok(_)) => Ok(()),
-                    Some(Err(refused)) => Err(of_topic(&refused)),
-                    None => Err((INVALID_REQUEST, "no answer".to_owned())),
-                });
+                let done = plan.and_then(|()| next_of(&mut changed).map(|_| ()));
                 let (code, said) = coded(done);
                 Replaced::default()
                     .with_error_code(code)

@@ -96,7 +96,6 @@ pub(crate) struct Head {
     pub key: ApiKey,
     pub version: i16,
     pub correlation_id: i32,
-    #[allow(dead_code)] // quotas are by client
     pub client_id: Option<StrBytes>,
 }
 

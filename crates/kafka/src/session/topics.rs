@@ -49,6 +49,16 @@ pub(crate) fn ask(
     });
 }
 
+/// What the broker says of the next thing that was asked for.
+pub(crate) fn next_of<T>(
+    answers: &mut impl Iterator<Item = Result<T, Refused>>,
+) -> Result<T, Said> {
+    match answers.next() {
+        Some(answer) => answer.map_err(|refused| of_topic(&refused)),
+        None => Err((INVALID_REQUEST, "no answer".to_owned())),
+    }
+}
+
 /// Asks for changes; `then` goes on with what became of each.
 pub(crate) fn change(
     session: &mut Session,
@@ -106,11 +116,7 @@ pub(crate) fn create(
         move |session, changed, effects| {
             let mut changed = changed.into_iter();
             let topics = planned.into_iter().map(|(name, planned)| {
-                let made = planned.and_then(|()| match changed.next() {
-                    Some(Ok(changed)) => Ok(changed),
-                    Some(Err(refused)) => Err(of_topic(&refused)),
-                    None => Err((INVALID_REQUEST, "no answer".to_owned())),
-                });
+                let made = planned.and_then(|()| next_of(&mut changed));
                 created(name, made, head.version)
             });
             let response = CreateTopicsResponse::default().with_topics(topics.collect());
@@ -295,11 +301,7 @@ pub(crate) fn delete(
         move |session, changed, effects| {
             let mut changed = changed.into_iter();
             let results = planned.into_iter().map(|(name, id, planned)| {
-                let deleted = planned.and_then(|()| match changed.next() {
-                    Some(Ok(changed)) => Ok(changed),
-                    Some(Err(refused)) => Err(of_topic(&refused)),
-                    None => Err((INVALID_REQUEST, "no answer".to_owned())),
-                });
+                let deleted = planned.and_then(|()| next_of(&mut changed));
                 deleted_result(name, id, deleted, head.version)
             });
             let response = DeleteTopicsResponse::default().with_responses(results.collect());
@@ -400,11 +402,7 @@ pub(crate) fn grow(
             move |session, changed, effects| {
                 let mut changed = changed.into_iter();
                 let results = planned.into_iter().map(|(topic, planned)| {
-                    let grown = planned.and_then(|()| match changed.next() {
-                        Some(Ok(_)) => Ok(()),
-                        Some(Err(refused)) => Err(of_topic(&refused)),
-                        None => Err((INVALID_REQUEST, "no answer".to_owned())),
-                    });
+                    let grown = planned.and_then(|()| next_of(&mut changed).map(|_| ()));
                     let result = CreatePartitionsTopicResult::default().with_name(topic.name);
                     match grown {
                         Ok(()) => result.with_error_code(NONE).with_error_message(None),
