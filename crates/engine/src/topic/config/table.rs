@@ -223,7 +223,7 @@ pub const TABLE: &[Row] = &[
     ),
     row_of(
         "segment.ms", FROM_ONE, "604800000", Status::OfStreams, Some("log.roll.ms"),
-        "The age at which a segment is sealed, however small: milliseconds.",
+        "The age at which a segment of a compacted topic is sealed, however small: milliseconds.",
     ),
     row_of(
         "unclean.leader.election.enable", Type::Boolean, "false", NO_REPLICAS,
