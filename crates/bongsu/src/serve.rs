@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bongsu_admin::{Admin, Settings as AdminSettings};
 use bongsu_amqp091::{Session, Settings as AmqpSettings};
 use bongsu_broker::topics::{Bounds, TopicSettings};
 use bongsu_broker::{Broker, Limits, Recovered};
@@ -81,6 +82,22 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         let serving =
             bongsu_net::listener::serve(listener, broker.clone(), places.clone(), session);
         listeners.spawn(serving);
+    }
+    let admin = Admin {
+        broker: broker.clone(),
+        settings: Arc::new(AdminSettings {
+            listeners: addresses.clone(),
+        }),
+    };
+    for address in &settings.admin_listen {
+        let listener = listen(*address)?;
+        addresses.push(("HTTP", listener.local_addr()?));
+        let serving = bongsu_admin::serve(listener, admin.clone());
+        listeners.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!("HTTP ends: {error}");
+            }
+        });
     }
     let watching = tokio::spawn(watch_limits(broker.clone()));
     print!(

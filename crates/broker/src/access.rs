@@ -12,7 +12,9 @@ use bongsu_engine::Refused;
 use bongsu_engine::access::acl::{Operation, Resource};
 use bongsu_engine::access::note::Note;
 use bongsu_engine::access::request::{AclRefused, CredentialRefused};
-use bongsu_engine::access::{Answer, Principal, Request, ScramLogin, Settings, Users};
+use bongsu_engine::access::{
+    Answer, PasswordLogin, Principal, Request, ScramLogin, Settings, Users,
+};
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::session::Reply;
 use bongsu_record::Lsn;
@@ -105,6 +107,14 @@ impl Broker {
         users.configure(settings, unguessable());
     }
 
+    /// What it takes to let somebody in who says a password.
+    pub(crate) fn password_login(&self, user: &str, from_loopback: bool) -> PasswordLogin {
+        self.access()
+            .users
+            .read()
+            .password_login(user, from_loopback)
+    }
+
     /// Records and does changes, under the lock of whoever decided them.
     fn change_access(&self, users: &mut Users, notes: Vec<Note>) -> Result<Option<Lsn>, ()> {
         if notes.is_empty() {
@@ -152,6 +162,11 @@ impl SessionHandle {
         let users = self.broker.access().users.read();
         self.identity.user = Some(users.anonymous(self.from_loopback)?);
         Ok(Executed::Now(Reply::Done))
+    }
+
+    /// Somebody who was let in elsewhere.
+    pub(crate) fn is_user(&mut self, user: Principal) {
+        self.identity.user = Some(user);
     }
 
     /// Who a password was proven to be, since the call before.

@@ -19,6 +19,8 @@ pub mod handle;
 
 mod access;
 
+pub mod operator;
+
 pub mod publish;
 
 mod partitions;

@@ -62,6 +62,8 @@ pub struct Principal {
     pub name: Arc<str>,
     /// May do everything.
     pub administrator: bool,
+    /// What it is to those who run the broker: `administrator`, `monitoring`, …
+    pub tags: BTreeSet<Arc<str>>,
 }
 
 /// A login by SCRAM that has begun.
@@ -173,9 +175,12 @@ impl Users {
     }
 
     fn principal(&self, user: &str) -> Principal {
+        let administrator = self.settings.administrators.iter().any(|name| name == user);
+        let tags = administrator.then(|| Arc::from(ADMINISTRATOR));
         Principal {
             name: Arc::from(user),
-            administrator: self.settings.administrators.iter().any(|name| name == user),
+            administrator,
+            tags: tags.into_iter().collect(),
         }
     }
 
@@ -288,6 +293,8 @@ fn login_refused(user: &str) -> Refused {
     }
 }
 
+/// The tag of those who may run the broker.
+pub const ADMINISTRATOR: &str = "administrator";
 /// The user that there is before there are any.
 pub const GUEST: &str = "guest";
 const SALT_BYTES: usize = 18;

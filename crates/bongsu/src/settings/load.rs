@@ -230,6 +230,7 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         kafka_idle: duration("kafka.idle"),
         kafka_sasl_required: text("kafka.sasl") == "required",
         kafka_reauthenticate: Some(duration("kafka.reauthenticate")).filter(|d| !d.is_zero()),
+        admin_listen: addresses("admin.listen"),
         access_administrators: match &values["access.administrators"] {
             Value::Names(names) => names.clone(),
             other => unreachable!("access.administrators is names in the table, not {other:?}"),

@@ -218,6 +218,13 @@ pub const TABLE: &[Row] = &[
         meaning: "a Kafka client has to log in again after so long; 0s: never",
     },
     Row {
+        key: "admin.listen",
+        kind: Kind::Addresses,
+        default: "127.0.0.1:15672",
+        meaning: "addresses for HTTP: the admin API, metrics and the console, separated by commas; \
+                  empty: none",
+    },
+    Row {
         key: "access.administrators",
         kind: Kind::Names,
         default: "guest",
@@ -282,6 +289,7 @@ pub struct Settings {
     pub kafka_idle: Duration,
     pub kafka_sasl_required: bool,
     pub kafka_reauthenticate: Option<Duration>,
+    pub admin_listen: Vec<std::net::SocketAddr>,
     pub access_administrators: Vec<String>,
     pub access_open: bool,
     pub kafka_auto_create_topics: bool,

@@ -1,0 +1,12 @@
+//! Bongsu's own paths, under [`PREFIX`], a file a family; and those that tell whether it is
+//! well.
+
+mod health;
+
+use crate::route::Route;
+
+/// What all of them begin with.
+pub const PREFIX: &str = "/bongsu/v1";
+
+/// All of them.
+pub const ROUTES: &[&[Route]] = &[health::ROUTES];

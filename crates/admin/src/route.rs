@@ -1,0 +1,195 @@
+//! The table of paths, and one request through it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bongsu_broker::Broker;
+use bongsu_broker::operator::Operator;
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::failure::Failure;
+use crate::server::Admin;
+use crate::{api, own};
+
+/// One path with one method.
+pub struct Route {
+    /// How it is asked.
+    pub method: Method,
+    /// As axum has it: `/api/queues/{vhost}/{name}`. Parts arrive percent-decoded.
+    pub path: &'static str,
+    /// Who may ask.
+    pub need: Need,
+    /// One sentence, for the OpenAPI document.
+    pub summary: &'static str,
+    /// What may follow the `?`; others are not looked at, as in RabbitMQ.
+    pub query: &'static [Parameter],
+    /// The JSON schema of the body, if there is one.
+    pub body: Option<&'static str>,
+    /// Answers.
+    pub handler: fn(Context) -> Handling,
+}
+
+/// One query parameter.
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+}
+
+/// Who may ask, by RabbitMQ's tags; each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Anybody, without a login.
+    Nobody,
+    /// Who has any tag of management.
+    Management,
+    /// Who may set policies.
+    Policymaker,
+    /// Who may see everything.
+    Monitoring,
+    /// Who may change users and spaces.
+    Administrator,
+}
+
+/// A handler at work.
+pub type Handling = Pin<Box<dyn Future<Output = Result<Answer, Failure>> + Send>>;
+
+/// As a [`Handling`].
+pub fn boxed(handling: impl Future<Output = Result<Answer, Failure>> + Send + 'static) -> Handling {
+    Box::pin(handling)
+}
+
+/// All routes.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    let families = api::ROUTES.iter().chain(own::ROUTES);
+    families.flat_map(|family| family.iter())
+}
+
+/// What a handler is given.
+pub struct Context {
+    /// What the process has one of.
+    pub admin: Admin,
+    /// Who asks; `None` only where nobody needs to log in.
+    pub operator: Option<Operator>,
+    /// Where from.
+    pub peer: IpAddr,
+    /// Of the request.
+    pub headers: HeaderMap,
+    /// Parts of the path by their names.
+    pub path: BTreeMap<String, String>,
+    /// What follows the `?`; of a name that comes twice, the last.
+    pub query: BTreeMap<String, String>,
+    /// The body, bounded by [`BODY_BYTES_MAX`](crate::server::BODY_BYTES_MAX).
+    pub body: Bytes,
+}
+
+impl Context {
+    /// The broker.
+    pub fn broker(&self) -> &Broker {
+        &self.admin.broker
+    }
+
+    /// Who asks.
+    ///
+    /// # Errors
+    /// 401 where nobody has logged in.
+    pub fn operator(&self) -> Result<&Operator, Failure> {
+        let nobody = || Failure::not_authorised("Login failed");
+        self.operator.as_ref().ok_or_else(nobody)
+    }
+
+    /// A part of the path.
+    pub fn part(&self, name: &str) -> &str {
+        self.path.get(name).map_or("", String::as_str)
+    }
+
+    /// The body, read as JSON.
+    ///
+    /// # Errors
+    /// 400 with what is wrong and where.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body).map_err(|error| Failure {
+            status: StatusCode::BAD_REQUEST,
+            error: "bad_request",
+            reason: format!("body: {error}"),
+        })
+    }
+}
+
+/// What a handler answers.
+#[derive(Debug)]
+pub struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    /// 200 with JSON.
+    pub fn json(value: &impl Serialize) -> Answer {
+        let body = serde_json::to_vec(value).expect("plain data with text keys");
+        Answer::of("application/json", body)
+    }
+
+    /// 200 with bytes of a kind.
+    pub fn of(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+        Answer {
+            status: StatusCode::OK,
+            content_type,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        }
+    }
+
+    /// Without a body: 201 Created, 204 No Content.
+    pub fn empty(status: StatusCode) -> Answer {
+        Answer::of("application/json", Bytes::new()).with_status(status)
+    }
+
+    /// With another status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Answer {
+        self.status = status;
+        self
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: header::HeaderName, value: header::HeaderValue) -> Answer {
+        self.headers.append(name, value);
+        self
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(self.body.into());
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        let content_type = header::HeaderValue::from_static(self.content_type);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, content_type);
+        response
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({ "error": self.error, "reason": self.reason });
+        let mut answer = Answer::json(&body).with_status(self.status);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let realm = header::HeaderValue::from_static("Basic realm=\"Bongsu\"");
+            answer = answer.with_header(header::WWW_AUTHENTICATE, realm);
+        }
+        answer.into_response()
+    }
+}

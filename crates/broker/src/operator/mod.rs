@@ -1,0 +1,141 @@
+//! What people and tools that run a broker ask of it, beside what any protocol's session
+//! may: an [`Operator`] is one of them, with the user's rights.
+//!
+//! What changes queues, exchanges, bindings or records goes through a session of that user,
+//! so that rights and durability are decided in one place.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bongsu_engine::Refused;
+use bongsu_engine::access::Principal;
+use bongsu_engine::session::{Call, Now, Reply};
+use bongsu_record::Lsn;
+
+use crate::broker::Broker;
+use crate::handle::{Executed, SessionHandle};
+
+/// See the module's comment.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    broker: Broker,
+    user: Arc<Principal>,
+    host: IpAddr,
+}
+
+impl Broker {
+    /// Lets somebody in who says a password.
+    ///
+    /// # Errors
+    /// [`Refused::Login`], the same whatever was wrong.
+    pub async fn operator(
+        &self,
+        user: &str,
+        password: &str,
+        host: IpAddr,
+    ) -> Result<Operator, Refused> {
+        let login = self.password_login(user, host.is_loopback());
+        let user = match login.is_quick() {
+            true => login.prove(password)?,
+            false => {
+                let password = password.to_owned();
+                let proving = tokio::task::spawn_blocking(move || login.prove(&password));
+                proving.await.map_err(|_| failed())??
+            }
+        };
+        Ok(Operator {
+            broker: self.clone(),
+            user: Arc::new(user),
+            host,
+        })
+    }
+}
+
+impl Operator {
+    /// Who it is.
+    pub fn user(&self) -> &Principal {
+        &self.user
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// Where it is.
+    pub fn host(&self) -> IpAddr {
+        self.host
+    }
+
+    /// A session of this user in a space.
+    ///
+    /// # Errors
+    /// [`Refused::NotFound`] if there is no such space, [`Refused::Denied`] if it may not be
+    /// entered.
+    pub fn session(&self, space: &str) -> Result<SessionHandle, Refused> {
+        let mut session = self.broker.session(self.host.is_loopback());
+        session = session.from_host(self.host);
+        session.is_user(Principal::clone(&self.user));
+        let space = Call::OpenSpace {
+            space: space.to_owned(),
+        };
+        match session.execute(space, now()).into_reply() {
+            Some(Reply::Refused(refused)) => Err(refused),
+            _ => Ok(session),
+        }
+    }
+
+    /// Executes one call of a session, and waits until what it did is durable.
+    pub async fn call(&self, session: &mut SessionHandle, call: Call) -> Reply {
+        match session.execute(call, now()) {
+            Executed::Now(reply) => {
+                if let Reply::Published {
+                    wait: Some(lsn), ..
+                }
+                | Reply::Committed {
+                    wait: Some(lsn), ..
+                }
+                | Reply::Appended {
+                    wait: Some(lsn), ..
+                } = &reply
+                {
+                    self.await_durable(*lsn).await;
+                }
+                reply
+            }
+            Executed::Durable(lsn, reply) => {
+                self.await_durable(lsn).await;
+                reply
+            }
+            Executed::Job(job) => {
+                let done = tokio::task::spawn_blocking(move || job.run()).await;
+                done.unwrap_or(Reply::Refused(failed()))
+            }
+            // Long polls are not asked for here.
+            Executed::Later => Reply::Refused(failed()),
+        }
+    }
+
+    /// Waits until a position is durable.
+    pub async fn await_durable(&self, lsn: Lsn) {
+        let mut durable = self.broker.durable();
+        let _ = durable.wait_for(|durable| *durable >= lsn).await;
+    }
+}
+
+fn failed() -> Refused {
+    Refused::Storage {
+        cause: "a job failed".to_owned(),
+    }
+}
+
+pub(crate) fn now() -> Now {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let unix_ms = since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    });
+    Now {
+        instant: std::time::Instant::now(),
+        unix_ms,
+    }
+}
