@@ -53,6 +53,7 @@ fn command(folder: &Folder, more: &[(&str, &str)]) -> Command {
         .env("BONGSU_DATA_DIR", folder.data())
         .env("BONGSU_AMQP_LISTEN", "127.0.0.1:0")
         .env("BONGSU_KAFKA_LISTEN", "")
+        .env("BONGSU_ADMIN_LISTEN", "")
         .envs(more.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -180,7 +180,8 @@ impl Installed {
                 if synced { "fsync" } else { "os" },
             )
             .env(this, address.to_string())
-            .env(other, "");
+            .env(other, "")
+            .env("BONGSU_ADMIN_LISTEN", "");
         Process::start(&mut command, &directory.join(LOG))
     }
 

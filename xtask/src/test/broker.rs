@@ -93,6 +93,16 @@ impl Broker {
         format!("127.0.0.1:{}", self.port + port)
     }
 
+    /// Where those who run it find it.
+    pub(super) fn http(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port + HTTP)
+    }
+
+    /// What is started: suites about starting start more of it.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The death no program can prepare for, and the start after it.
     pub(super) fn kill_and_restart(&mut self) -> Result<(), String> {
         if self.product == Product::RabbitMq {
@@ -178,6 +188,10 @@ impl Broker {
                     .env("BONGSU_DATA_DIR", self.directory.join("data"))
                     .env("BONGSU_AMQP_LISTEN", format!("127.0.0.1:{}", self.port))
                     .env("BONGSU_KAFKA_LISTEN", self.kafka())
+                    .env(
+                        "BONGSU_ADMIN_LISTEN",
+                        format!("127.0.0.1:{}", self.port + HTTP),
+                    )
                     .env("BONGSU_KAFKA_GROUP_INITIAL_DELAY", "0s")
                     .env("BONGSU_KAFKA_GROUP_SESSION_TIMEOUT_MIN", "1s");
             }
@@ -220,7 +234,11 @@ impl Broker {
                 .map_err(|error| format!("writing {name}: {error}"))
         };
         write("plugins", RABBITMQ_PLUGINS)?;
-        write("rabbitmq.conf", "loopback_users.guest = true\n")?;
+        let conf = format!(
+            "loopback_users.guest = true\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\n",
+            self.port + HTTP
+        );
+        write("rabbitmq.conf", &conf)?;
         let port = self.port + 2;
         let epmd = Command::new("epmd")
             .args(["-port", &port.to_string(), "-address", "127.0.0.1"])
@@ -309,13 +327,14 @@ fn clone(file: &File) -> Result<File, String> {
 /// controller the one between its own.
 const KAFKA: u16 = 3;
 const KAFKA_SASL: u16 = KAFKA + 2;
-const PORTS: u16 = KAFKA_SASL + 1;
+const HTTP: u16 = KAFKA_SASL + 1;
+const PORTS: u16 = HTTP + 1;
 const KAFKA_SCRIPT: &str = "tests/clients/kafka-broker/kafka";
 const RABBITMQ_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 /// What Debian ships of the exchange types that Bongsu has built in; `x-modulus-hash` comes with
 /// sharding.
-const RABBITMQ_PLUGINS: &str =
-    "[rabbitmq_consistent_hash_exchange, rabbitmq_random_exchange, rabbitmq_sharding].\n";
+const RABBITMQ_PLUGINS: &str = "[rabbitmq_consistent_hash_exchange, rabbitmq_management, \
+                                rabbitmq_random_exchange, rabbitmq_sharding].\n";
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const CATALOG_WRITE_BEHIND: Duration = Duration::from_millis(2500);

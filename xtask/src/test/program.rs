@@ -30,6 +30,8 @@ pub(super) fn run(
     let mut child = command
         .env("AMQP_URL", broker.url())
         .env("KAFKA_BOOTSTRAP", broker.kafka())
+        .env("HTTP_URL", broker.http())
+        .env("BROKER_PROGRAM", broker.program())
         .env("KAFKA_SASL_BOOTSTRAP", broker.kafka_sasl())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())

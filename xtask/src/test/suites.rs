@@ -42,6 +42,8 @@ enum Kind {
     },
     /// pytest over `tests/clients/pika/conformance`.
     Conformance,
+    /// pytest over a folder of `tests/clients/operate`, with a broker of its own.
+    Operate { folder: &'static str },
     /// The ledger over many kills; one test.
     Kill,
     /// pytest over a folder of `tests/clients/kafka-python-suites`, on the shared broker.
@@ -90,6 +92,14 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             setup::prepare(Ecosystem::Python, &directory)?;
             let mut broker = Broker::start(context, suite.name)?;
             let tally = pytest(context, &directory, "conformance", &mut broker);
+            finish(suite, broker, tally)
+        }
+        Kind::Operate { folder } => {
+            let directory = clients.join("operate");
+            setup::prepare_broker(context)?;
+            setup::prepare(Ecosystem::Python, &directory)?;
+            let mut broker = Broker::start(context, suite.name)?;
+            let tally = pytest(context, &directory, folder, &mut broker);
             finish(suite, broker, tally)
         }
         Kind::KafkaPytest { folder } => {

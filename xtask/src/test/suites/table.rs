@@ -315,4 +315,11 @@ pub(in crate::test) const ALL: &[Suite] = &[
             scenarios: &["listeners", "retries", "transactions", "word_count"],
         },
     },
+    Suite {
+        name: "health",
+        group: "operate",
+        about: "the HTTP port: who is let in, and whether the broker is well",
+        judge: None,
+        kind: Kind::Operate { folder: "health" },
+    },
 ];
