@@ -136,6 +136,29 @@ pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
                 format_args!("{permission} access to {thing} refused for user '{user}'"),
             )
         }
+        Refused::TopicDenied {
+            permission,
+            exchange,
+            routing_key,
+            user,
+        } => {
+            let permission = permission_name(*permission);
+            let thing = thing(Kind::Exchange, exchange);
+            say(
+                403,
+                format_args!(
+                    "{permission} access to topic '{routing_key}' in {thing} refused for user \
+                     '{user}'"
+                ),
+            )
+        }
+        Refused::QueueLimit { queue, max } => say(
+            406,
+            format_args!(
+                "cannot declare queue '{queue}': queue limit in vhost '{}' ({max}) is reached",
+                asked.vhost
+            ),
+        ),
         Refused::NotFound {
             kind: Kind::Space,
             name,

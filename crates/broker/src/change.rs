@@ -104,7 +104,7 @@ impl SessionHandle {
                 ready: 0,
                 links: 1,
             },
-            Answer::Done | Answer::Deleted { .. } => Reply::Done,
+            Answer::Done | Answer::Deleted { .. } | Answer::Space { .. } => Reply::Done,
         };
         Ok(answered(lsn, reply))
     }

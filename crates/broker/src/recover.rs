@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use bongsu_engine::catalog::{Catalog, Change, LogDurability, QueueDefinition, Settings};
+use bongsu_engine::catalog::{Catalog, Change, LogDurability, QueueDefinition, QueueId, Settings};
 use bongsu_engine::queue::dedup::Dedup;
 use bongsu_engine::queue::{Note, Restoring};
 use bongsu_engine::router::WindowId;
@@ -310,6 +310,14 @@ fn replay_change(
 ) -> Result<(), Error> {
     let change = Change::decode(bytes)
         .map_err(|error| Error::corrupt("lane".as_ref(), lsn.0, error.to_string()))?;
+    let emptied: Vec<QueueId> = match &change {
+        Change::DeleteSpace { id, .. } => catalog.queues_in(*id).collect(),
+        _ => Vec::new(),
+    };
+    for id in emptied {
+        queues.remove(&id.log());
+        storage.remove_log(id.log());
+    }
     catalog.apply(&change);
     match &change {
         Change::DeclareQueue { id, queue, .. } => {

@@ -39,6 +39,17 @@ pub enum Refused {
         /// The user as given.
         user: String,
     },
+    /// The user may not use that routing key, whatever it may do to the exchange.
+    TopicDenied {
+        /// To write or to read.
+        permission: Permission,
+        /// A topic exchange.
+        exchange: String,
+        /// The key, or the pattern of a binding.
+        routing_key: String,
+        /// Whose.
+        user: String,
+    },
     /// The user lacks a permission.
     Denied {
         /// Which one.
@@ -96,6 +107,13 @@ pub enum Refused {
         queue: String,
         /// The topic's queue.
         topic: String,
+    },
+    /// The space has as many queues as it may.
+    QueueLimit {
+        /// The queue that is one too many.
+        queue: String,
+        /// How many there may be.
+        max: u32,
     },
     /// `if-empty` and it is not.
     NotEmpty {

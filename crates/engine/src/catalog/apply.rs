@@ -23,6 +23,13 @@ impl Catalog {
                 self.cluster = *cluster;
                 news
             }
+            Change::DeclareSpace { id, space } => self.set_space(*id, space),
+            Change::DeleteSpace { id, .. } => self.remove_space(*id),
+            Change::ReserveSpaceIds { end } => {
+                let more = *end > self.next_space;
+                self.next_space = self.next_space.max(*end);
+                more
+            }
             Change::ConfigureGroup {
                 space,
                 group,
@@ -107,7 +114,7 @@ impl Catalog {
         true
     }
 
-    fn remove_exchange(&mut self, id: ExchangeId) {
+    pub(super) fn remove_exchange(&mut self, id: ExchangeId) {
         let entry = &self.exchanges[&id];
         let edges: Vec<_> = entry.inbound.union(&entry.outbound).cloned().collect();
         for edge in edges {
@@ -139,6 +146,9 @@ impl Catalog {
             inbound: BTreeSet::new(),
         };
         self.queues.insert(id, entry);
+        if let Some(entry) = self.spaces.get_mut(&space) {
+            entry.queue_count += 1;
+        }
         self.subscription_added(id);
         self.number_taken(id.0);
         self.topic_added(id);
@@ -150,7 +160,7 @@ impl Catalog {
         self.reserved_end = self.reserved_end.max(self.next_queue);
     }
 
-    fn remove_queue(&mut self, id: QueueId) -> bool {
+    pub(super) fn remove_queue(&mut self, id: QueueId) -> bool {
         let Some(entry) = self.queues.get(&id) else {
             return false;
         };
@@ -165,6 +175,9 @@ impl Catalog {
             .remove_queue(entry.space, &entry.definition.name);
         if let Some(owner) = entry.definition.owner {
             self.owned.remove(&(owner, id));
+        }
+        if let Some(space) = self.spaces.get_mut(&entry.space) {
+            space.queue_count -= 1;
         }
         true
     }

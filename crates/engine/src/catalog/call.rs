@@ -7,6 +7,7 @@ use bongsu_record::{Arguments, Offset};
 use crate::catalog::change::Change;
 use crate::catalog::definition::{Configs, Owner, QueueDefinition};
 use crate::catalog::policy::Policy;
+use crate::catalog::space::SpaceDefinition;
 use crate::queue::properties::{Deduplication, Properties};
 use crate::router::{QueueId, SpaceId, WindowId};
 use crate::session::{Binding, DeclareExchange, DeclareQueue};
@@ -14,6 +15,16 @@ use crate::session::{Binding, DeclareExchange, DeclareQueue};
 /// A request, or news that may delete something. Permissions have been checked before.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
+    /// Makes a space, or makes another of it. Answer: [`Answer::Space`].
+    DeclareSpace {
+        /// What.
+        space: SpaceDefinition,
+    },
+    /// Answer: [`Answer::Space`].
+    DeleteSpace {
+        /// Which.
+        name: String,
+    },
     /// Answer: [`Answer::Done`].
     DeclareExchange {
         /// Where.
@@ -165,6 +176,13 @@ pub enum Input {
 pub enum Answer {
     /// It is so.
     Done,
+    /// The space is there, or was.
+    Space {
+        /// Its number.
+        id: SpaceId,
+        /// It was not there before.
+        created: bool,
+    },
     /// The queue is there.
     Queue {
         /// Its number.

@@ -14,6 +14,7 @@ use crate::catalog::definition::{
     BindingDefinition, Configs, ExchangeDefinition, QueueDefinition, TopicDefinition,
 };
 use crate::catalog::policy::Policy;
+use crate::catalog::space::SpaceDefinition;
 use crate::router::{QueueId, SpaceId};
 
 /// One thing that happened to the catalog. Applying the durable ones in their order gives
@@ -32,6 +33,25 @@ pub enum Change {
         /// 32 digits of base 16.
         #[serde(with = "digits")]
         cluster: u128,
+    },
+    /// A new space, with its `amq.…` exchanges; or what it is from now on.
+    DeclareSpace {
+        /// Its number for ever.
+        id: SpaceId,
+        /// What.
+        space: SpaceDefinition,
+    },
+    /// A space and all that was in it are gone.
+    DeleteSpace {
+        /// Which.
+        id: SpaceId,
+        /// For people.
+        name: String,
+    },
+    /// Space numbers below `end` have been used.
+    ReserveSpaceIds {
+        /// Not included.
+        end: u32,
     },
     /// A new exchange.
     DeclareExchange {

@@ -50,6 +50,10 @@ impl Policies {
         }
     }
 
+    pub(super) fn clear_all(&mut self, space: SpaceId) {
+        self.0.remove(&space);
+    }
+
     pub(super) fn of_exchange(&self, space: SpaceId, name: &str) -> Option<Arc<Policy>> {
         self.of(space, Thing::Exchange, name)
     }

@@ -5,7 +5,7 @@
 //! restart finds is what the clients were told.
 //!
 //! Reading order: [`call`] (what goes in and comes out), [`definition`] (queue, exchange,
-//! binding), [`change`] (what is recorded), [`state`] (and what can be asked of it),
+//! binding), [`space`], [`change`] (what is recorded), [`state`] (and what can be asked of it),
 //! [`apply`] (changes applied to it), [`decide`] (the requests, one file each),
 //! [`arguments`] (the table of `x-…`), [`policy`] (the same for many, by a pattern),
 //! [`effective`] (what both come to), [`equivalence`] (redeclaring), [`topics`] (queues as
@@ -14,6 +14,8 @@
 pub mod call;
 
 pub mod definition;
+
+pub mod space;
 
 pub mod change;
 
@@ -52,6 +54,7 @@ pub use definition::{
 pub use names::NAME_BYTES_MAX;
 pub use policy::{ApplyTo, Policy};
 pub use snapshot::SnapshotMalformed;
+pub use space::{SpaceDefinition, SpaceLimits};
 pub use state::{Catalog, Settings};
 pub use topic_id::TopicId;
 pub use topics::{Topic, TopicKind};

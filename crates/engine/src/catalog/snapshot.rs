@@ -1,13 +1,14 @@
 //! The durable part of the catalog as lines, each a [`Change`] that makes one thing: a
-//! restore is a replay, and there is one format. Policies come first, so that what they apply to
+//! restore is a replay, and there is one format. Spaces come first, then policies, so that what they apply to
 //! is read once; then exchanges, queues, configurations of groups, bindings.
 
 use std::fmt;
 
 use crate::catalog::change::Change;
 use crate::catalog::edge::Edge;
-use crate::catalog::state::{Catalog, ExchangeEntry, PREDECLARED};
-use crate::router::Target;
+use crate::catalog::space::SpaceDefinition;
+use crate::catalog::state::{Catalog, ExchangeEntry, FIRST_SPACE, PREDECLARED};
+use crate::router::{SpaceId, Target};
 
 /// A line of a snapshot that is no change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,7 @@ impl Catalog {
         let reserved = Change::ReserveQueueIds {
             end: self.reserved_end,
         };
+        let spaces = self.durable_spaces();
         let policies = self.policies().map(|(space, policy)| Change::SetPolicy {
             space,
             policy: (**policy).clone(),
@@ -55,6 +57,7 @@ impl Catalog {
         let changes = found
             .into_iter()
             .chain(std::iter::once(reserved))
+            .chain(spaces)
             .chain(policies)
             .chain(exchanges)
             .chain(queues)
@@ -90,6 +93,27 @@ impl Catalog {
             used += text.len() + 1;
         }
         Ok(used)
+    }
+
+    /// A new data directory's `/` is what a restore begins with.
+    fn durable_spaces(&self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let first = SpaceDefinition::named(FIRST_SPACE);
+        if self.next_space > SpaceId::DEFAULT.0 + 1 {
+            let end = self.next_space;
+            changes.push(Change::ReserveSpaceIds { end });
+        }
+        if !self.spaces.contains_key(&SpaceId::DEFAULT) {
+            let (id, name) = (SpaceId::DEFAULT, FIRST_SPACE.to_owned());
+            changes.push(Change::DeleteSpace { id, name });
+        }
+        for (id, space) in self.spaces() {
+            if id != SpaceId::DEFAULT || **space != first {
+                let space = (**space).clone();
+                changes.push(Change::DeclareSpace { id, space });
+            }
+        }
+        changes
     }
 
     fn durable_exchanges(&self) -> impl Iterator<Item = Change> {

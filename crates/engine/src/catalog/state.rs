@@ -20,6 +20,7 @@ use crate::catalog::edge::Edge;
 use crate::catalog::effective::{Policies, Shared};
 use crate::catalog::names;
 use crate::catalog::policy::Policy;
+use crate::catalog::space::{SpaceDefinition, SpaceEntry};
 use crate::queue::properties::{Deduplication, Properties};
 use crate::refused::{Kind, Refused};
 use crate::router::{ExchangeId, ExchangeType, QueueId, Router, SpaceId, Target, WindowId};
@@ -28,6 +29,9 @@ use crate::router::{ExchangeId, ExchangeType, QueueId, Router, SpaceId, Target, 
 #[derive(Debug)]
 pub struct Catalog {
     pub(super) settings: Settings,
+    pub(super) spaces: BTreeMap<SpaceId, SpaceEntry>,
+    pub(super) space_ids: BTreeMap<Arc<str>, SpaceId>,
+    pub(super) next_space: u32,
     pub(super) router: Router,
     pub(super) queues: BTreeMap<QueueId, QueueEntry>,
     pub(super) exchanges: BTreeMap<ExchangeId, ExchangeEntry>,
@@ -90,6 +94,9 @@ impl Catalog {
     pub fn new(settings: Settings) -> Catalog {
         let mut catalog = Catalog {
             settings,
+            spaces: BTreeMap::new(),
+            space_ids: BTreeMap::new(),
+            next_space: 0,
             router: Router::new(settings.hash_seed),
             queues: BTreeMap::new(),
             exchanges: BTreeMap::new(),
@@ -105,20 +112,10 @@ impl Catalog {
             parts: BTreeMap::new(),
             alike: BTreeSet::new(),
         };
-        for (name, exchange_type) in PREDECLARED {
-            catalog.apply(&Change::DeclareExchange {
-                space: SpaceId::DEFAULT,
-                exchange: ExchangeDefinition {
-                    name: name.into(),
-                    exchange_type,
-                    durable: true,
-                    auto_delete: false,
-                    internal: false,
-                    arguments: Arguments::new(),
-                    window: None,
-                },
-            });
-        }
+        catalog.apply(&Change::DeclareSpace {
+            id: SpaceId::DEFAULT,
+            space: SpaceDefinition::named(FIRST_SPACE),
+        });
         catalog
     }
 
@@ -130,17 +127,6 @@ impl Catalog {
     /// Grows with every change that may lead some publish elsewhere.
     pub fn epoch(&self) -> u64 {
         self.router.epoch()
-    }
-
-    /// The space of that name.
-    ///
-    /// # Errors
-    /// [`Refused::NotFound`].
-    pub fn space(&self, name: &str) -> Result<SpaceId, Refused> {
-        match name {
-            "/" => Ok(SpaceId::DEFAULT),
-            _ => Err(not_found(Kind::Space, name)),
-        }
     }
 
     /// The number of the queue that a request to delete `name` means.
@@ -296,6 +282,7 @@ impl Catalog {
         }
         assert_eq!(edges, 0);
         self.check_parts();
+        self.check_spaces();
         assert!(
             self.owned
                 .iter()
@@ -342,6 +329,9 @@ pub(super) const PREDECLARED: [(&str, ExchangeType); 5] = [
     ("amq.match", ExchangeType::Headers),
     ("amq.topic", ExchangeType::Topic),
 ];
+
+/// The space of a new data directory.
+pub(super) const FIRST_SPACE: &str = "/";
 
 /// 0 stays free: nobody's log.
 const FIRST_QUEUE: u64 = 1;

@@ -215,6 +215,31 @@ fn every_row_of_change_has_its_golden_line() {
             space: SPACE,
             name: "short".to_owned(),
         },
+        Change::DeclareSpace {
+            id: SpaceId(1),
+            space: SpaceDefinition {
+                description: "orders".to_owned(),
+                tags: vec!["a".to_owned()],
+                default_queue_type: Some("quorum".to_owned()),
+                tracing: true,
+                limits: SpaceLimits {
+                    connections_max: Some(1),
+                    queues_max: Some(2),
+                    publish_messages_per_s: Some(3),
+                    publish_bytes_per_s: Some(4),
+                },
+                ..SpaceDefinition::named("shop")
+            },
+        },
+        Change::DeclareSpace {
+            id: SpaceId(2),
+            space: SpaceDefinition::named("plain"),
+        },
+        Change::DeleteSpace {
+            id: SpaceId(1),
+            name: "shop".to_owned(),
+        },
+        Change::ReserveSpaceIds { end: 3 },
     ];
     let file = concat!(
         env!("CARGO_MANIFEST_DIR"),

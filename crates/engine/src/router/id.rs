@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct SpaceId(pub u32);
 
 impl SpaceId {
-    /// `/`, which is always there.
+    /// That of `/` in a new data directory.
     pub const DEFAULT: SpaceId = SpaceId(0);
 }
 

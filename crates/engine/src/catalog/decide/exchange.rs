@@ -46,6 +46,7 @@ impl Catalog {
             equivalence::check_exchange(&entry.definition, &definition)?;
             return Ok(Answer::Done);
         }
+        self.check_space(space)?;
         names::check_new(Kind::Exchange, &name)?;
         arguments::check(Place::Exchange, &definition.arguments)?;
         check_type(definition.exchange_type, &definition.arguments)?;

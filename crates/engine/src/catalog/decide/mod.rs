@@ -4,6 +4,7 @@ mod binding;
 mod exchange;
 mod policy;
 mod queue;
+mod space;
 mod subscription;
 mod topic;
 
@@ -20,6 +21,8 @@ impl Catalog {
     /// [`Refused`]; then nothing has changed and there are no effects.
     pub fn handle(&mut self, input: Input, effects: &mut Vec<Effect>) -> Result<Answer, Refused> {
         match input {
+            Input::DeclareSpace { space } => self.declare_space(space, effects),
+            Input::DeleteSpace { name } => self.delete_space(&name, effects),
             Input::DeclareExchange { space, declare } => {
                 self.declare_exchange(space, declare, effects)
             }

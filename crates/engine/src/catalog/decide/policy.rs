@@ -17,6 +17,7 @@ impl Catalog {
         policy: Policy,
         effects: &mut Vec<Effect>,
     ) -> Result<Answer, Refused> {
+        self.check_space(space)?;
         policy.check()?;
         let known = self.policies.by_name(space, &policy.name);
         if known.is_none_or(|known| **known != policy) {

@@ -70,6 +70,11 @@ impl Catalog {
             let created = false;
             return Ok(Answer::Queue { id, name, created });
         }
+        self.check_space(space)?;
+        self.room_for(space, 1).map_err(|max| Refused::QueueLimit {
+            queue: name.clone(),
+            max,
+        })?;
         arguments::check_queue(&definition)?;
         definition.source = self.source_of(space, owner, &definition.arguments, start)?;
         if durable {

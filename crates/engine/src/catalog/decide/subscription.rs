@@ -124,6 +124,7 @@ impl Catalog {
         configs: Configs,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
+        self.check_space(space)?;
         let current = self.group_configs(space, &group).cloned();
         if current.unwrap_or_default() == configs {
             return Ok(());

@@ -117,7 +117,7 @@ impl Catalog {
                 other: other.to_string(),
             });
         }
-        self.check_count(partitions, partitions, bounds)?;
+        self.check_count(space, partitions, partitions, bounds)?;
         let log = self.settings.durability;
         let kind = TopicKind::Stream;
         alter::check(&topic.configs, Subject { kind, log }).map_err(Refused::Config)?;
@@ -170,7 +170,7 @@ impl Catalog {
                 name: name.to_owned(),
             });
         }
-        self.check_count(partitions, partitions - current, bounds)?;
+        self.check_count(space, partitions, partitions - current, bounds)?;
         self.check_free(space, name, current..partitions)?;
         if let Some(effects) = effects {
             self.add_parts(first, current..partitions, effects);
@@ -224,7 +224,14 @@ impl Catalog {
         self.changed(first)
     }
 
-    fn check_count(&self, in_topic: u32, more: u32, bounds: Bounds) -> Result<(), Refused> {
+    fn check_count(
+        &self,
+        space: SpaceId,
+        in_topic: u32,
+        more: u32,
+        bounds: Bounds,
+    ) -> Result<(), Refused> {
+        self.check_space(space).map_err(|_| Refused::Access)?;
         if in_topic == 0 || in_topic > bounds.per_topic_max {
             return Err(Refused::PartitionCount {
                 asked: i64::from(in_topic),
@@ -236,7 +243,8 @@ impl Catalog {
                 max: bounds.in_all_max,
             });
         }
-        Ok(())
+        self.room_for(space, more)
+            .map_err(|max| Refused::TooMany { max })
     }
 
     fn check_free(
