@@ -1,20 +1,34 @@
 //! Development tasks: `cargo xtask TASK`.
 
 mod bench;
+mod package;
 mod test;
 mod tidy;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
         Some((task, rest)) if task == "bench" => bench::run(rest),
+        Some((task, rest)) if task == "package" => package::run(rest),
         Some((task, rest)) if task == "test" => test::run(rest),
         Some((task, _)) if task == "tidy" => tidy::run(),
         _ => {
-            eprintln!("usage: cargo xtask bench|test|tidy [--help]");
+            eprintln!("usage: cargo xtask bench|package|test|tidy [--help]");
             ExitCode::from(2)
         }
     }
+}
+
+/// The workspace.
+fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    root.expect("xtask lies in the workspace").to_path_buf()
+}
+
+/// Where cargo builds.
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
 }

@@ -10,6 +10,8 @@ mod serve;
 
 mod settings;
 
+mod supervised;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

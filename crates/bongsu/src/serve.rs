@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::settings::{Settings, TABLE};
+use crate::supervised::{self, Watchdog};
 
 /// How often memory and disk are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -104,10 +105,12 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         "{}",
         summary(settings, is_new, &recovered, &addresses, begun.elapsed())
     );
+    supervised::ready();
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
+    supervised::stopping();
     println!("stopping: taking leave of clients");
     broker.stop();
     let left = async { while listeners.join_next().await.is_some() {} };
@@ -268,9 +271,11 @@ fn kafka_sessions(
 
 async fn watch_limits(broker: Broker) {
     let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+    let mut watchdog = Watchdog::new();
     loop {
         ticks.tick().await;
         broker.watch_limits();
+        watchdog.tick();
     }
 }
 

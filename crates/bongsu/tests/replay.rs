@@ -152,7 +152,7 @@ impl Running {
             .env("BONGSU_DATA_DIR", &folder.0)
             .env("BONGSU_AMQP_LISTEN", "127.0.0.1:0")
             .env("BONGSU_KAFKA_LISTEN", "")
-        .env("BONGSU_ADMIN_LISTEN", "")
+            .env("BONGSU_ADMIN_LISTEN", "")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -19,8 +19,9 @@ def free_port():
 class OwnBroker:
     """Settings are `section_name=value`, as in the environment without its prefix."""
 
-    def __init__(self, directory, settings):
+    def __init__(self, directory, settings, environment=None):
         self.directory = directory
+        self.more_environment = environment or {}
         directory.mkdir(parents=True, exist_ok=True)
         self.amqp_port, self.kafka_port, self.http_port = (free_port() for _ in range(3))
         self.settings = {
@@ -42,7 +43,7 @@ class OwnBroker:
             name: value for name, value in os.environ.items() if not name.startswith("BONGSU_")
         }
         own = {f"BONGSU_{name.upper()}": str(value) for name, value in self.settings.items()}
-        return inherited | own
+        return inherited | own | self.more_environment
 
     def start(self, *, wait=True):
         log = open(self.directory / "log", "ab")

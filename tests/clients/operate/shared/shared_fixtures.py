@@ -56,8 +56,9 @@ def own_broker(tmp_path):
     """Starts brokers with settings of the test's own: `own_broker(tls_certificate=…)`."""
     started = []
 
-    def start(**settings):
-        started.append(OwnBroker(tmp_path / f"broker-{len(started)}", settings))
+    def start(*, environment=None, **settings):
+        directory = tmp_path / f"broker-{len(started)}"
+        started.append(OwnBroker(directory, settings, environment))
         return started[-1]
 
     yield start
