@@ -7,11 +7,13 @@
 //! [`Operator`](bongsu_broker::operator::Operator), so a tool may do exactly what its user
 //! may over any protocol.
 //!
-//! Reading order: [`server`], [`route`] (the table and how a request goes through it),
+//! Reading order: [`server`] ([`guests`]), [`route`] (the table and how a request goes through it),
 //! [`login`] (who asks), [`failure`], then the families of paths in [`api`] (RabbitMQ's) and
 //! [`own`].
 
 pub mod server;
+
+pub mod guests;
 
 pub mod route;
 

@@ -15,9 +15,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bongsu_broker::Broker;
+use bongsu_net::door::Door;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::failure::Failure;
+use crate::guests::{Guests, Peer};
 use crate::login::let_in;
 use crate::route::{self, Context, Route};
 
@@ -42,14 +45,20 @@ pub struct Settings {
     pub listeners: Vec<(&'static str, SocketAddr)>,
 }
 
-/// Answers until the broker stops.
+/// Answers whoever comes in through `door` until the broker stops.
 ///
 /// # Errors
 /// The socket's.
-pub async fn serve(listener: TcpListener, admin: Admin) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    places: Arc<Semaphore>,
+    door: Door,
+) -> std::io::Result<()> {
     let mut stopping = admin.broker.stopping();
-    let service = router(admin).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
+    let guests = Guests::receive(listener, stopping.clone(), places, door)?;
+    let service = router(admin).into_make_service_with_connect_info::<Peer>();
+    axum::serve(guests, service)
         .with_graceful_shutdown(async move {
             let _ = stopping.wait_for(|stops| *stops).await;
         })
@@ -63,7 +72,7 @@ fn router(admin: Admin) -> Router {
         let filter = filter.expect("the table has usual methods only");
         let at = by_path.remove(route.path).unwrap_or_default();
         let handler = move |State(admin): State<Admin>,
-                            ConnectInfo(peer): ConnectInfo<SocketAddr>,
+                            ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
                             path: RawPathParams,
                             Query(query): Query<BTreeMap<String, String>>,
                             request: Request| async move {

@@ -6,6 +6,8 @@ mod cli;
 
 mod replay;
 
+mod doors;
+
 mod serve;
 
 mod settings;

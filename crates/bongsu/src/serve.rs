@@ -15,13 +15,15 @@ use bongsu_engine::access::Settings as AccessSettings;
 use bongsu_engine::group::Settings as GroupSettings;
 use bongsu_engine::transaction::Settings as TransactionSettings;
 use bongsu_kafka::{BrokerConfig, Logins, Settings as KafkaSettings};
+use bongsu_net::door::Guest;
+use bongsu_net::listener::serve as receive;
 use bongsu_storage::disk::LocalDisk;
 use bongsu_storage::{Durability, Options};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::doors::{Addresses, Doors};
 use crate::settings::{Settings, TABLE};
 use crate::supervised::{self, Watchdog};
 
@@ -29,8 +31,6 @@ use crate::supervised::{self, Watchdog};
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// How long clients have to take leave before the broker stops without them.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections waiting to be accepted: a restart brings all clients back at once.
-const BACKLOG: u32 = 4096;
 
 /// Runs the broker until SIGINT or SIGTERM.
 ///
@@ -50,6 +50,8 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     // Signals are caught before anything is on the disk that wants an orderly end.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let doors = Doors::open(settings)?;
     let is_new = !settings.data_dir.join("register").exists();
     let (broker, recovered) = Broker::open(
         Arc::new(LocalDisk),
@@ -68,21 +70,39 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     let places = Arc::new(Semaphore::new(settings.limits_connections_max));
     let mut listeners = JoinSet::new();
     let mut addresses = Vec::new();
-    for address in &settings.amqp_listen {
-        let listener = listen(*address)?;
-        addresses.push(("AMQP 0-9-1", listener.local_addr()?));
+    for entrance in doors.listen(&Addresses {
+        names: ["AMQP 0-9-1", "AMQPS"],
+        plain: &settings.amqp_listen,
+        tls: &settings.amqp_tls_listen,
+        proxied: settings.amqp_proxy_protocol,
+    })? {
+        addresses.push((entrance.name, entrance.address));
+        let (listener, door) = (entrance.listener, entrance.door);
         let session = amqp_sessions(settings);
-        let serving =
-            bongsu_net::listener::serve(listener, broker.clone(), places.clone(), session);
-        listeners.spawn(serving);
+        listeners.spawn(receive(
+            listener,
+            broker.clone(),
+            places.clone(),
+            door,
+            session,
+        ));
     }
-    for address in &settings.kafka_listen {
-        let listener = listen(*address)?;
-        addresses.push(("Kafka", listener.local_addr()?));
+    for entrance in doors.listen(&Addresses {
+        names: ["Kafka", "Kafka TLS"],
+        plain: &settings.kafka_listen,
+        tls: &settings.kafka_tls_listen,
+        proxied: settings.kafka_proxy_protocol,
+    })? {
+        addresses.push((entrance.name, entrance.address));
+        let (listener, door) = (entrance.listener, entrance.door);
         let session = kafka_sessions(settings);
-        let serving =
-            bongsu_net::listener::serve(listener, broker.clone(), places.clone(), session);
-        listeners.spawn(serving);
+        listeners.spawn(receive(
+            listener,
+            broker.clone(),
+            places.clone(),
+            door,
+            session,
+        ));
     }
     let admin = Admin {
         broker: broker.clone(),
@@ -90,10 +110,15 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
             listeners: addresses.clone(),
         }),
     };
-    for address in &settings.admin_listen {
-        let listener = listen(*address)?;
-        addresses.push(("HTTP", listener.local_addr()?));
-        let serving = bongsu_admin::serve(listener, admin.clone());
+    for entrance in doors.listen(&Addresses {
+        names: ["HTTP", "HTTPS"],
+        plain: &settings.admin_listen,
+        tls: &settings.admin_tls_listen,
+        proxied: settings.admin_proxy_protocol,
+    })? {
+        addresses.push((entrance.name, entrance.address));
+        let (listener, door) = (entrance.listener, entrance.door);
+        let serving = bongsu_admin::serve(listener, admin.clone(), places.clone(), door);
         listeners.spawn(async move {
             if let Err(error) = serving.await {
                 tracing::error!("HTTP ends: {error}");
@@ -106,9 +131,18 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         summary(settings, is_new, &recovered, &addresses, begun.elapsed())
     );
     supervised::ready();
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let tls = doors.tls();
+    let keeping = tls.clone().map(|tls| tokio::spawn(tls.watch()));
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => {
+                if let Some(tls) = &tls {
+                    tls.look().await;
+                }
+            }
+        }
     }
     supervised::stopping();
     println!("stopping: taking leave of clients");
@@ -119,25 +153,17 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         listeners.shutdown().await;
     }
     watching.abort();
+    if let Some(keeping) = keeping {
+        keeping.abort();
+    }
     tokio::task::spawn_blocking(move || broker.close()).await??;
     println!("stopped");
     Ok(())
 }
 
-/// As [`TcpListener::bind`], with a longer backlog.
-fn listen(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
-    let failed = |error: std::io::Error| format!("cannot listen on {address}: {error}");
-    let socket = match address {
-        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
-        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
-    }
-    .map_err(failed)?;
-    socket.set_reuseaddr(true).map_err(failed)?;
-    socket.bind(address).map_err(failed)?;
-    Ok(socket.listen(BACKLOG).map_err(failed)?)
-}
-
-fn amqp_sessions(settings: &Settings) -> impl Fn(SocketAddr) -> Session + 'static + Send + use<> {
+fn amqp_sessions(
+    settings: &Settings,
+) -> impl Fn(&Guest) -> Session + 'static + Send + Sync + use<> {
     let amqp = AmqpSettings {
         frame_bytes_max: settings.amqp_frame_bytes_max,
         channel_max: settings.amqp_channel_max,
@@ -147,7 +173,7 @@ fn amqp_sessions(settings: &Settings) -> impl Fn(SocketAddr) -> Session + 'stati
     };
     // Seeds of names the server makes up: they need only differ.
     let seed = AtomicU64::new(RandomState::new().build_hasher().finish());
-    move |_local| {
+    move |_guest| {
         let seed = seed.fetch_add(1, Ordering::Relaxed);
         Session::new(amqp.clone(), seed, Instant::now())
     }
@@ -238,7 +264,7 @@ fn told(settings: &Settings) -> Arc<[BrokerConfig]> {
 
 fn kafka_sessions(
     settings: &Settings,
-) -> impl Fn(SocketAddr) -> bongsu_kafka::Session + 'static + Send + use<> {
+) -> impl Fn(&Guest) -> bongsu_kafka::Session + 'static + Send + Sync + use<> {
     let advertised = settings.kafka_advertised.clone();
     let (host, port) = advertised.clone().unwrap_or_default();
     let kafka = KafkaSettings {
@@ -256,7 +282,8 @@ fn kafka_sessions(
         required: settings.kafka_sasl_required,
         lifetime: settings.kafka_reauthenticate,
     };
-    move |local| {
+    move |guest| {
+        let local = guest.local;
         let settings = advertised.clone().unwrap_or_else(|| {
             Arc::new(KafkaSettings {
                 advertised_host: local.ip().to_canonical().to_string(),

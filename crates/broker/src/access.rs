@@ -45,6 +45,8 @@ pub(crate) struct Identity {
     /// A password that is being proven leaves who it was here.
     proving: Option<Arc<Mutex<Option<Principal>>>>,
     scram: Option<ScramLogin>,
+    /// Whose its certificate is, as was verified when it connected.
+    pub(crate) certified: Option<Arc<str>>,
 }
 
 /// Users while the WAL is replayed.

@@ -243,6 +243,13 @@ impl SessionHandle {
         self
     }
 
+    /// Says whose its client's certificate is, as was verified when it connected.
+    #[must_use]
+    pub fn with_certificate(mut self, user: Option<Arc<str>>) -> SessionHandle {
+        self.identity.certified = user;
+        self
+    }
+
     /// The broker.
     pub fn broker(&self) -> &Broker {
         &self.broker

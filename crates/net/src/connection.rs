@@ -17,9 +17,10 @@ use std::time::{Duration, Instant};
 use bongsu_broker::{Broker, Executed, Prepared, SessionHandle};
 use bongsu_engine::session::{Close, Delivery, Effects, Input, Now, Reply, Session};
 use bongsu_record::Lsn;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
+
+use crate::stream::{Seen, Stream};
 
 /// Most bytes of one read. A pipelined read of publishes is one batch.
 const READ_BYTES: usize = 256 * 1024;
@@ -50,7 +51,7 @@ pub enum Ended {
 }
 
 struct Connection<S> {
-    stream: TcpStream,
+    stream: Stream,
     session: S,
     handle: SessionHandle,
     effects: Effects,
@@ -60,6 +61,8 @@ struct Connection<S> {
     /// those that are not.
     attached_written: usize,
     attached_at: usize,
+    /// Nothing was read yet.
+    new: bool,
     /// Bytes read that the session has not used.
     carry: Vec<u8>,
     deliveries: Vec<Delivery>,
@@ -87,15 +90,15 @@ enum Event {
     Durable,
     Deadline,
     Alarm,
-    SentAhead,
-    Gone,
+    /// The client, while it is owed an answer; `None`: it is to be looked at.
+    Stirred(Option<Seen>),
     Answered(Reply),
     JobFailed,
     Stop,
 }
 
 /// Serves one client until either side ends it.
-pub async fn drive<S: Session>(stream: TcpStream, session: S, handle: SessionHandle) -> Ended {
+pub async fn drive<S: Session>(stream: Stream, session: S, handle: SessionHandle) -> Ended {
     let mut connection = Connection {
         stream,
         session,
@@ -104,6 +107,7 @@ pub async fn drive<S: Session>(stream: TcpStream, session: S, handle: SessionHan
         written: 0,
         attached_written: 0,
         attached_at: 0,
+        new: true,
         carry: Vec::new(),
         deliveries: Vec::new(),
         held_reply: None,
@@ -116,10 +120,9 @@ pub async fn drive<S: Session>(stream: TcpStream, session: S, handle: SessionHan
         leave_by: None,
         told_alarm: false,
     };
-    match connection.run().await {
-        Ok(ended) => ended,
-        Err(error) => Ended::Failed(error),
-    }
+    let ended = connection.run().await;
+    connection.stream.take_leave();
+    ended.unwrap_or_else(Ended::Failed)
 }
 
 impl<S: Session> Connection<S> {
@@ -137,7 +140,7 @@ impl<S: Session> Connection<S> {
             self.write()?;
             match self.effects.close {
                 Some(Close::Now) => return Ok(Ended::BySession),
-                Some(Close::Flushed) if self.unwritten() == 0 => return Ok(Ended::BySession),
+                Some(Close::Flushed) if !self.has_unwritten() => return Ok(Ended::BySession),
                 _ => {}
             }
             self.tell_alarm(&mut alarm);
@@ -165,8 +168,11 @@ impl<S: Session> Connection<S> {
                         self.deliver().await;
                     }
                 }
-                Event::SentAhead => self.sent_ahead = true,
-                Event::Gone => return Ok(Ended::ByClient),
+                Event::Stirred(seen) => match seen.map_or_else(|| self.stream.look(), Ok)? {
+                    Seen::More => self.sent_ahead = true,
+                    Seen::Gone => return Ok(Ended::ByClient),
+                    Seen::Nothing => {}
+                },
                 Event::Answered(reply) => self.answered(reply),
                 Event::JobFailed => self.effects.close = Some(Close::Now),
                 Event::Deadline => {
@@ -213,6 +219,10 @@ impl<S: Session> Connection<S> {
         self.effects.out.len() - self.written + attached - self.attached_at
     }
 
+    fn has_unwritten(&self) -> bool {
+        self.unwritten() > 0 || self.stream.has_unsent()
+    }
+
     /// Whether the last call is not answered yet.
     fn is_held(&self) -> bool {
         self.held_reply.is_some() || self.job.is_some() || self.waits
@@ -226,7 +236,7 @@ impl<S: Session> Connection<S> {
         alarm: &mut bongsu_broker::Alarm,
     ) -> io::Result<Event> {
         let room = self.unwritten() < OUT_BYTES_MAX && self.effects.close.is_none();
-        let unwritten = self.unwritten() > 0;
+        let unwritten = self.has_unwritten();
         let more = room && self.held_delivery.is_none() && self.handle.has_pending();
         if more && !unwritten {
             // Not waiting at all would let one busy client keep its thread.
@@ -254,10 +264,8 @@ impl<S: Session> Connection<S> {
             ready = self.stream.writable(), if unwritten => ready.map(|()| Event::Writable),
             () = self.handle.woken(), if room && self.held_delivery.is_none() => Ok(Event::Woken),
             ready = self.stream.readable(), if readable => ready.map(|()| Event::Readable),
-            bytes = peek(&self.stream), if self.waits && !self.sent_ahead => {
-                // Others may wait for this client: it is missed at once.
-                bytes.map(|bytes| if bytes == 0 { Event::Gone } else { Event::SentAhead })
-            }
+            // Others may wait for this client: it is missed at once.
+            seen = self.stream.stirred(), if self.waits && !self.sent_ahead => seen.map(Event::Stirred),
             _ = alarm.changed(), if self.handle.publishes() => Ok(Event::Alarm),
             () = at(tick) => Ok(Event::Writable),
             reply = done(&mut self.job) => Ok(reply.map_or(Event::JobFailed, Event::Answered)),
@@ -274,6 +282,10 @@ impl<S: Session> Connection<S> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Some(0)),
                 Err(error) => return Err(error),
             };
+            if std::mem::take(&mut self.new) && is_hello(&buffer[..count]) {
+                let cause = "it speaks TLS, which this listener does not";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, cause));
+            }
             if self.carry.is_empty() {
                 let used = self.bytes(&buffer[..count]);
                 self.carry.extend_from_slice(&buffer[used..count]);
@@ -442,13 +454,16 @@ impl<S: Session> Connection<S> {
             }
         } else {
             while self.unwritten() > 0 {
-                match self.stream.try_write_vectored(&self.slices()) {
+                let at = (self.written, self.attached_written, self.attached_at);
+                let slices = slices(&self.effects, at);
+                match self.stream.try_write_vectored(&slices) {
                     Ok(count) => self.advance(count),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                     Err(error) => return Err(error),
                 }
             }
         }
+        self.stream.try_flush()?;
         self.effects.out.clear();
         self.effects.attached.clear();
         self.written = 0;
@@ -457,30 +472,7 @@ impl<S: Session> Connection<S> {
         Ok(())
     }
 
-    /// What is to be written next, in order.
-    fn slices(&self) -> Vec<IoSlice<'_>> {
-        let out = &self.effects.out;
-        let mut slices = Vec::with_capacity(SLICES_MAX);
-        let mut at = self.written;
-        let mut skip = self.attached_at;
-        for attached in &self.effects.attached[self.attached_written..] {
-            if slices.len() + 2 > SLICES_MAX {
-                return slices;
-            }
-            if attached.at > at {
-                slices.push(IoSlice::new(&out[at..attached.at]));
-                at = attached.at;
-            }
-            slices.push(IoSlice::new(&attached.bytes[skip..]));
-            skip = 0;
-        }
-        if at < out.len() {
-            slices.push(IoSlice::new(&out[at..]));
-        }
-        slices
-    }
-
-    /// So many bytes of [`Connection::slices`] were written.
+    /// So many bytes of [`slices`] were written.
     fn advance(&mut self, count: usize) {
         let mut left = count;
         while left > 0 {
@@ -514,9 +506,33 @@ impl<S: Session> Connection<S> {
     }
 }
 
-/// How many bytes there are to be read, at least; 0: the client is gone.
-async fn peek(stream: &TcpStream) -> io::Result<usize> {
-    stream.peek(&mut [0]).await
+/// What is to be written next, in order: behind so many bytes of `out`, so many attached
+/// ones, and so many bytes of the next.
+fn slices(effects: &Effects, (written, attached, skip): (usize, usize, usize)) -> Vec<IoSlice<'_>> {
+    let out = &effects.out;
+    let mut slices = Vec::with_capacity(SLICES_MAX);
+    let (mut at, mut skip) = (written, skip);
+    for attached in &effects.attached[attached..] {
+        if slices.len() + 2 > SLICES_MAX {
+            return slices;
+        }
+        if attached.at > at {
+            slices.push(IoSlice::new(&out[at..attached.at]));
+            at = attached.at;
+        }
+        slices.push(IoSlice::new(&attached.bytes[skip..]));
+        skip = 0;
+    }
+    if at < out.len() {
+        slices.push(IoSlice::new(&out[at..]));
+    }
+    slices
+}
+
+/// Whether these begin a TLS handshake: a record of that kind, of any version. No protocol
+/// of ours begins so.
+fn is_hello(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x16, 0x03])
 }
 
 /// Also at once, if the broker stopped before this connection began to listen.

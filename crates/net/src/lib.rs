@@ -1,8 +1,20 @@
 //! Sockets and buffers, written once: drives any protocol's session.
 //!
 //! It must never know a protocol. Reading order: [`listener`] (accepts, bounds the number
-//! of connections), [`connection`] (one client: bytes in, calls to the broker, bytes out).
-
-pub mod connection;
+//! of connections), [`door`] (a proxy's header, TLS: [`proxy`], [`tls`], [`identity`]),
+//! [`stream`] (a client's socket, plain or not), [`connection`] (one client: bytes in, calls
+//! to the broker, bytes out).
 
 pub mod listener;
+
+pub mod door;
+
+pub mod proxy;
+
+pub mod tls;
+
+pub mod identity;
+
+pub mod stream;
+
+pub mod connection;

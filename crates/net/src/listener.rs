@@ -1,17 +1,19 @@
 //! Accepts clients and gives each a task; bounds how many there are.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bongsu_broker::Broker;
+use bongsu_broker::{Broker, Stopping};
 use bongsu_engine::session::Session;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::connection::{Ended, drive};
+use crate::door::{Door, Guest};
 
-/// `session` makes one for a client, given the address where the client came in.
+/// `session` makes one for a client, given how it came in.
 ///
 /// Accepts on `listener` until the broker stops, then waits for the connections to end.
 /// At the bound of `places` (shared by all listeners) a new client is closed at once: it
@@ -20,18 +22,50 @@ pub async fn serve<S: Session + 'static>(
     listener: TcpListener,
     broker: Broker,
     places: Arc<Semaphore>,
-    session: impl Fn(SocketAddr) -> S,
+    door: Door,
+    session: impl Fn(&Guest) -> S + Send + Sync + 'static,
 ) {
-    let mut stopping = broker.stopping();
+    let session = Arc::new(session);
+    let stopping = broker.stopping();
+    receive(listener, stopping, places, door, move |guest| {
+        let session = session(&guest);
+        let handle = broker.session(guest.is_from_loopback());
+        let handle = handle.from_host(guest.peer.ip().to_canonical());
+        let handle = handle.with_certificate(guest.certified.clone());
+        async move {
+            let peer = guest.peer;
+            match drive(guest.stream, session, handle).await {
+                // Not what it should be: somebody set something up wrong.
+                Ended::Failed(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tracing::warn!(%peer, "closed: {error}");
+                }
+                Ended::Failed(error) => tracing::debug!(%peer, "connection failed: {error}"),
+                ended => tracing::debug!(%peer, ?ended, "connection ended"),
+            }
+            drop(guest.place);
+        }
+    })
+    .await;
+}
+
+/// As [`serve`], for whoever does something else with a client than a session would.
+pub async fn receive<F>(
+    listener: TcpListener,
+    mut stopping: Stopping,
+    places: Arc<Semaphore>,
+    door: Door,
+    each: impl Fn(Guest) -> F + Clone + Send + 'static,
+) where
+    F: Future<Output = ()> + Send,
+{
     let mut connections = JoinSet::new();
-    let address = listener.local_addr().unwrap_or(NO_ADDRESS);
     while !*stopping.borrow_and_update() {
         let accepted = tokio::select! {
             _ = stopping.changed() => continue,
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
+        let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, mostly: the others go on, and so does this
@@ -46,26 +80,39 @@ pub async fn serve<S: Session + 'static>(
             continue;
         };
         // Small replies must not wait for the client's acknowledgement of earlier ones.
-        let _ = stream.set_nodelay(true);
-        let address_of_peer = peer.ip().to_canonical();
-        let handle = broker.session(address_of_peer.is_loopback());
-        let handle = handle.from_host(address_of_peer);
-        // Where the client found us; it is told to come back there.
-        let local = stream.local_addr().unwrap_or(address);
-        let session = session(local);
+        let _ = socket.set_nodelay(true);
+        let (door, each) = (door.clone(), each.clone());
+        let mut stopping = stopping.clone();
         connections.spawn(async move {
-            tracing::debug!(%peer, "connected");
-            match drive(stream, session, handle).await {
-                Ended::Failed(error) => tracing::debug!(%peer, "connection failed: {error}"),
-                ended => tracing::debug!(%peer, ?ended, "connection ended"),
+            let entered = tokio::select! {
+                entered = door.enter(socket, peer, place) => entered,
+                // Who is not in yet has no leave to take.
+                _ = stopping.wait_for(|stops| *stops) => return,
+            };
+            match entered {
+                Ok(guest) => {
+                    tracing::debug!(peer = %guest.peer, "connected");
+                    each(guest).await;
+                }
+                Err(error) => turned_away(peer, &error),
             }
-            drop(place);
         });
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
 
-const NO_ADDRESS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+/// Whoever only looked whether the port is open is not worth a line.
+fn turned_away(peer: SocketAddr, error: &io::Error) {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+            tracing::debug!(%peer, "left before it was in: {error}");
+        }
+        io::ErrorKind::TimedOut => {
+            tracing::warn!(%peer, "turned away: its handshake took too long")
+        }
+        _ => tracing::warn!(%peer, "turned away: {error}"),
+    }
+}
+
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);

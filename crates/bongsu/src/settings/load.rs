@@ -201,6 +201,7 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         Value::Addresses(addresses) => addresses.clone(),
         other => unreachable!("{key} is a list of addresses in the table, not {other:?}"),
     };
+    let file = |key| Some(PathBuf::from(text(key))).filter(|file| !file.as_os_str().is_empty());
     let small = |key| u32::try_from(number(key)).expect("the table bounds it below 2^32");
     let heartbeat: Duration = duration("amqp.heartbeat");
     Settings {
@@ -213,12 +214,16 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         data_checkpoint_bytes: number("data.checkpoint_bytes"),
         data_segment_bytes_max: number("data.segment_bytes_max"),
         amqp_listen: addresses("amqp.listen"),
+        amqp_tls_listen: addresses("amqp.tls_listen"),
+        amqp_proxy_protocol: text("amqp.proxy_protocol") == "required",
         amqp_frame_bytes_max: small("amqp.frame_bytes_max"),
         amqp_channel_max: u16::try_from(small("amqp.channel_max"))
             .expect("the table bounds it below 2^16"),
         amqp_heartbeat: heartbeat,
         amqp_message_bytes_max: number("amqp.message_bytes_max"),
         kafka_listen: addresses("kafka.listen"),
+        kafka_tls_listen: addresses("kafka.tls_listen"),
+        kafka_proxy_protocol: text("kafka.proxy_protocol") == "required",
         kafka_advertised: match &values["kafka.advertised"] {
             Value::Place(place) => place.clone(),
             other => unreachable!("kafka.advertised is a place in the table, not {other:?}"),
@@ -231,6 +236,8 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         kafka_sasl_required: text("kafka.sasl") == "required",
         kafka_reauthenticate: Some(duration("kafka.reauthenticate")).filter(|d| !d.is_zero()),
         admin_listen: addresses("admin.listen"),
+        admin_tls_listen: addresses("admin.tls_listen"),
+        admin_proxy_protocol: text("admin.proxy_protocol") == "required",
         access_administrators: match &values["access.administrators"] {
             Value::Names(names) => names.clone(),
             other => unreachable!("access.administrators is names in the table, not {other:?}"),
@@ -249,6 +256,16 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         kafka_transaction_timeout_max: duration("kafka.transaction_timeout_max"),
         kafka_transactional_id_expiration: duration("kafka.transactional_id_expiration"),
         kafka_producer_id_expiration: duration("kafka.producer_id_expiration"),
+        tls_certificate: file("tls.certificate"),
+        tls_key: file("tls.key"),
+        tls_version_min: text("tls.version_min"),
+        tls_client_certificates: text("tls.client_certificates"),
+        tls_client_ca: file("tls.client_ca"),
+        tls_identity: text("tls.identity"),
+        proxy_from: match &values["proxy.from"] {
+            Value::Networks(networks) => networks.clone(),
+            other => unreachable!("proxy.from is networks in the table, not {other:?}"),
+        },
         limits_connections_max: small("limits.connections_max") as usize,
         limits_memory_bytes: number("limits.memory_bytes"),
         limits_cache_bytes: number("limits.cache_bytes"),

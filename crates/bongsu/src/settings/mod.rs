@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bongsu_net::proxy::Network;
 use bongsu_storage::Durability;
 
 #[cfg(test)]
@@ -68,6 +69,18 @@ pub const TABLE: &[Row] = &[
         meaning: "addresses for AMQP 0-9-1, separated by commas; empty: none",
     },
     Row {
+        key: "amqp.tls_listen",
+        kind: Kind::Addresses,
+        default: "",
+        meaning: "addresses for AMQP 0-9-1 under TLS, usually of port 5671; empty: none",
+    },
+    Row {
+        key: "amqp.proxy_protocol",
+        kind: Kind::Word(&["off", "required"]),
+        default: "off",
+        meaning: "whether a proxy in front of AMQP 0-9-1 says who the client is, by its PROXY header",
+    },
+    Row {
         key: "amqp.frame_bytes_max",
         kind: Kind::Bytes(4096, 16 << 20),
         default: "128 KiB",
@@ -96,6 +109,18 @@ pub const TABLE: &[Row] = &[
         kind: Kind::Addresses,
         default: "127.0.0.1:9092",
         meaning: "addresses for Kafka, separated by commas; empty: none",
+    },
+    Row {
+        key: "kafka.tls_listen",
+        kind: Kind::Addresses,
+        default: "",
+        meaning: "addresses for Kafka under TLS, usually of port 9093; empty: none",
+    },
+    Row {
+        key: "kafka.proxy_protocol",
+        kind: Kind::Word(&["off", "required"]),
+        default: "off",
+        meaning: "whether a proxy in front of Kafka says who the client is, by its PROXY header",
     },
     Row {
         key: "kafka.advertised",
@@ -225,6 +250,18 @@ pub const TABLE: &[Row] = &[
                   empty: none",
     },
     Row {
+        key: "admin.tls_listen",
+        kind: Kind::Addresses,
+        default: "",
+        meaning: "addresses for HTTP under TLS, usually of port 15671; empty: none",
+    },
+    Row {
+        key: "admin.proxy_protocol",
+        kind: Kind::Word(&["off", "required"]),
+        default: "off",
+        meaning: "whether a proxy in front of HTTP says who the client is, by its PROXY header",
+    },
+    Row {
         key: "access.administrators",
         kind: Kind::Names,
         default: "guest",
@@ -235,6 +272,54 @@ pub const TABLE: &[Row] = &[
         kind: Kind::Word(&["allow", "deny"]),
         default: "allow",
         meaning: "what other users may do to a thing that no ACL is about; never to access itself",
+    },
+    Row {
+        key: "tls.certificate",
+        kind: Kind::File,
+        default: "",
+        meaning: "the certificate and those between it and its authority, in PEM",
+    },
+    Row {
+        key: "tls.key",
+        kind: Kind::File,
+        default: "",
+        meaning: "the key of the certificate, in PEM: PKCS#8, PKCS#1 or SEC1",
+    },
+    Row {
+        key: "tls.version_min",
+        kind: Kind::Word(&["1.2", "1.3"]),
+        default: "1.2",
+        meaning: "oldest version of TLS that is spoken",
+    },
+    Row {
+        key: "tls.client_certificates",
+        kind: Kind::Word(&["none", "optional", "required"]),
+        default: "none",
+        meaning: "whether clients are asked for a certificate; one that is shown must be good",
+    },
+    Row {
+        key: "tls.client_ca",
+        kind: Kind::File,
+        default: "",
+        meaning: "authorities that certificates of clients come from, in PEM",
+    },
+    Row {
+        key: "tls.identity",
+        kind: Kind::Word(&[
+            "common_name",
+            "distinguished_name",
+            "san_dns",
+            "san_email",
+            "san_uri",
+        ]),
+        default: "common_name",
+        meaning: "the name in the certificate of a client that is the name of its user",
+    },
+    Row {
+        key: "proxy.from",
+        kind: Kind::Networks,
+        default: "",
+        meaning: "proxies whose PROXY header is believed: addresses and networks as 10.0.0.0/8",
     },
     Row {
         key: "limits.connections_max",
@@ -277,11 +362,15 @@ pub struct Settings {
     pub data_checkpoint_bytes: u64,
     pub data_segment_bytes_max: u64,
     pub amqp_listen: Vec<std::net::SocketAddr>,
+    pub amqp_tls_listen: Vec<std::net::SocketAddr>,
+    pub amqp_proxy_protocol: bool,
     pub amqp_frame_bytes_max: u32,
     pub amqp_channel_max: u16,
     pub amqp_heartbeat: Duration,
     pub amqp_message_bytes_max: u64,
     pub kafka_listen: Vec<std::net::SocketAddr>,
+    pub kafka_tls_listen: Vec<std::net::SocketAddr>,
+    pub kafka_proxy_protocol: bool,
     pub kafka_advertised: Option<(String, u16)>,
     pub kafka_node_id: i32,
     pub kafka_request_bytes_max: usize,
@@ -290,6 +379,8 @@ pub struct Settings {
     pub kafka_sasl_required: bool,
     pub kafka_reauthenticate: Option<Duration>,
     pub admin_listen: Vec<std::net::SocketAddr>,
+    pub admin_tls_listen: Vec<std::net::SocketAddr>,
+    pub admin_proxy_protocol: bool,
     pub access_administrators: Vec<String>,
     pub access_open: bool,
     pub kafka_auto_create_topics: bool,
@@ -305,6 +396,13 @@ pub struct Settings {
     pub kafka_transaction_timeout_max: Duration,
     pub kafka_transactional_id_expiration: Duration,
     pub kafka_producer_id_expiration: Duration,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub tls_version_min: String,
+    pub tls_client_certificates: String,
+    pub tls_client_ca: Option<PathBuf>,
+    pub tls_identity: String,
+    pub proxy_from: Vec<Network>,
     pub limits_connections_max: usize,
     pub limits_memory_bytes: u64,
     pub limits_cache_bytes: u64,

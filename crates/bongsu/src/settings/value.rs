@@ -3,11 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bongsu_net::proxy::Network;
+
 /// What a setting accepts. Bounds are included.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// A path.
     Path,
+    /// The path of a file, or nothing.
+    File,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A size: bytes, or with `KiB`, `MiB`, `GiB`.
@@ -22,12 +26,14 @@ pub enum Kind {
     Place,
     /// Names separated by commas, or nothing.
     Names,
+    /// Addresses and networks separated by commas, or nothing.
+    Networks,
 }
 
 /// A value that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Of [`Kind::Path`] and [`Kind::Word`].
+    /// Of [`Kind::Path`], [`Kind::File`] and [`Kind::Word`].
     Text(String),
     /// Of [`Kind::Bytes`] and [`Kind::Count`].
     Number(u64),
@@ -37,6 +43,8 @@ pub enum Value {
     Addresses(Vec<SocketAddr>),
     /// Of [`Kind::Names`].
     Names(Vec<String>),
+    /// Of [`Kind::Networks`].
+    Networks(Vec<Network>),
     /// Of [`Kind::Place`].
     Place(Option<(String, u16)>),
 }
@@ -46,6 +54,7 @@ impl Kind {
     pub fn accepted(self) -> String {
         match self {
             Kind::Path => "a path".to_owned(),
+            Kind::File => "the path of a file, or nothing".to_owned(),
             Kind::Word(words) => words.join(", "),
             Kind::Bytes(least, most) => {
                 let (least, most) = (size(least), size(most));
@@ -58,13 +67,16 @@ impl Kind {
             Kind::Addresses => "address:port, several separated by commas, or nothing".to_owned(),
             Kind::Place => "host:port, or nothing".to_owned(),
             Kind::Names => "names separated by commas, or nothing".to_owned(),
+            Kind::Networks => {
+                "addresses and networks as 10.0.0.0/8, separated by commas, or nothing".to_owned()
+            }
         }
     }
 
     /// What it is measured in, or its words, for a column of a table.
     pub fn unit(self) -> String {
         match self {
-            Kind::Path => "path".to_owned(),
+            Kind::Path | Kind::File => "path".to_owned(),
             Kind::Word(words) => words.join("|"),
             Kind::Bytes(..) => "bytes".to_owned(),
             Kind::Count(..) => "count".to_owned(),
@@ -72,6 +84,7 @@ impl Kind {
             Kind::Addresses => "address:port, …".to_owned(),
             Kind::Place => "host:port".to_owned(),
             Kind::Names => "name, …".to_owned(),
+            Kind::Networks => "network, …".to_owned(),
         }
     }
 
@@ -80,6 +93,7 @@ impl Kind {
         let text = text.trim();
         match self {
             Kind::Path => (!text.is_empty()).then(|| Value::Text(text.to_owned())),
+            Kind::File => Some(Value::Text(text.to_owned())),
             Kind::Word(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
             Kind::Bytes(least, most) => {
                 let bytes = scaled(text, SIZES)?;
@@ -107,6 +121,12 @@ impl Kind {
                 let names = text.split(',').map(str::trim);
                 let names = names.filter(|name| !name.is_empty()).map(str::to_owned);
                 Some(Value::Names(names.collect()))
+            }
+            Kind::Networks => {
+                let networks = text.split(',').map(str::trim);
+                let networks = networks.filter(|network| !network.is_empty());
+                let networks: Result<_, ()> = networks.map(str::parse).collect();
+                networks.ok().map(Value::Networks)
             }
             Kind::Place if text.is_empty() => Some(Value::Place(None)),
             Kind::Place => {
