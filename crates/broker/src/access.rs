@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bongsu_engine::Refused;
 use bongsu_engine::access::acl::{Operation, Resource};
 use bongsu_engine::access::note::Note;
+use bongsu_engine::access::quota::{QuotaKey, QuotaRefused, Shared};
 use bongsu_engine::access::request::{AclRefused, CredentialRefused};
 use bongsu_engine::access::{
     Answer, PasswordLogin, Principal, Request, ScramLogin, Settings, Users,
@@ -23,6 +24,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::broker::Broker;
 use crate::handle::{Executed, Job, SessionHandle};
+use crate::quotas::Buckets;
 
 /// Kind of the WAL notes and the checkpoint's section of access; the id is 0.
 ///
@@ -36,6 +38,7 @@ pub(crate) const ACCESS_NOTE: u8 = 8;
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     users: RwLock<Users>,
+    quotas: Buckets,
 }
 
 /// Who a session is.
@@ -88,12 +91,31 @@ impl RestoredAccess {
 
     /// They are the broker's now.
     pub(crate) fn finish(self, broker: &Broker) {
+        broker
+            .access()
+            .quotas
+            .changed(!self.users.quotas().is_empty());
         *broker.access().users.write() = self.users;
         broker.configure_access(Settings::default());
     }
 }
 
 impl Access {
+    /// Who has taken how much of a quota.
+    pub(crate) fn quotas(&self) -> &Buckets {
+        &self.quotas
+    }
+
+    /// The quota that holds, and who shares it.
+    pub(crate) fn quota(
+        &self,
+        user: &Arc<str>,
+        client: &Arc<str>,
+        key: QuotaKey,
+    ) -> Option<(Shared, u64)> {
+        self.users.read().quotas().of(user, client, key)
+    }
+
     /// The checkpoint's section.
     pub(crate) fn encode(&self, broker: &Broker, out: &mut Vec<u8>) {
         let users = self.users.read();
@@ -132,6 +154,7 @@ impl Broker {
         let recorded = self.storage().record(&[entry]);
         let lsn = recorded.map_err(|error| self.report(&error))?;
         notes.into_iter().for_each(|note| users.apply(note));
+        self.access().quotas.changed(!users.quotas().is_empty());
         Ok(Some(lsn))
     }
 }
@@ -178,7 +201,7 @@ impl SessionHandle {
         }
     }
 
-    fn user(&self) -> Result<&Principal, Refused> {
+    pub(crate) fn user(&self) -> Result<&Principal, Refused> {
         self.identity.user.as_ref().ok_or_else(|| Refused::Login {
             user: String::new(),
         })
@@ -262,6 +285,12 @@ impl SessionHandle {
                 true => Ok(self.broker.access().users.read().acls(&filter)),
                 false => Err(AclRefused::Access),
             }),
+            Request::DescribeQuotas => {
+                Answer::Quotas(match self.may_all(Operation::DescribeConfigs) {
+                    true => Ok(self.broker.access().users.read().all_quotas()),
+                    false => Err(QuotaRefused::Access),
+                })
+            }
             change => return Ok(self.change_access(change)),
         };
         Ok(Executed::Now(Reply::Access(Box::new(answer))))
@@ -295,9 +324,16 @@ impl SessionHandle {
                 let each = each.map(|_| removed.next().unwrap_or(Err(AclRefused::Access)));
                 Answer::AclsRemoved(each.collect())
             }
+            Request::AlterQuotas(changes) if self.may_all(Operation::AlterConfigs) => {
+                Answer::QuotasAltered(users.alter_quotas(changes, &mut notes))
+            }
+            Request::AlterQuotas(changes) => {
+                Answer::QuotasAltered(changes.iter().map(|_| Err(QuotaRefused::Access)).collect())
+            }
             Request::ScramBegin { .. }
             | Request::ScramEnd { .. }
             | Request::DescribeCredentials { .. }
+            | Request::DescribeQuotas
             | Request::ListAcls(_) => unreachable!("answered without a change"),
         };
         let changed = broker.change_access(&mut users, notes);
@@ -332,9 +368,14 @@ fn refuse_all(answer: &mut Answer) {
             let results = results.iter_mut();
             results.for_each(|result| *result = Err(AclRefused::Storage));
         }
+        Answer::QuotasAltered(results) => {
+            let results = results.iter_mut();
+            results.for_each(|result| *result = Err(QuotaRefused::Storage));
+        }
         Answer::ScramBegun { .. }
         | Answer::ScramEnded { .. }
         | Answer::Credentials(_)
+        | Answer::Quotas(_)
         | Answer::Acls(_) => {}
     }
 }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bongsu_engine::access::quota::QuotaKey;
 use bongsu_engine::catalog::QueueId;
 use bongsu_engine::refused::Permission;
 use bongsu_engine::session::records::{FetchPart, FetchRefused, FetchRequest, FetchedPart};
@@ -113,7 +114,16 @@ struct OnDisk {
 }
 
 impl SessionHandle {
-    pub(crate) fn fetch(&mut self, request: FetchRequest, now: Now) -> Executed {
+    pub(crate) fn fetch(&mut self, mut request: FetchRequest, now: Now) -> Executed {
+        match self.quota_owed(QuotaKey::ConsumerByteRate, &request.client) {
+            0 => {}
+            throttle_ms => {
+                self.quiet(Duration::from_millis(throttle_ms.into()));
+                return Executed::Now(Reply::Throttled(throttle_ms));
+            }
+        }
+        let bytes_max = self.quota_bytes_max(QuotaKey::ConsumerByteRate, &request.client);
+        request.bytes_max = request.bytes_max.min(bytes_max);
         let looked = self.look(&request);
         let enough = looked.bytes >= request.bytes_min
             || !looked.on_disk.is_empty()
@@ -121,7 +131,7 @@ impl SessionHandle {
             || (looked.refused && request.answer_refused)
             || request.parts.is_empty() && request.bytes_min == 0;
         if enough {
-            return match self.answered(looked, request.committed) {
+            return match self.answered(looked, &request) {
                 Ok(reply) => Executed::Now(reply),
                 Err(job) => Executed::Job(job),
             };
@@ -145,7 +155,7 @@ impl SessionHandle {
         }
         let fetching = self.fetching.take_if(|f| f.deadline <= now.instant)?;
         let looked = self.look(&fetching.request);
-        Some(match self.answered(looked, fetching.request.committed) {
+        Some(match self.answered(looked, &fetching.request) {
             Ok(reply) => Executed::Now(reply),
             Err(job) => Executed::Job(job),
         })
@@ -167,7 +177,7 @@ impl SessionHandle {
             self.fetching = Some(fetching);
             return None;
         }
-        let answered = self.answered(looked, fetching.request.committed);
+        let answered = self.answered(looked, &fetching.request);
         Some(match answered {
             Ok(reply) => Prepared::Reply(reply),
             Err(job) => Prepared::Job(job),
@@ -268,7 +278,10 @@ impl SessionHandle {
     }
 
     /// The answer, or a job that reads the rest of it.
-    fn answered(&self, looked: Looked, committed: bool) -> Result<Reply, Job> {
+    fn answered(&self, looked: Looked, request: &FetchRequest) -> Result<Reply, Job> {
+        let committed = request.committed;
+        // What has to be read from the disk counts as what it may be: about as much.
+        self.quota_taken(QuotaKey::ConsumerByteRate, &request.client, looked.bytes);
         if looked.on_disk.is_empty() {
             return Ok(Reply::Fetched(finished(looked, committed)));
         }

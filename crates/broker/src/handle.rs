@@ -65,6 +65,8 @@ pub struct SessionHandle {
     /// A group that will answer.
     pub(crate) group_wait: Option<GroupWait>,
     pub(crate) publishes: bool,
+    /// Until when its client is not read.
+    pub(crate) quiet_until: Option<std::time::Instant>,
     ended: bool,
 }
 
@@ -232,6 +234,7 @@ impl SessionHandle {
             along_of: None,
             routes: RouteCache::seeded(seed),
             publishes: false,
+            quiet_until: None,
             ended: false,
         }
     }

@@ -23,6 +23,10 @@ pub mod operator;
 
 pub mod publish;
 
+pub mod rate;
+
+mod quotas;
+
 mod partitions;
 
 pub mod produce;

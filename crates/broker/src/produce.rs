@@ -5,8 +5,10 @@
 //! transactions) under its lock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bongsu_engine::access::acl::{Operation, Resource};
+use bongsu_engine::access::quota::QuotaKey;
 use bongsu_engine::producers::{ProducerRefused, Sequence, Verdict};
 use bongsu_engine::queue::Properties;
 use bongsu_engine::refused::Permission;
@@ -49,6 +51,7 @@ impl SessionHandle {
             return Executed::Now(Reply::Appended {
                 wait: None,
                 results,
+                throttle_ms: 0,
             });
         }
         let mut results = Vec::with_capacity(request.appends.len());
@@ -67,7 +70,18 @@ impl SessionHandle {
         }
         drop(member);
         let wait = (last > Lsn(0)).then_some(last);
-        Executed::Now(Reply::Appended { wait, results })
+        let bytes = request
+            .appends
+            .iter()
+            .map(|append| append.batch.len() as u64);
+        let throttle_ms =
+            self.quota_taken(QuotaKey::ProducerByteRate, &request.client, bytes.sum());
+        self.quiet(Duration::from_millis(throttle_ms.into()));
+        Executed::Now(Reply::Appended {
+            wait,
+            results,
+            throttle_ms,
+        })
     }
 
     /// Whose transaction the batches may be of.

@@ -19,6 +19,7 @@ use crate::router::SpaceId;
 pub mod acl;
 pub mod decide;
 pub mod note;
+pub mod quota;
 pub mod request;
 pub mod scram;
 
@@ -53,6 +54,7 @@ pub struct Users {
     secret: [u8; 32],
     users: BTreeMap<Arc<str>, BTreeMap<Mechanism, Credential>>,
     acls: BTreeSet<Arc<Acl>>,
+    quotas: quota::Quotas,
 }
 
 /// A user that has logged in.
@@ -172,6 +174,11 @@ impl Users {
             Some(signature) => Ok((self.principal(&login.user), signature)),
             None => Err(login_refused(&login.user)),
         }
+    }
+
+    /// How fast clients may be.
+    pub fn quotas(&self) -> &quota::Quotas {
+        &self.quotas
     }
 
     fn principal(&self, user: &str) -> Principal {

@@ -417,9 +417,14 @@ pub enum Reply {
         wait: Option<Lsn>,
         /// One for each.
         results: Vec<Result<records::Appended, records::AppendRefused>>,
+        /// How long the client has to wait: it is over its quota.
+        throttle_ms: u32,
     },
     /// What each partition had, in the order given.
     Fetched(Vec<records::FetchedPart>),
+    /// Nothing was read: the client is over its quota, and has to wait for so many
+    /// milliseconds.
+    Throttled(u32),
     /// See [`Call::Transaction`].
     Transaction(Box<transaction::Answer>),
     /// What was found, in the order given.

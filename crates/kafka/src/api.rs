@@ -104,7 +104,8 @@ pub(crate) const TABLE: &[Api] = &[
         cluster::reassignments,
     ),
     api(ApiKey::OffsetDelete, 0, 0, groups::committed::delete),
-    api(ApiKey::DescribeClientQuotas, 0, 1, access::describe_quotas),
+    api(ApiKey::DescribeClientQuotas, 0, 1, access::quotas::describe),
+    api(ApiKey::AlterClientQuotas, 0, 1, access::quotas::alter),
     api(
         ApiKey::DescribeUserScramCredentials,
         0,

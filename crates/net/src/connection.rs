@@ -245,7 +245,8 @@ impl<S: Session> Connection<S> {
         }
         let held = self.is_held();
         let slowed = self.handle.publishes() && broker.holds_publishers();
-        let readable = room && !held && (!slowed || self.leave_by.is_some());
+        let quiet = self.handle.quiet_until().filter(|_| self.leave_by.is_none());
+        let readable = room && !held && quiet.is_none() && (!slowed || self.leave_by.is_some());
         let awaits =
             self.held_reply.is_some() || self.held_delivery.is_some() || self.awaited > self.told;
         let deadline = match (self.session.deadline(), self.leave_by) {
@@ -268,6 +269,7 @@ impl<S: Session> Connection<S> {
             seen = self.stream.stirred(), if self.waits && !self.sent_ahead => seen.map(Event::Stirred),
             _ = alarm.changed(), if self.handle.publishes() => Ok(Event::Alarm),
             () = at(tick) => Ok(Event::Writable),
+            () = at(quiet) => Ok(Event::Writable),
             reply = done(&mut self.job) => Ok(reply.map_or(Event::JobFailed, Event::Answered)),
             () = at(deadline) => Ok(Event::Deadline),
         }

@@ -60,6 +60,7 @@ fn append(world: &mut World, records: &[(&str, Option<u64>)]) {
         transactional_id: None,
         adds_partitions: false,
         all_replicas: false,
+        client: "".into(),
     };
     world.done(Call::Append(Box::new(request)));
     world.commit();

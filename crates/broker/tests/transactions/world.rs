@@ -334,9 +334,12 @@ impl Peer {
             transactional_id: of.id.clone(),
             adds_partitions: of.modern,
             all_replicas: true,
+            client: "".into(),
         };
         match self.call(Call::Append(Box::new(request))) {
-            Reply::Appended { wait, mut results } => {
+            Reply::Appended {
+                wait, mut results, ..
+            } => {
                 let appended = results.pop().expect("one was appended")?;
                 let base = appended.base.expect("it is known");
                 Ok((base, wait.unwrap_or_default()))

@@ -7,6 +7,8 @@
 //! {"add_acl":{"resource":"topic","pattern":"literal","name":"orders","principal":"User:alice",
 //!     "host":"*","operation":"read","allowed":true}}
 //! {"remove_acl":{…}}
+//! {"set_quota":{"entity":{"user":{"named":"alice"},"client":"default"},"key":"producer_byte_rate",
+//!     "value":1048576}}                                          null: there is none
 //! ```
 //!
 //! A line sets or removes, so that replaying it again changes nothing.
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Users;
 use super::acl::Acl;
+use super::quota::{Entity, QuotaKey};
 use super::scram::{Credential, Mechanism};
 
 /// One change.
@@ -35,6 +38,12 @@ pub enum Note {
     },
     AddAcl(Acl),
     RemoveAcl(Acl),
+    SetQuota {
+        entity: Entity,
+        key: QuotaKey,
+        /// `None`: there is none.
+        value: Option<u64>,
+    },
 }
 
 /// A line that is none.
@@ -86,6 +95,16 @@ impl Users {
         for acl in &self.acls {
             Note::AddAcl(Acl::clone(acl)).encode(out);
         }
+        for (entity, quotas) in self.quotas.all() {
+            for (key, value) in quotas {
+                let note = Note::SetQuota {
+                    entity: entity.clone(),
+                    key: *key,
+                    value: Some(*value),
+                };
+                note.encode(out);
+            }
+        }
     }
 
     /// Does one change.
@@ -113,6 +132,7 @@ impl Users {
             Note::RemoveAcl(acl) => {
                 self.acls.remove(&acl);
             }
+            Note::SetQuota { entity, key, value } => self.quotas.set(&entity, key, value),
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::acl::{Acl, AclFilter};
+use super::quota::{Entity, QuotaChange, QuotaKey, QuotaRefused};
 use super::scram::Mechanism;
 
 /// See [`Call::Access`](crate::session::Call::Access).
@@ -41,6 +42,10 @@ pub enum Request {
     ListAcls(AclFilter),
     /// Removes rules. Answer: [`Answer::AclsRemoved`].
     RemoveAcls(Vec<AclFilter>),
+    /// Which quotas there are. Answer: [`Answer::Quotas`].
+    DescribeQuotas,
+    /// Sets and removes quotas. Answer: [`Answer::QuotasAltered`].
+    AlterQuotas(Vec<QuotaChange>),
 }
 
 /// See [`Request::AlterCredentials`].
@@ -92,6 +97,10 @@ pub enum Answer {
     Acls(Result<Vec<Arc<Acl>>, AclRefused>),
     /// For each filter, what was removed.
     AclsRemoved(Vec<Result<Vec<Arc<Acl>>, AclRefused>>),
+    /// By entity.
+    Quotas(Result<Vec<(Entity, Vec<(QuotaKey, u64)>)>, QuotaRefused>),
+    /// In the order of the request.
+    QuotasAltered(Vec<Result<(), QuotaRefused>>),
 }
 
 /// By user: what was found or done, or why not.

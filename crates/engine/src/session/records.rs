@@ -33,6 +33,8 @@ pub struct AppendRequest {
     pub adds_partitions: bool,
     /// Whether the client asks that all replicas in sync have it.
     pub all_replicas: bool,
+    /// What the client calls itself.
+    pub client: Arc<str>,
 }
 
 /// One batch for one partition.
@@ -128,6 +130,8 @@ pub struct FetchRequest {
     pub committed: bool,
     /// Answer at once where any partition is refused: someone is to be told.
     pub answer_refused: bool,
+    /// What the client calls itself.
+    pub client: Arc<str>,
 }
 
 /// One partition to read from.

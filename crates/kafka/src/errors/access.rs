@@ -1,5 +1,6 @@
 //! Codes of logins, credentials and rules.
 
+use bongsu_engine::access::quota::QuotaRefused;
 use bongsu_engine::access::request::{AclRefused, CredentialRefused};
 
 use super::{Code, INVALID_REQUEST, KAFKA_STORAGE_ERROR, POLICY_VIOLATION};
@@ -37,5 +38,17 @@ pub(crate) fn of_acl(refused: AclRefused) -> (Code, &'static str) {
         AclRefused::Malformed => (INVALID_REQUEST, "a rule that cannot be"),
         AclRefused::Full => (POLICY_VIOLATION, "there are too many rules"),
         AclRefused::Storage => (KAFKA_STORAGE_ERROR, "the disk failed"),
+    }
+}
+
+/// Of quotas, and what to say of it.
+pub(crate) fn of_quota(refused: QuotaRefused) -> (Code, &'static str) {
+    match refused {
+        QuotaRefused::Access => (
+            CLUSTER_AUTHORIZATION_FAILED,
+            "Cluster authorization failed.",
+        ),
+        QuotaRefused::Full => (POLICY_VIOLATION, "there are too many quotas"),
+        QuotaRefused::Storage => (KAFKA_STORAGE_ERROR, "the disk failed"),
     }
 }

@@ -1,4 +1,5 @@
-//! Users' credentials (SCRAM); and rules of who may do what, in [`acls`].
+//! Users' credentials (SCRAM); rules of who may do what, in [`acls`]; how fast clients may
+//! be, in [`quotas`].
 
 use std::collections::BTreeMap;
 
@@ -9,8 +10,7 @@ use kafka_protocol::messages::describe_user_scram_credentials_response::{
 };
 use kafka_protocol::messages::{
     AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse,
-    DescribeClientQuotasRequest, DescribeClientQuotasResponse, DescribeUserScramCredentialsRequest,
-    DescribeUserScramCredentialsResponse,
+    DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -24,6 +24,8 @@ use crate::errors::NONE;
 use crate::errors::access::{UNSUPPORTED_SASL_MECHANISM, of_credential};
 
 pub(crate) mod acls;
+
+pub(crate) mod quotas;
 
 pub(crate) fn describe_credentials(
     session: &mut Session,
@@ -157,20 +159,6 @@ pub(crate) fn alter_credentials(
             true
         },
     );
-    Ok(())
-}
-
-/// There are no quotas: `kafka-configs.sh` asks for them whenever it describes a user.
-pub(crate) fn describe_quotas(
-    session: &mut Session,
-    head: Head,
-    mut body: Bytes,
-    _now: Now,
-    effects: &mut Effects,
-) -> Result<(), Malformed> {
-    let _: DescribeClientQuotasRequest = decoded(&head, &mut body)?;
-    let response = DescribeClientQuotasResponse::default().with_entries(Some(Vec::new()));
-    session.respond(&head, &response, effects);
     Ok(())
 }
 

@@ -68,14 +68,25 @@ pub(crate) fn handle(
             .min(ANSWER_BYTES_MAX),
         committed: request.isolation_level == 1,
         answer_refused: true,
+        client: session.client_name(&head),
     }));
-    session.call(effects, call, move |session, reply, _, effects| {
-        let Reply::Fetched(fetched) = reply else {
-            effects.close = Some(Close::Now);
-            return;
-        };
-        answer_fetched(session, &head, plan, fetched, effects);
-    });
+    session.call(
+        effects,
+        call,
+        move |session, reply, _, effects| match reply {
+            Reply::Fetched(fetched) => answer_fetched(session, &head, plan, fetched, effects),
+            Reply::Throttled(throttle_ms) => {
+                let answer = answer::Answer {
+                    code: NONE,
+                    session_id: plan.session_id,
+                    throttle_ms,
+                    parts: &[],
+                };
+                send(session, &head, &answer, effects);
+            }
+            _ => effects.close = Some(Close::Now),
+        },
+    );
     Ok(())
 }
 
@@ -191,20 +202,23 @@ fn answer_fetched(
     let answer = answer::Answer {
         code: NONE,
         session_id: plan.session_id,
+        throttle_ms: 0,
         parts: &told,
     };
-    match answer.encode(head) {
-        Ok((out, attached)) => session.respond_encoded(out, attached, effects),
-        Err(Malformed) => effects.close = Some(Close::Now),
-    }
+    send(session, head, &answer, effects);
 }
 
 fn refuse(session: &mut Session, head: &Head, code: Code, effects: &mut Effects) {
     let answer = answer::Answer {
         code,
         session_id: 0,
+        throttle_ms: 0,
         parts: &[],
     };
+    send(session, head, &answer, effects);
+}
+
+fn send(session: &mut Session, head: &Head, answer: &answer::Answer<'_>, effects: &mut Effects) {
     match answer.encode(head) {
         Ok((out, attached)) => session.respond_encoded(out, attached, effects),
         Err(Malformed) => effects.close = Some(Close::Now),

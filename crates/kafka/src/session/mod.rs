@@ -68,6 +68,8 @@ pub struct Session {
     durable: Lsn,
     pub(crate) fetches: fetch::Sessions,
     login: sasl::Login,
+    /// What the client called itself last.
+    client: Arc<str>,
     asked: Instant,
 }
 
@@ -115,8 +117,18 @@ impl Session {
             durable: Lsn(0),
             fetches: fetch::Sessions::new(seed),
             login: sasl::Login::default(),
+            client: Arc::default(),
             asked: now,
         }
+    }
+
+    /// What the client calls itself.
+    pub(crate) fn client_name(&mut self, head: &Head) -> Arc<str> {
+        let says = head.client_id.as_deref().unwrap_or_default();
+        if *self.client != *says {
+            self.client = Arc::from(says);
+        }
+        self.client.clone()
     }
 
     /// Says how clients have to say who they are.

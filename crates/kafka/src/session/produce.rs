@@ -77,9 +77,15 @@ pub(crate) fn handle(
         transactional_id: transactional_id.map(|id| Arc::from(id.as_str())),
         adds_partitions: head.version >= ADDS_PARTITIONS_FROM,
         all_replicas: request.acks == -1,
+        client: session.client_name(&head),
     }));
     session.call(effects, call, move |session, reply, _, effects| {
-        let Reply::Appended { wait, results } = reply else {
+        let Reply::Appended {
+            wait,
+            results,
+            throttle_ms,
+        } = reply
+        else {
             effects.close = Some(Close::Now);
             return;
         };
@@ -120,7 +126,9 @@ pub(crate) fn handle(
                 .with_topic_id(topic.topic_id)
                 .with_partition_responses(partitions)
         });
-        let response = ProduceResponse::default().with_responses(responses.collect());
+        let response = ProduceResponse::default()
+            .with_responses(responses.collect())
+            .with_throttle_time_ms(i32::try_from(throttle_ms).unwrap_or(i32::MAX));
         session.respond_after(wait, &head, &response, effects);
     });
     Ok(())

@@ -171,6 +171,7 @@ impl World {
                 let results = results.collect();
                 self.lsn += 1;
                 Reply::Appended {
+                    throttle_ms: 0,
                     wait: Some(Lsn(self.lsn)),
                     results,
                 }

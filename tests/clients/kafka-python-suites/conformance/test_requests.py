@@ -26,7 +26,7 @@ MUST = {
     "AlterShareGroupOffsets": (0, 0), "DeleteShareGroupOffsets": (0, 0),
     "DescribeAcls": (1, 3), "CreateAcls": (1, 3), "DeleteAcls": (1, 3),
     "DescribeUserScramCredentials": (0, 0), "AlterUserScramCredentials": (0, 0),
-    "DescribeClientQuotas": (0, 1), "DescribeLogDirs": (1, 4),
+    "DescribeClientQuotas": (0, 1), "AlterClientQuotas": (0, 1), "DescribeLogDirs": (1, 4),
     "ListTransactions": (0, 1), "DescribeTransactions": (0, 0), "DescribeProducers": (0, 0),
 }
 

@@ -28,6 +28,7 @@ const PATCHED_BYTES: usize = 16;
 pub(crate) struct Answer<'a> {
     pub code: Code,
     pub session_id: i32,
+    pub throttle_ms: u32,
     pub parts: &'a [(PartKey, Code, FetchedPart)],
 }
 
@@ -64,7 +65,8 @@ impl Answer<'_> {
             version: head.version,
         };
         begin(head, &mut writer.out)?;
-        writer.out.put_i32(0);
+        let throttle_ms = i32::try_from(self.throttle_ms).unwrap_or(i32::MAX);
+        writer.out.put_i32(throttle_ms);
         if head.version >= 7 {
             writer.out.put_i16(self.code);
             writer.out.put_i32(self.session_id);
