@@ -245,7 +245,10 @@ impl<S: Session> Connection<S> {
         }
         let held = self.is_held();
         let slowed = self.handle.publishes() && broker.holds_publishers();
-        let quiet = self.handle.quiet_until().filter(|_| self.leave_by.is_none());
+        let quiet = self
+            .handle
+            .quiet_until()
+            .filter(|_| self.leave_by.is_none());
         let readable = room && !held && quiet.is_none() && (!slowed || self.leave_by.is_some());
         let awaits =
             self.held_reply.is_some() || self.held_delivery.is_some() || self.awaited > self.told;
