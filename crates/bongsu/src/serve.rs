@@ -81,7 +81,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         let session = amqp_sessions(settings);
         listeners.spawn(receive(
             listener,
-            broker.clone(),
+            (broker.clone(), "AMQP 0-9-1"),
             places.clone(),
             door,
             session,
@@ -98,7 +98,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         let session = kafka_sessions(settings);
         listeners.spawn(receive(
             listener,
-            broker.clone(),
+            (broker.clone(), "Kafka"),
             places.clone(),
             door,
             session,

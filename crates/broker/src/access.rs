@@ -201,6 +201,12 @@ impl SessionHandle {
         }
     }
 
+    /// Its name; empty before the login.
+    pub(crate) fn user_name(&self) -> Arc<str> {
+        let user = self.identity.user.as_ref();
+        user.map(|user| user.name.clone()).unwrap_or_default()
+    }
+
     pub(crate) fn user(&self) -> Result<&Principal, Refused> {
         self.identity.user.as_ref().ok_or_else(|| Refused::Login {
             user: String::new(),

@@ -25,6 +25,7 @@ use crate::clerk::{Clerk, Desk};
 use crate::compaction::Compactor;
 use crate::groups::Groups;
 use crate::handle::{SessionHandle, not_found};
+use crate::registry::Registry;
 use crate::share::Shares;
 use crate::topics::TopicSettings;
 use crate::transactions::Transactions;
@@ -92,6 +93,7 @@ struct Inner {
     transactions: Transactions,
     groups: Groups,
     shares: Shares,
+    registry: Registry,
     /// Of random exchanges; a test sets its own.
     seed: AtomicU64,
     next_owner: AtomicU64,
@@ -142,6 +144,7 @@ impl Broker {
                 transactions,
                 groups: Groups::default(),
                 shares: Shares::default(),
+                registry: Registry::default(),
                 seed: AtomicU64::new(RandomState::new().build_hasher().finish()),
                 next_owner: AtomicU64::new(1),
                 next_link: AtomicU64::new(1),
@@ -217,6 +220,11 @@ impl Broker {
     /// What exchanges have seen.
     pub(crate) fn windows(&self) -> &Windows {
         &self.inner.windows
+    }
+
+    /// Who is connected.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
     }
 
     /// Groups of consumers.

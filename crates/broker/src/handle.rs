@@ -27,6 +27,7 @@ use crate::groups::GroupWait;
 use crate::outbox::{Item, Outbox, Pool, Target};
 use crate::partitions::TopicCache;
 use crate::publish::RouteCache;
+use crate::registry::{Connection, ConnectionId, Consumer, Peer};
 use crate::share::Sharing;
 
 mod deliver;
@@ -41,6 +42,7 @@ pub struct SessionHandle {
     pub(crate) from_loopback: bool,
     /// Where its client is, as text; empty: nobody said.
     pub(crate) host: String,
+    pub(crate) connection: Arc<Connection>,
     pub(crate) identity: Identity,
     pub(crate) space: Option<SpaceId>,
     /// Answers to calls that wait are pushed here too.
@@ -214,6 +216,7 @@ impl SessionHandle {
         let outbox = Arc::<Outbox>::default();
         SessionHandle {
             topics: TopicCache::default(),
+            connection: Connection::new(ConnectionId(owner), None, broker.now_ms()),
             fetching: None,
             group_wait: None,
             growth: FetchWait::new(&outbox),
@@ -253,6 +256,20 @@ impl SessionHandle {
         self
     }
 
+    /// Lists it among the connections, as that of this client.
+    #[must_use]
+    pub fn of_client(mut self, peer: Peer) -> SessionHandle {
+        let id = ConnectionId(self.owner);
+        self.connection = Connection::new(id, Some(peer), self.broker.now_ms());
+        self.broker.registry().add(self.connection.clone());
+        self
+    }
+
+    /// What whoever watches knows of it.
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
     /// The broker.
     pub fn broker(&self) -> &Broker {
         &self.broker
@@ -288,6 +305,12 @@ impl SessionHandle {
             Call::Login { user, password } => self.login(&user, &password),
             Call::OpenSpace { space } => self.open_space(&space),
             Call::Consume(consume) => self.consume(&consume),
+            Call::OpenChannel { channel } => self.open_channel(channel),
+            Call::CloseChannel { channel } => {
+                let registry = self.broker.registry();
+                registry.channels(&self.connection, channel, false);
+                Ok(Executed::Now(Reply::Done))
+            }
             Call::CloseLink { link, release } => {
                 self.close_link(link, release);
                 Ok(Executed::Now(Reply::Done))
@@ -323,7 +346,16 @@ impl SessionHandle {
     }
 
     fn open_space(&mut self, space: &str) -> Result<Executed, Refused> {
-        self.space = Some(self.broker.space(space)?);
+        let id = self.broker.space(space)?;
+        self.space = Some(id);
+        let registry = self.broker.registry();
+        registry.enter(&self.connection, &self.user_name(), (id, space));
+        Ok(Executed::Now(Reply::Done))
+    }
+
+    fn open_channel(&mut self, channel: u32) -> Result<Executed, Refused> {
+        let registry = self.broker.registry();
+        registry.channels(&self.connection, channel, true);
         Ok(Executed::Now(Reply::Done))
     }
 
@@ -353,13 +385,15 @@ impl SessionHandle {
         let pool = consume
             .pool
             .map(|pool| Arc::clone(self.pools.entry(pool).or_default()));
+        let key = self.broker.next_link_key();
+        let consumer = self.consumer(&cell, key, consume, false);
         let target = Arc::new(Target {
             outbox: self.outbox.clone(),
             link: consume.link,
             pool,
             pooled: AtomicU64::new(0),
+            consumer: Some(consumer.clone()),
         });
-        let key = self.broker.next_link_key();
         let mut state = cell.lock();
         if state.gone {
             return Err(not_found(&consume.queue));
@@ -377,6 +411,7 @@ impl SessionHandle {
         let attached = cell.handle(&mut state, Input::Attach { key, link }, &self.broker);
         drop(state);
         self.broker.noted(attached);
+        self.connection.consumes(consumer);
         self.links.insert(
             consume.link,
             LinkState {
@@ -391,6 +426,33 @@ impl SessionHandle {
         Ok(Executed::Now(Reply::Done))
     }
 
+    /// What whoever watches is told of a consumer.
+    pub(crate) fn consumer(
+        &self,
+        cell: &QueueCell,
+        key: LinkKey,
+        consume: &Consume,
+        reads: bool,
+    ) -> Arc<Consumer> {
+        Arc::new(Consumer {
+            connection: self.connection.id,
+            link: consume.link,
+            key,
+            channel: consume.channel,
+            tag: consume.tag.clone(),
+            space: cell.space,
+            space_name: self.connection.space_name(),
+            queue_id: cell.id,
+            queue: cell.name.clone(),
+            ack_required: !consume.auto_settle,
+            exclusive: consume.exclusive,
+            prefetch: consume.credit,
+            priority: priority(consume).unwrap_or(0),
+            reads,
+            arguments: consume.arguments.clone(),
+        })
+    }
+
     fn close_link(&mut self, link: LinkId, release: bool) {
         let state = match release {
             true => self.links.remove(&link),
@@ -401,6 +463,7 @@ impl SessionHandle {
         };
         let (cell, key, target) = (state.cell.clone(), state.key, state.target.clone());
         let (consumes, reads) = (state.consumes, state.reads.is_some());
+        self.connection.consumed(link);
         // What was lent and not yet encoded goes back now: a client that cancelled must
         // get nothing more, nor hold what it never saw.
         let unsent = self.take_unsent(link);
@@ -529,6 +592,7 @@ impl SessionHandle {
                 link,
                 pool: None,
                 pooled: AtomicU64::new(0),
+                consumer: None,
             }),
             auto_settle: false,
             consumes: false,
@@ -609,6 +673,7 @@ impl SessionHandle {
             self.end_shares();
             self.abandon_group();
             self.broker.session_closed(self.owner);
+            self.broker.registry().remove(&self.connection);
         }
     }
 }

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::cell::QueueCell;
+use crate::registry::Consumer;
 
 /// Records that may wait in one outbox. Enough for a large socket write of small
 /// messages; the bytes are shared with the log's tail, so a record costs little here.
@@ -98,6 +99,8 @@ pub struct Target {
     pub(crate) pool: Option<Arc<Pool>>,
     /// Records of the pool that this link holds.
     pub(crate) pooled: AtomicU64,
+    /// What whoever watches is told of it; `None`: it only gets.
+    pub(crate) consumer: Option<Arc<Consumer>>,
 }
 
 impl Held {

@@ -68,6 +68,11 @@ impl Reading {
         self.readers.count()
     }
 
+    /// Records that a reader was handed and has not settled.
+    pub(crate) fn held(&self, key: LinkKey) -> u64 {
+        self.readers.held(key)
+    }
+
     pub(crate) fn due_ms(&self) -> Option<u64> {
         self.due_ms
     }

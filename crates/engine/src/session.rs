@@ -22,7 +22,10 @@ use crate::share;
 use crate::topic;
 use crate::transaction;
 
+pub mod describe;
 pub mod records;
+
+use describe::{Client, Description, Tally};
 
 /// The time, handed to every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,9 @@ pub trait Session: Send {
 
     /// When to come back with [`Input::Timeout`] (heartbeats, handshake limits).
     fn deadline(&self) -> Option<Instant>;
+
+    /// How it stands, for whoever watches.
+    fn describe(&self) -> Description;
 }
 
 /// What happens to a session.
@@ -72,6 +78,9 @@ pub enum Input<'a> {
     Timeout,
     /// The broker stops: say goodbye as the protocol does.
     Stop,
+    /// Somebody who runs the broker closes this session, with the reason: say goodbye as the
+    /// protocol does.
+    Evict(&'a str),
 }
 
 /// What a session wants done. Reused between calls; whoever drives the session takes
@@ -86,6 +95,10 @@ pub struct Effects {
     pub call: Option<Call>,
     /// Close the connection: `Flushed` once `out` is sent, `Now` without.
     pub close: Option<Close>,
+    /// Who the client is, when it has said so.
+    pub client: Option<Box<Client>>,
+    /// What happened since it was last taken.
+    pub tally: Tally,
 }
 
 /// Bytes that belong in between the others.
@@ -204,6 +217,17 @@ pub enum Call {
         publishes: Vec<Publish>,
         /// In order, after the publishes.
         settles: Vec<Settle>,
+    },
+    /// A channel is opened: counted, and refused at its user's bound. Answer:
+    /// [`Reply::Done`].
+    OpenChannel {
+        /// Its number within the session.
+        channel: u32,
+    },
+    /// A channel is closed; its links are closed before. Answer: [`Reply::Done`].
+    CloseChannel {
+        /// Its number within the session.
+        channel: u32,
     },
     /// Opens a link. Answer: [`Reply::Done`]; deliveries follow it.
     Consume(Consume),
@@ -344,11 +368,15 @@ pub struct Publish {
 pub struct Consume {
     /// The new link.
     pub link: LinkId,
+    /// The channel it is of, 0 where there are none: told to whoever watches.
+    pub channel: u32,
     /// Which queue.
     pub queue: String,
     /// What the client calls it (AMQP: the consumer tag); where a tracked reader came to is
     /// kept under this name.
     pub name: String,
+    /// As it is called where the client called it nothing: told to whoever watches.
+    pub tag: String,
     /// Records it may hold at once; 0 = no limit.
     pub credit: u32,
     /// A limit shared with other links.

@@ -12,8 +12,10 @@ use std::cell::RefCell;
 use std::future::pending;
 use std::io;
 use std::io::IoSlice;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bongsu_broker::registry::{Connection as Shared, ConnectionState, Question};
 use bongsu_broker::{Broker, Executed, Prepared, SessionHandle};
 use bongsu_engine::session::{Close, Delivery, Effects, Input, Now, Reply, Session};
 use bongsu_record::Lsn;
@@ -81,6 +83,9 @@ struct Connection<S> {
     told: Lsn,
     leave_by: Option<Instant>,
     told_alarm: bool,
+    /// What whoever watches sees of it.
+    shared: Arc<Shared>,
+    state: ConnectionState,
 }
 
 enum Event {
@@ -94,6 +99,7 @@ enum Event {
     Stirred(Option<Seen>),
     Answered(Reply),
     JobFailed,
+    Asked,
     Stop,
 }
 
@@ -102,6 +108,8 @@ pub async fn drive<S: Session>(stream: Stream, session: S, handle: SessionHandle
     let mut connection = Connection {
         stream,
         session,
+        shared: handle.connection().clone(),
+        state: ConnectionState::Starting,
         handle,
         effects: Effects::default(),
         written: 0,
@@ -192,11 +200,40 @@ impl<S: Session> Connection<S> {
                     self.shrink();
                 }
                 Event::Alarm => {}
+                Event::Asked => self.asked(),
                 Event::Stop => {
                     self.leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
                     self.input(Input::Stop);
                 }
             }
+        }
+    }
+
+    /// Answers those who watch, and does what they say.
+    fn asked(&mut self) {
+        for question in self.shared.take_questions() {
+            match question {
+                // Who asked may have given up.
+                Question::Describe(answer) => drop(answer.send(self.session.describe())),
+                Question::Leave(reason) if self.leave_by.is_none() => {
+                    self.leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
+                    self.input(Input::Evict(&reason));
+                }
+                Question::Leave(_) => {}
+            }
+        }
+    }
+
+    /// Tells whoever watches what the client waits for.
+    fn show_state(&mut self, slowed: bool) {
+        let state = match (self.told_alarm, slowed) {
+            (true, _) => ConnectionState::Blocked,
+            (false, true) => ConnectionState::Flow,
+            (false, false) => ConnectionState::Running,
+        };
+        if self.state != state && self.shared.state() != ConnectionState::Starting {
+            self.state = state;
+            self.shared.set_state(state);
         }
     }
 
@@ -246,6 +283,7 @@ impl<S: Session> Connection<S> {
         let held = self.is_held();
         let slowed = self.handle.publishes() && broker.holds_publishers();
         let quiet = self.handle.quiet_until().filter(|_| self.leave_by.is_none());
+        self.show_state(slowed || quiet.is_some());
         let readable = room && !held && quiet.is_none() && (!slowed || self.leave_by.is_some());
         let awaits =
             self.held_reply.is_some() || self.held_delivery.is_some() || self.awaited > self.told;
@@ -272,6 +310,7 @@ impl<S: Session> Connection<S> {
             () = at(quiet) => Ok(Event::Writable),
             reply = done(&mut self.job) => Ok(reply.map_or(Event::JobFailed, Event::Answered)),
             () = at(deadline) => Ok(Event::Deadline),
+            () = self.shared.asked() => Ok(Event::Asked),
         }
     }
 
@@ -288,6 +327,7 @@ impl<S: Session> Connection<S> {
                 let cause = "it speaks TLS, which this listener does not";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, cause));
             }
+            self.shared.traffic.read(count);
             if self.carry.is_empty() {
                 let used = self.bytes(&buffer[..count]);
                 self.carry.extend_from_slice(&buffer[used..count]);
@@ -336,6 +376,9 @@ impl<S: Session> Connection<S> {
 
     /// Executes the session's call, and those its answer leads to.
     fn calls(&mut self) {
+        if let Some(client) = self.effects.client.take() {
+            self.shared.set_client(*client);
+        }
         while let Some(call) = self.effects.call.take() {
             let executed = self.handle.execute(call, now());
             match self.executed(executed) {
@@ -449,7 +492,10 @@ impl<S: Session> Connection<S> {
         if self.effects.attached.is_empty() {
             while self.written < self.effects.out.len() {
                 match self.stream.try_write(&self.effects.out[self.written..]) {
-                    Ok(count) => self.written += count,
+                    Ok(count) => {
+                        self.written += count;
+                        self.shared.traffic.wrote(count);
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                     Err(error) => return Err(error),
                 }
@@ -459,7 +505,10 @@ impl<S: Session> Connection<S> {
                 let at = (self.written, self.attached_written, self.attached_at);
                 let slices = slices(&self.effects, at);
                 match self.stream.try_write_vectored(&slices) {
-                    Ok(count) => self.advance(count),
+                    Ok(count) => {
+                        self.advance(count);
+                        self.shared.traffic.wrote(count);
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                     Err(error) => return Err(error),
                 }

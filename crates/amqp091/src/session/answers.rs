@@ -94,11 +94,13 @@ impl Open {
                     refused,
                 },
             ) => {
-                if !routed
-                    && let Some(batch) = &returnable
-                    && self.channel(channel).is_some()
-                {
-                    self.give_back(channel, batch, effects);
+                if !routed {
+                    if let Some(batch) = &returnable
+                        && self.channel(channel).is_some()
+                    {
+                        self.give_back(channel, batch, effects);
+                    }
+                    self.unroutable(channel, count, returnable.is_some(), effects);
                 }
                 self.published(channel, count, wait, &refused, effects);
             }
@@ -129,10 +131,11 @@ impl Open {
                 Then::Replies {
                     channel,
                     link,
+                    tag,
                     no_wait,
                 },
                 Reply::Queue { name, .. },
-            ) => self.replies_open(channel, link, name, no_wait),
+            ) => self.replies_open(channel, (link, tag), name, no_wait),
             (Then::Consuming { link, no_wait, .. }, _) => self.consuming(link, no_wait, effects),
             (Then::Got { channel, no_ack }, Reply::Got(got)) => {
                 self.got(channel, no_ack, got.as_ref(), effects);

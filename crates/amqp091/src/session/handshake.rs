@@ -1,6 +1,7 @@
 //! From the protocol header to connection.open-ok (specification section 2.2.4). A type a
 //! step, each made from the one before.
 
+use bongsu_engine::session::describe::Client;
 use bongsu_engine::session::{Call, Close, Effects, Now, Reply};
 use bongsu_record::table;
 
@@ -30,23 +31,27 @@ pub(super) struct AwaitLogin {
     mechanism: Mechanism,
     user: String,
     can: Capabilities,
+    client: Box<Client>,
 }
 
 #[derive(Debug)]
 pub(super) struct AwaitTuneOk {
     user: String,
     can: Capabilities,
+    client: Box<Client>,
 }
 
 #[derive(Debug)]
 pub(super) struct AwaitOpen {
     agreed: Agreed,
+    client: Box<Client>,
 }
 
 /// The broker is asked for the virtual host.
 #[derive(Debug)]
 pub(super) struct AwaitSpace {
     agreed: Agreed,
+    client: Box<Client>,
 }
 
 /// What was agreed on when a connection opens.
@@ -209,10 +214,19 @@ fn start_ok(
         password: credentials.password,
     });
     let user = credentials.user;
+    let name = properties.get("connection_name");
+    let name = name.and_then(|name| name.as_text()).unwrap_or_default();
+    let client = Box::new(Client {
+        name: name.to_owned(),
+        mechanism: mechanism.name(),
+        properties,
+        ..Client::default()
+    });
     let step = AwaitLogin {
         mechanism,
         user,
         can,
+        client,
     };
     Ok(Handshake::Login(step).into())
 }
@@ -238,8 +252,12 @@ impl AwaitLogin {
             heartbeat: settings.heartbeat_s,
         }
         .write(0, &mut effects.out);
-        let (user, can) = (self.user, self.can);
-        Ok(Handshake::TuneOk(AwaitTuneOk { user, can }).into())
+        Ok(Handshake::TuneOk(AwaitTuneOk {
+            user: self.user,
+            can: self.can,
+            client: self.client,
+        })
+        .into())
     }
 }
 
@@ -263,7 +281,13 @@ impl AwaitTuneOk {
             vhost: String::new(),
             can: self.can,
         };
-        Ok(Handshake::Open(AwaitOpen { agreed }).into())
+        let client = Box::new(Client {
+            frame_bytes_max: u64::from(frame_max),
+            channel_max: u32::from(channel_max),
+            heartbeat_s: u32::from(heartbeat_s),
+            ..*self.client
+        });
+        Ok(Handshake::Open(AwaitOpen { agreed, client }).into())
     }
 }
 
@@ -288,8 +312,8 @@ impl AwaitOpen {
         effects.call = Some(Call::OpenSpace {
             space: virtual_host.to_owned(),
         });
-        let agreed = self.agreed;
-        Handshake::Space(AwaitSpace { agreed }).into()
+        let (agreed, client) = (self.agreed, self.client);
+        Handshake::Space(AwaitSpace { agreed, client }).into()
     }
 }
 
@@ -311,6 +335,7 @@ impl AwaitSpace {
             return Err(worded(refused, asked).of_connection());
         }
         Method::ConnectionOpenOk { reserved: "" }.write(0, &mut effects.out);
+        effects.client = Some(self.client);
         let open = Open::new(self.agreed, settings.message_bytes_max, seed, now);
         Ok(Stage::Open(Box::new(open)))
     }

@@ -188,7 +188,7 @@ impl Open {
         let content = match self.channels.get(&number) {
             Some(Slot::Open(channel)) => channel.publishing.content,
             Some(Slot::Closing(_)) => return self.frame_while_closing(&frame, effects),
-            None => return self.first_frame(&frame, effects),
+            None => return self.first_frame(&frame),
         };
         match (frame.kind, content) {
             (frame::METHOD, Content::None) => {

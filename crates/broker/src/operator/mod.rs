@@ -4,6 +4,8 @@
 //! What changes queues, exchanges, bindings or records goes through a session of that user,
 //! so that rights and durability are decided in one place.
 
+pub mod sessions;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

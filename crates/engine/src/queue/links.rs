@@ -132,6 +132,16 @@ impl Links {
         self.states.get(&key)?.link.timeout_ms
     }
 
+    /// Records a link holds; `None` if there is no such link.
+    pub fn held(&self, key: LinkKey) -> Option<u64> {
+        Some(self.states.get(&key)?.held_count)
+    }
+
+    /// Whether a link is served, and does not stand by for another.
+    pub fn is_served(&self, key: LinkKey) -> bool {
+        !self.is_single || self.active == Some(key)
+    }
+
     /// The link that is served where only one is.
     pub fn active(&self) -> Option<LinkKey> {
         self.active

@@ -174,6 +174,11 @@ impl Readers {
         self.states.get(&key).map(|state| Offset(state.floor()))
     }
 
+    /// Records a reader was handed and has not settled.
+    pub fn held(&self, key: LinkKey) -> u64 {
+        self.states.get(&key).map_or(0, |state| state.held.total())
+    }
+
     /// Takes one input, appending what must be done to `effects`. `gates` says what each
     /// reader may still be handed beyond its own credit.
     pub fn handle(&mut self, input: Input<'_>, gates: &dyn Gate, effects: &mut Vec<Effect>) {

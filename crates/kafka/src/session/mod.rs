@@ -14,6 +14,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
+use bongsu_engine::session::describe::Description;
 use bongsu_engine::session::{Attached, Call, Close, Effects, Input, Now, Reply};
 use bongsu_record::Lsn;
 
@@ -25,6 +26,7 @@ pub(crate) mod access;
 pub(crate) mod cluster;
 pub(crate) mod configs;
 pub(crate) mod consumer_groups;
+mod describe;
 pub(crate) mod fetch;
 pub(crate) mod group_configs;
 pub(crate) mod groups;
@@ -70,6 +72,7 @@ pub struct Session {
     login: sasl::Login,
     /// What the client called itself last.
     client: Arc<str>,
+    introduced: describe::Introduced,
     asked: Instant,
 }
 
@@ -118,6 +121,7 @@ impl Session {
             fetches: fetch::Sessions::new(seed),
             login: sasl::Login::default(),
             client: Arc::default(),
+            introduced: describe::Introduced::default(),
             asked: now,
         }
     }
@@ -169,6 +173,7 @@ impl Session {
             correlation_id: header.correlation_id,
             client_id: header.client_id,
         };
+        self.comes_from(head.client_id.as_ref(), effects);
         if !sasl::is_login(api.key) && self.login.bars(&self.stage, now.instant) {
             return Err(Malformed);
         }
@@ -340,7 +345,7 @@ impl bongsu_engine::session::Session for Session {
                     effects.close = Some(Close::Now);
                 }
             }
-            Input::Stop => effects.close = Some(Close::Flushed),
+            Input::Stop | Input::Evict(_) => effects.close = Some(Close::Flushed),
             // No links are opened, and who is held back is not told: its answers wait.
             Input::Deliver(_) | Input::LinkClosed(_) | Input::Blocked(_) => {}
         }
@@ -353,6 +358,10 @@ impl bongsu_engine::session::Session for Session {
         }
         // Whoever waits for an answer is not idle.
         self.then.is_none().then(|| self.asked + self.settings.idle)
+    }
+
+    fn describe(&self) -> Description {
+        self.described()
     }
 }
 

@@ -272,7 +272,16 @@ fn enter(
     now: Now,
     effects: &mut Effects,
 ) {
-    session.login.chosen = None;
+    let chosen = session.login.chosen.take();
+    let names = MECHANISMS.iter();
+    let mut names = names.filter(|(_, mechanism)| {
+        chosen
+            .as_ref()
+            .is_some_and(|chosen| chosen.mechanism == *mechanism)
+    });
+    if let Some((name, _)) = names.next() {
+        session.came_in_by(name, effects);
+    }
     let before = session.login.user.as_ref();
     if before.is_some_and(|before| *before != user) {
         return refuse(session, &asked, now, effects);
