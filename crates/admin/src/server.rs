@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use crate::failure::Failure;
 use crate::guests::{Guests, Peer};
 use crate::login::let_in;
+use crate::own::logs::LogLevels;
 use crate::route::{self, Context, Route};
 
 /// Largest body of a request.
@@ -43,6 +44,8 @@ pub struct Admin {
 pub struct Settings {
     /// Where clients come in: protocol and address.
     pub listeners: Vec<(&'static str, SocketAddr)>,
+    /// The levels of the log, if there is one.
+    pub log_levels: Option<Arc<dyn LogLevels>>,
 }
 
 /// Answers whoever comes in through `door` until the broker stops.

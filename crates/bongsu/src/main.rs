@@ -4,6 +4,8 @@ mod allocator;
 
 mod cli;
 
+mod logs;
+
 mod replay;
 
 mod doors;

@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::doors::{Addresses, Doors};
+use crate::logs::{self, Logs};
 use crate::settings::{Settings, TABLE};
 use crate::supervised::{self, Watchdog};
 
@@ -37,15 +38,15 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// The data directory cannot be taken over, or an address cannot be listened on.
 pub fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
-    log_to_stderr(&settings.log_level);
+    let logs = logs::start(settings.log_json, &settings.log_levels);
     allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&settings))
+    runtime.block_on(serve(&settings, logs))
 }
 
-async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
+async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error>> {
     let begun = Instant::now();
     // Signals are caught before anything is on the disk that wants an orderly end.
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -108,6 +109,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         broker: broker.clone(),
         settings: Arc::new(AdminSettings {
             listeners: addresses.clone(),
+            log_levels: Some(logs),
         }),
     };
     for entrance in doors.listen(&Addresses {
@@ -126,10 +128,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         });
     }
     let watching = tokio::spawn(watch_limits(broker.clone()));
-    print!(
-        "{}",
-        summary(settings, is_new, &recovered, &addresses, begun.elapsed())
-    );
+    announce(settings, is_new, &recovered, &addresses, begun.elapsed());
     supervised::ready();
     let tls = doors.tls();
     let keeping = tls.clone().map(|tls| tokio::spawn(tls.watch()));
@@ -145,7 +144,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         }
     }
     supervised::stopping();
-    println!("stopping: taking leave of clients");
+    say(settings, "stopping: taking leave of clients");
     broker.stop();
     let left = async { while listeners.join_next().await.is_some() {} };
     if tokio::time::timeout(LEAVE_TIMEOUT, left).await.is_err() {
@@ -157,7 +156,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         keeping.abort();
     }
     tokio::task::spawn_blocking(move || broker.close()).await??;
-    println!("stopped");
+    say(settings, "stopped");
     Ok(())
 }
 
@@ -329,13 +328,14 @@ fn limits(settings: &Settings) -> Limits {
     }
 }
 
-fn summary(
+/// Where the broker is and what it has found.
+fn announce(
     settings: &Settings,
     is_new: bool,
     recovered: &Recovered,
     addresses: &[(&str, SocketAddr)],
     took: Duration,
-) -> String {
+) {
     let report = &recovered.storage;
     let how = match (is_new, report.clean) {
         (true, _) => "new".to_owned(),
@@ -346,6 +346,21 @@ fn summary(
             report.torn_bytes
         ),
     };
+    if settings.log_json {
+        let listeners = addresses.iter();
+        let listeners = listeners.map(|(protocol, address)| format!("{protocol} {address}"));
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            data = %settings.data_dir.display(),
+            found = how,
+            queue_count = recovered.queue_count,
+            record_count = recovered.record_count,
+            took_ms = took.as_millis() as u64,
+            listeners = listeners.collect::<Vec<_>>().join(", "),
+            "started"
+        );
+        return;
+    }
     let mut out = format!(
         "bongsu {}\n  data       {} ({}; {} queues, {} records; {} ms)\n",
         env!("CARGO_PKG_VERSION"),
@@ -358,7 +373,15 @@ fn summary(
     for (protocol, address) in addresses {
         out.push_str(&format!("  {protocol:<10} {address}\n"));
     }
-    out
+    print!("{out}");
+}
+
+/// Where programs read the log, nothing is written beside it.
+fn say(settings: &Settings, text: &str) {
+    match settings.log_json {
+        true => tracing::info!("{text}"),
+        false => println!("{text}"),
+    }
 }
 
 /// A socket is a file: the usual soft limit of 1024 is far below what we serve, and the
@@ -373,15 +396,4 @@ fn allow_many_files() {
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!("the limit of open files stays as it is: {error}");
     }
-}
-
-fn log_to_stderr(level: &str) {
-    use std::io::IsTerminal;
-    let level = level.parse().unwrap_or(tracing::Level::INFO);
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .init();
 }

@@ -3,10 +3,12 @@
 
 mod health;
 
+pub mod logs;
+
 use crate::route::Route;
 
 /// What all of them begin with.
 pub const PREFIX: &str = "/bongsu/v1";
 
 /// All of them.
-pub const ROUTES: &[&[Route]] = &[health::ROUTES];
+pub const ROUTES: &[&[Route]] = &[health::ROUTES, logs::ROUTES];

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bongsu_storage::Durability;
 
+use crate::logs::Levels;
+
 use super::value::{Kind, Value};
 use super::{Row, Settings, TABLE, environment_name};
 
@@ -270,7 +272,8 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         limits_memory_bytes: number("limits.memory_bytes"),
         limits_cache_bytes: number("limits.cache_bytes"),
         limits_disk_free_bytes_min: number("limits.disk_free_bytes_min"),
-        log_level: text("log.level"),
+        log_levels: Levels::parse(&text("log.level")).expect("the table accepts no other"),
+        log_json: text("log.format") == "json",
         said,
     }
 }

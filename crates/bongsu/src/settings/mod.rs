@@ -17,6 +17,8 @@ use std::time::Duration;
 use bongsu_net::proxy::Network;
 use bongsu_storage::Durability;
 
+use crate::logs::Levels;
+
 #[cfg(test)]
 use load::SettingError;
 pub use load::load;
@@ -347,9 +349,15 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         key: "log.level",
-        kind: Kind::Word(&["error", "warn", "info", "debug", "trace"]),
+        kind: Kind::Levels,
         default: "info",
-        meaning: "what is written to standard error",
+        meaning: "what is written to standard error, by module; may be changed at run time",
+    },
+    Row {
+        key: "log.format",
+        kind: Kind::Word(&["text", "json"]),
+        default: "text",
+        meaning: "how: lines for people, or one JSON object a line",
     },
 ];
 
@@ -407,7 +415,8 @@ pub struct Settings {
     pub limits_memory_bytes: u64,
     pub limits_cache_bytes: u64,
     pub limits_disk_free_bytes_min: u64,
-    pub log_level: String,
+    pub log_levels: Levels,
+    pub log_json: bool,
     /// What was said in the file and in the environment, by key.
     pub said: BTreeMap<&'static str, String>,
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bongsu_net::proxy::Network;
 
+use crate::logs::{self, Levels};
+
 /// What a setting accepts. Bounds are included.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
@@ -28,12 +30,14 @@ pub enum Kind {
     Names,
     /// Addresses and networks separated by commas, or nothing.
     Networks,
+    /// Levels of the log.
+    Levels,
 }
 
 /// A value that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Of [`Kind::Path`], [`Kind::File`] and [`Kind::Word`].
+    /// Of [`Kind::Path`], [`Kind::File`], [`Kind::Word`] and [`Kind::Levels`].
     Text(String),
     /// Of [`Kind::Bytes`] and [`Kind::Count`].
     Number(u64),
@@ -70,6 +74,7 @@ impl Kind {
             Kind::Networks => {
                 "addresses and networks as 10.0.0.0/8, separated by commas, or nothing".to_owned()
             }
+            Kind::Levels => logs::accepted(),
         }
     }
 
@@ -85,6 +90,7 @@ impl Kind {
             Kind::Place => "host:port".to_owned(),
             Kind::Names => "name, …".to_owned(),
             Kind::Networks => "network, …".to_owned(),
+            Kind::Levels => "level, module=level, …".to_owned(),
         }
     }
 
@@ -117,6 +123,7 @@ impl Kind {
                 let duration = Value::Duration(Duration::from_secs(seconds));
                 (least..=most).contains(&seconds).then_some(duration)
             }
+            Kind::Levels => Levels::parse(text).map(|_| Value::Text(text.to_owned())),
             Kind::Names => {
                 let names = text.split(',').map(str::trim);
                 let names = names.filter(|name| !name.is_empty()).map(str::to_owned);
