@@ -36,6 +36,7 @@ pub struct Route {
 }
 
 /// One query parameter.
+#[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,

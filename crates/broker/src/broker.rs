@@ -25,6 +25,7 @@ use crate::clerk::{Clerk, Desk};
 use crate::compaction::Compactor;
 use crate::groups::Groups;
 use crate::handle::{SessionHandle, not_found};
+use crate::operator::insight::Insight;
 use crate::registry::Registry;
 use crate::share::Shares;
 use crate::topics::TopicSettings;
@@ -94,6 +95,7 @@ struct Inner {
     groups: Groups,
     shares: Shares,
     registry: Registry,
+    insight: Insight,
     /// Of random exchanges; a test sets its own.
     seed: AtomicU64,
     next_owner: AtomicU64,
@@ -145,6 +147,7 @@ impl Broker {
                 groups: Groups::default(),
                 shares: Shares::default(),
                 registry: Registry::default(),
+                insight: Insight::default(),
                 seed: AtomicU64::new(RandomState::new().build_hasher().finish()),
                 next_owner: AtomicU64::new(1),
                 next_link: AtomicU64::new(1),
@@ -230,6 +233,11 @@ impl Broker {
     /// Groups of consumers.
     pub(crate) fn shares(&self) -> &Shares {
         &self.inner.shares
+    }
+
+    /// Who looks into it, and what was started so.
+    pub(crate) fn insight(&self) -> &Insight {
+        &self.inner.insight
     }
 
     pub(crate) fn groups(&self) -> &Groups {

@@ -22,6 +22,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use crate::broker::Broker;
 use crate::facts;
 use crate::fetch::FetchWait;
+use crate::operator::queues::OldestKnown;
 use crate::outbox::{Gates, Item, Lease, Target};
 use crate::reading::{Reading, Tracked};
 
@@ -48,6 +49,8 @@ pub struct QueueCell {
     pub(crate) subscribers: RwLock<Vec<(QueueId, Weak<QueueCell>)>>,
     /// The catalog wants to know when its last consumer goes.
     pub(crate) auto_delete: bool,
+    /// For whoever watches.
+    pub(crate) oldest: OldestKnown,
     state: Mutex<State>,
 }
 
@@ -199,6 +202,7 @@ impl QueueCell {
             source,
             subscribers: RwLock::default(),
             auto_delete,
+            oldest: OldestKnown::default(),
             state: Mutex::new(State {
                 machine,
                 targets: BTreeMap::new(),

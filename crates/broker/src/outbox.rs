@@ -186,6 +186,12 @@ impl Pool {
         self.held.take_refused()
     }
 
+    /// Records that its links hold together, and how many they may; 0 = no limit.
+    pub(crate) fn held_of(&self) -> (u64, u64) {
+        let held = self.held.count.load(Ordering::SeqCst);
+        (held, self.credit.load(Ordering::SeqCst))
+    }
+
     fn limit(&self) -> u64 {
         match self.credit.load(Ordering::SeqCst) {
             0 => u64::MAX,

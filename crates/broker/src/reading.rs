@@ -73,6 +73,10 @@ impl Reading {
         self.readers.held(key)
     }
 
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
     pub(crate) fn due_ms(&self) -> Option<u64> {
         self.due_ms
     }

@@ -5,10 +5,23 @@ mod health;
 
 pub mod logs;
 
+pub mod json;
+
+mod queues;
+
+mod records;
+
+mod why;
+
 use crate::route::Route;
 
 /// What all of them begin with.
 pub const PREFIX: &str = "/bongsu/v1";
 
 /// All of them.
-pub const ROUTES: &[&[Route]] = &[health::ROUTES, logs::ROUTES];
+pub const ROUTES: &[&[Route]] = &[
+    health::ROUTES,
+    logs::ROUTES,
+    queues::ROUTES,
+    records::ROUTES,
+];

@@ -6,6 +6,14 @@
 
 pub mod sessions;
 
+pub mod queues;
+
+pub mod peek;
+
+pub mod matching;
+
+pub(crate) mod insight;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -125,7 +133,7 @@ impl Operator {
     }
 }
 
-fn failed() -> Refused {
+pub(crate) fn failed() -> Refused {
     Refused::Storage {
         cause: "a job failed".to_owned(),
     }

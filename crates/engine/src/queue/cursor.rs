@@ -13,6 +13,8 @@
 
 pub mod state;
 
+mod look;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -21,6 +23,7 @@ use bongsu_record::Offset;
 use super::links::LinkKey;
 use super::runs::RunMap;
 use crate::session::Tries;
+pub use look::{Held, Standing};
 pub use state::CursorMalformed;
 
 /// See the module's comment.
@@ -87,6 +90,8 @@ pub(super) struct Term {
     pub deadline_s: u64,
     /// Times acquired after which it is dead if it comes back; 0 = as often as it likes.
     pub acquired_max: u32,
+    /// When it was lent, Unix seconds; as coarse, for the same reason.
+    pub since_s: u64,
 }
 
 impl AckCursor {

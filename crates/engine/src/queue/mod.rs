@@ -12,9 +12,9 @@
 //! owed to somebody), [`links`] (whose turn it is), [`properties`] (what a queue may be
 //! asked to be), [`fact`] and `judge` (what it must know of its records for that), `order`,
 //! [`schedule`], [`groups`] and [`dedup`] (the indexes), then [`Queue`] with `steps` (what
-//! each input does), `lending` (who gets what is ready), `pulling` (who asks for it) and
-//! [`restore`] (what survives a
-//! crash).
+//! each input does), `lending` (who gets what is ready), `pulling` (who asks for it),
+//! [`restore`] (what survives a crash) and [`why`] (what is told to people: why nothing is
+//! delivered).
 //!
 //! What must be durable before what: an [`Effect::Lease`] needs nothing durable (a lost
 //! lease is a record delivered again). An [`Effect::Settled`] or [`Effect::Returned`] is
@@ -56,14 +56,16 @@ mod pulling;
 
 pub mod restore;
 
+pub mod why;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use bongsu_record::Offset;
 
-pub use cursor::{AckCursor, CursorMalformed, Reason};
+pub use cursor::{AckCursor, CursorMalformed, Held, Reason, Standing};
 pub use fact::{Fact, FactRun, push_fact};
-pub use links::{Gate, Link, LinkKey, Links};
+pub use links::{Gate, Link, LinkKey, LinkState, Links};
 pub use properties::Properties;
 pub use restore::{Note, Restoring};
 

@@ -1,0 +1,341 @@
+//! `/bongsu/v1/queues`: queues, streams and subscriptions as they are, and why nothing moves.
+
+use axum::http::Method;
+use bongsu_broker::operator::Operator;
+use bongsu_broker::operator::queues::QueueSeen;
+use bongsu_engine::queue::Properties;
+use bongsu_engine::queue::properties::Overflow;
+use bongsu_engine::queue::why::Shut;
+use bongsu_record::Offset;
+use serde_json::{Value, json};
+
+use super::json::{self, Page};
+use super::why;
+use crate::failure::Failure;
+use crate::route::{Answer, Context, Need, Parameter, Route, boxed};
+
+/// See the module's comment.
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: Method::GET,
+        path: "/bongsu/v1/queues",
+        need: Need::Management,
+        summary: "Queues, streams and subscriptions, with their depth by state.",
+        query: LIST,
+        body: None,
+        handler: |context| boxed(list(context)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/bongsu/v1/queues/{space}/{queue}",
+        need: Need::Management,
+        summary: "One queue: depth by state, oldest age, size, settings, and why nothing is delivered.",
+        query: &[],
+        body: None,
+        handler: |context| boxed(one(context)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/bongsu/v1/queues/{space}/{queue}/why",
+        need: Need::Management,
+        summary: "Why nothing is delivered: a code, a sentence, and the facts behind it.",
+        query: &[],
+        body: None,
+        handler: |context| boxed(why_of(context)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/bongsu/v1/queues/{space}/{queue}/consumers",
+        need: Need::Management,
+        summary: "Who consumes or reads a queue, what each holds, and what keeps it from more.",
+        query: PAGED,
+        body: None,
+        handler: |context| boxed(consumers(context)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/bongsu/v1/queues/{space}/{queue}/leases",
+        need: Need::Management,
+        summary: "Who holds which record, for how long, and until when. Go on with from=next.",
+        query: &[
+            Parameter {
+                name: "from",
+                summary: "The offset to begin at; 0 without.",
+            },
+            Parameter {
+                name: "page_size",
+                summary: "Records, at most: 1 to 500, 100 without.",
+            },
+        ],
+        body: None,
+        handler: |context| boxed(leases(context)),
+    },
+];
+
+const PAGED: &[Parameter] = &[
+    Parameter {
+        name: "page",
+        summary: "From 1.",
+    },
+    Parameter {
+        name: "page_size",
+        summary: "1 to 500, 100 without.",
+    },
+];
+
+const LIST: &[Parameter] = &[
+    Parameter {
+        name: "space",
+        summary: "Only those of this space.",
+    },
+    Parameter {
+        name: "name",
+        summary: "Only those whose name contains this.",
+    },
+    Parameter {
+        name: "kind",
+        summary: "queue, stream or subscription.",
+    },
+    Parameter {
+        name: "sort",
+        summary: "A member of the items, like depth.ready; by space and name without.",
+    },
+    Parameter {
+        name: "sort_reverse",
+        summary: "true: the other way round.",
+    },
+    PAGED[0],
+    PAGED[1],
+];
+
+async fn list(context: Context) -> Result<Answer, Failure> {
+    let operator = context.operator()?;
+    let page = Page::of(&context)?;
+    let asked = |name: &str| context.query.get(name).filter(|text| !text.is_empty());
+    let kind = asked("kind");
+    if let Some(kind) = kind
+        && !["queue", "stream", "subscription"].contains(&kind.as_str())
+    {
+        let reason = format!("kind: expected queue, stream or subscription, got '{kind}'");
+        return Err(Failure::bad_request(reason));
+    }
+    let text = asked("name").map_or("", String::as_str);
+    let spaces = match asked("space") {
+        Some(space) => vec![space.clone()],
+        None => operator.spaces(),
+    };
+    let mut seen: Vec<QueueSeen> = Vec::new();
+    for space in spaces {
+        let queues = operator.queues(&space, text)?;
+        seen.extend(
+            queues
+                .into_iter()
+                .filter(|queue| kind.is_none_or(|kind| kind == queue.kind.name())),
+        );
+    }
+    let total = seen.len() as u64;
+    // What a page does not show is only made where all have to be compared.
+    if asked("sort").is_some() {
+        let mut all: Vec<(Value, QueueSeen)> = Vec::with_capacity(seen.len());
+        all.extend(seen.into_iter().map(|queue| (told(&queue), queue)));
+        let mut items: Vec<Value> = (0_u64..)
+            .zip(&mut all)
+            .map(|(index, (item, _))| {
+                item["index"] = json!(index);
+                item.clone()
+            })
+            .collect();
+        json::sort(&context, &mut items);
+        let order: Vec<u64> = page
+            .cut(items)
+            .iter()
+            .filter_map(|i| i["index"].as_u64())
+            .collect();
+        let mut by_index: std::collections::BTreeMap<u64, QueueSeen> =
+            (0..).zip(all.into_iter().map(|(_, queue)| queue)).collect();
+        seen = order
+            .iter()
+            .filter_map(|index| by_index.remove(index))
+            .collect();
+    } else {
+        seen = page.cut(seen);
+    }
+    let mut items = Vec::with_capacity(seen.len());
+    for queue in &seen {
+        items.push(with_age(operator, queue).await?);
+    }
+    Ok(Answer::json(&page.answer(items, total)))
+}
+
+async fn one(context: Context) -> Result<Answer, Failure> {
+    let operator = context.operator()?;
+    let (space, name) = (context.part("space"), context.part("queue"));
+    let seen = operator.queue(space, name)?;
+    let mut item = with_age(operator, &seen).await?;
+    item["why"] = why_told(&context, space, name)?;
+    Ok(Answer::json(&item))
+}
+
+async fn why_of(context: Context) -> Result<Answer, Failure> {
+    let (space, name) = (context.part("space"), context.part("queue"));
+    Ok(Answer::json(&why_told(&context, space, name)?))
+}
+
+fn why_told(context: &Context, space: &str, name: &str) -> Result<Value, Failure> {
+    let operator = context.operator()?;
+    let seen = operator.why(space, name)?;
+    Ok(why::told(&seen, context.broker().now_ms()))
+}
+
+async fn consumers(context: Context) -> Result<Answer, Failure> {
+    let operator = context.operator()?;
+    let page = Page::of(&context)?;
+    let (space, name) = (context.part("space"), context.part("queue"));
+    let part = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let (seen, total) = operator.consumers(space, name, (part(page.skip()), part(page.size)))?;
+    let items = seen.iter().map(|consumer| {
+        json!({
+            "consumer": consumer.key.0.to_string(),
+            "tag": consumer.who.tag,
+            "connection": consumer.who.connection,
+            "channel": consumer.who.channel,
+            "user": &*consumer.who.user,
+            "reads": consumer.reads,
+            "prefetch": consumer.prefetch,
+            "held": consumer.held,
+            "priority": consumer.priority,
+            "exclusive": consumer.exclusive,
+            "active": consumer.active,
+            "at_prefetch": consumer.prefetch > 0 && consumer.held >= consumer.prefetch
+                || matches!(consumer.shut, Some(Shut::Pool(_))),
+            "slow": matches!(consumer.shut, Some(Shut::Outbox)),
+            "shared_prefetch": match consumer.shut {
+                Some(Shut::Pool(credit)) => Some(credit),
+                _ => None,
+            },
+            "settled_below": consumer.place.map(|(floor, _)| floor.0),
+            "next_offset": consumer.place.map(|(_, next)| next.0),
+        })
+    });
+    Ok(Answer::json(
+        &page.answer(items.collect(), u64::from(total)),
+    ))
+}
+
+async fn leases(context: Context) -> Result<Answer, Failure> {
+    let operator = context.operator()?;
+    let from = json::number(&context, "from", 0, 0..=u64::MAX)?;
+    let most = json::number(
+        &context,
+        "page_size",
+        json::PAGE_SIZE,
+        1..=json::PAGE_SIZE_MAX,
+    )?;
+    let (space, name) = (context.part("space"), context.part("queue"));
+    let leases = operator.leases(space, name, (Offset(from), most))?;
+    let now_ms = context.broker().now_ms();
+    let mut items = Vec::new();
+    for held in &leases.held {
+        let who = leases.who.get(&held.holder);
+        for offset in held.start.0..held.end.0 {
+            items.push(json!({
+                "offset": offset,
+                "consumer": held.holder.0.to_string(),
+                "tag": who.map(|who| &who.tag),
+                "connection": who.map(|who| &who.connection),
+                "user": who.map(|who| &*who.user),
+                "leased_at": held.since_ms,
+                "leased_for_ms": now_ms.saturating_sub(held.since_ms),
+                "deadline_in_ms": held.deadline_ms.map(|at_ms| at_ms.saturating_sub(now_ms)),
+                "tries": held.tries.acquired,
+                "failed": held.tries.failed,
+            }));
+        }
+    }
+    Ok(Answer::json(&json!({
+        "items": items,
+        "total": leases.total,
+        "next": leases.next.map(|next| next.0),
+    })))
+}
+
+async fn with_age(operator: &Operator, queue: &QueueSeen) -> Result<Value, Failure> {
+    let mut item = told(queue);
+    // A queue that goes meanwhile has no age, and one whose log cannot be read is still shown.
+    let oldest_ms = operator.oldest_ms(queue).await.unwrap_or(None);
+    let now_ms = operator.broker().now_ms();
+    item["oldest_at"] = json!(oldest_ms);
+    item["oldest_age_ms"] = json!(oldest_ms.map(|at_ms| now_ms.saturating_sub(at_ms)));
+    Ok(item)
+}
+
+/// A queue, but for what has to be looked up in its log.
+pub fn told(queue: &QueueSeen) -> Value {
+    let definition = &queue.definition;
+    json!({
+        "name": &*definition.name,
+        "space": &*queue.space,
+        "kind": queue.kind.name(),
+        "durable": definition.durable,
+        "exclusive": definition.owner.is_some(),
+        "auto_delete": definition.auto_delete,
+        "arguments": json::arguments(&definition.arguments),
+        "policy": queue.policy,
+        "effective": effective(&queue.properties),
+        "source": queue.source.as_deref(),
+        "depth": {
+            "ready": queue.depth.ready,
+            "leased": queue.depth.leased,
+            "waiting": queue.depth.waiting,
+            "dying": queue.depth.dying,
+            "total": queue.depth.owed(),
+        },
+        "consumers": queue.consumers,
+        "start": queue.start.0,
+        "end": queue.end.0,
+        "bytes": queue.bytes,
+        "memory_bytes": queue.memory_bytes,
+        "segments": queue.segments,
+        "retention": queue.properties.retention.map(|retention| json!({
+            "age_ms": retention.age_ms,
+            "bytes": retention.bytes,
+        })),
+    })
+}
+
+/// What arguments and policy come to; what is not said is left out.
+pub fn effective(properties: &Properties) -> Value {
+    let overflow = match properties.overflow {
+        Overflow::DropHead => "drop-head",
+        Overflow::RejectPublish => "reject-publish",
+        Overflow::RejectPublishDlx => "reject-publish-dlx",
+    };
+    let bounded = properties.length_max.is_some() || properties.bytes_max.is_some();
+    let dead_letter = properties.dead_letter.as_ref();
+    let all = [
+        ("message_ttl_ms", json!(properties.message_ttl_ms)),
+        ("expires_ms", json!(properties.expires_ms)),
+        ("length_max", json!(properties.length_max)),
+        ("bytes_max", json!(properties.bytes_max)),
+        ("overflow", json!(bounded.then_some(overflow))),
+        (
+            "dead_letter_exchange",
+            json!(dead_letter.map(|to| &to.exchange)),
+        ),
+        (
+            "dead_letter_routing_key",
+            json!(dead_letter.and_then(|to| to.routing_key.as_ref())),
+        ),
+        ("delivery_limit", json!(properties.delivery_limit)),
+        ("priority_max", json!(properties.priority_max)),
+        (
+            "single_active_consumer",
+            json!(properties.single_active.then_some(true)),
+        ),
+        ("consumer_timeout_ms", json!(properties.consumer_timeout_ms)),
+        ("delay_ms", json!(properties.delay_ms)),
+    ];
+    let said = all.into_iter().filter(|(_, value)| !value.is_null());
+    let said = said.map(|(name, value)| (name.to_owned(), value));
+    Value::Object(said.collect())
+}
