@@ -322,4 +322,11 @@ pub(in crate::test) const ALL: &[Suite] = &[
         judge: None,
         kind: Kind::Operate { folder: "health" },
     },
+    Suite {
+        name: "tls",
+        group: "operate",
+        about: "every protocol under TLS and behind proxies, and who certificates and tokens let in",
+        judge: None,
+        kind: Kind::Operate { folder: "tls" },
+    },
 ];
