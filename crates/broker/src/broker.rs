@@ -27,7 +27,9 @@ use crate::groups::Groups;
 use crate::handle::{SessionHandle, not_found};
 use crate::operator::insight::Insight;
 use crate::registry::Registry;
+use crate::resources::{AlarmKind, Alarms};
 use crate::share::Shares;
+use crate::statistics::{Count, Statistics};
 use crate::topics::TopicSettings;
 use crate::transactions::Transactions;
 use crate::windows::Windows;
@@ -96,6 +98,7 @@ struct Inner {
     shares: Shares,
     registry: Registry,
     insight: Insight,
+    statistics: Arc<Statistics>,
     /// Of random exchanges; a test sets its own.
     seed: AtomicU64,
     next_owner: AtomicU64,
@@ -105,6 +108,8 @@ struct Inner {
     alarm: watch::Sender<Option<Arc<str>>>,
     /// As `alarm`, and for a moment while too much waits for a commit.
     alarmed: AtomicBool,
+    alarms: Alarms,
+    started_at_ms: u64,
 }
 
 impl std::fmt::Debug for Broker {
@@ -123,7 +128,10 @@ impl Broker {
     ) -> Broker {
         let durable = watch::Sender::new(storage.durable());
         let teller = durable.clone();
+        let statistics = Arc::<Statistics>::default();
+        let timed = statistics.clone();
         storage.on_durable(Box::new(move |lsn| {
+            timed.commits.durable(lsn);
             teller.send_replace(lsn);
         }));
         let broker = Broker {
@@ -148,6 +156,7 @@ impl Broker {
                 shares: Shares::default(),
                 registry: Registry::default(),
                 insight: Insight::default(),
+                statistics,
                 seed: AtomicU64::new(RandomState::new().build_hasher().finish()),
                 next_owner: AtomicU64::new(1),
                 next_link: AtomicU64::new(1),
@@ -155,6 +164,8 @@ impl Broker {
                 stopping: watch::Sender::new(false),
                 alarm: watch::Sender::new(None),
                 alarmed: AtomicBool::new(false),
+                alarms: Alarms::default(),
+                started_at_ms: unix_ms(),
                 storage,
             }),
         };
@@ -163,6 +174,7 @@ impl Broker {
             // Each looks at what it has to do: what was due meanwhile, what it must ask.
             broker.clerk().wake_at(0, cell.id);
             cell.tell_subscribers(&broker);
+            cell.show(&mut cell.lock(), &broker);
         }
         broker.wake_transactions();
         broker
@@ -223,6 +235,11 @@ impl Broker {
     /// What exchanges have seen.
     pub(crate) fn windows(&self) -> &Windows {
         &self.inner.windows
+    }
+
+    /// What is counted.
+    pub fn statistics(&self) -> &Statistics {
+        &self.inner.statistics
     }
 
     /// Who is connected.
@@ -363,22 +380,26 @@ impl Broker {
         // A disk that cannot say is judged by whether it takes writes.
         let free = self.inner.disk.free_bytes(&self.inner.dir);
         let disk_free_bytes = free.unwrap_or(u64::MAX);
-        let reason = if let Some(error) = self.storage().failed() {
-            Some(format!("storage failed: {error}"))
+        let alarm = if let Some(error) = self.storage().failed() {
+            Some((AlarmKind::Storage, format!("storage failed: {error}")))
         } else if pressure.pinned_bytes > limits.memory_bytes {
-            Some(format!(
+            let reason = format!(
                 "low on memory: {} bytes of records wait to be written, the limit is {}",
                 pressure.pinned_bytes, limits.memory_bytes
-            ))
+            );
+            Some((AlarmKind::Memory, reason))
         } else if pressure.full || disk_free_bytes < limits.disk_free_bytes_min {
-            Some(format!(
+            let reason = format!(
                 "low on disk: {} bytes are free, the limit is {}",
                 disk_free_bytes, limits.disk_free_bytes_min
-            ))
+            );
+            Some((AlarmKind::Disk, reason))
         } else {
             None
         };
-        let reason: Option<Arc<str>> = reason.map(Arc::from);
+        let alarm = alarm.map(|(kind, reason)| (kind, Arc::<str>::from(reason)));
+        let reason = alarm.as_ref().map(|(_, reason)| reason.clone());
+        self.inner.alarms.set(alarm, self.now_ms());
         self.inner
             .alarmed
             .store(reason.is_some(), Ordering::Relaxed);
@@ -393,6 +414,34 @@ impl Broker {
             (true, Some(reason)) => tracing::warn!("publishers are held back: {reason}"),
             (true, None) => tracing::info!("publishers go on"),
             (false, _) => {}
+        }
+        self.sample();
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    pub(crate) fn alarms(&self) -> &Alarms {
+        &self.inner.alarms
+    }
+
+    pub(crate) fn started_at_ms(&self) -> u64 {
+        self.inner.started_at_ms
+    }
+
+    pub(crate) fn disk_total_bytes(&self) -> Option<u64> {
+        self.inner.disk.total_bytes(&self.inner.dir).ok()
+    }
+
+    /// Counts something that was done to a queue, and so in its space.
+    pub(crate) fn count_of(&self, cell: &QueueCell, count: Count, more: u64) {
+        if more > 0 {
+            let now_ms = self.now_ms();
+            cell.count(count, more, now_ms);
+            let stripe = cell.id.0 as usize;
+            cell.space_statistics(self)
+                .count(stripe, count, more, now_ms);
         }
     }
 

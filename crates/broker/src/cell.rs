@@ -8,11 +8,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bongsu_engine::catalog::QueueId;
 use bongsu_engine::producers::Producers;
-use bongsu_engine::queue::{Effect, FactRun, Hold, Input, LinkKey, Note, Queue};
+use bongsu_engine::queue::why::Depth;
+use bongsu_engine::queue::{Deaths, Effect, FactRun, Hold, Input, LinkKey, Note, Queue, Reason};
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::Tries;
 use bongsu_record::{Batch, Lsn, Offset};
@@ -25,6 +26,7 @@ use crate::fetch::FetchWait;
 use crate::operator::queues::OldestKnown;
 use crate::outbox::{Gates, Item, Lease, Target};
 use crate::reading::{Reading, Tracked};
+use crate::statistics::{Count, QueueCounts, SpaceStatistics};
 
 /// Kind of the WAL notes that queues write.
 pub(crate) const QUEUE_NOTE: u8 = 2;
@@ -51,6 +53,9 @@ pub struct QueueCell {
     pub(crate) auto_delete: bool,
     /// For whoever watches.
     pub(crate) oldest: OldestKnown,
+    /// Begun when there is something to count.
+    counts: OnceLock<Box<QueueCounts>>,
+    statistics: OnceLock<Arc<SpaceStatistics>>,
     state: Mutex<State>,
 }
 
@@ -79,6 +84,8 @@ pub(crate) struct State {
     ripe: bool,
     effects: Vec<Effect>,
     mark: Mark,
+    /// What it was last shown to hold, in the sum of its space.
+    shown: Depth,
 }
 
 impl State {
@@ -203,6 +210,8 @@ impl QueueCell {
             subscribers: RwLock::default(),
             auto_delete,
             oldest: OldestKnown::default(),
+            counts: OnceLock::new(),
+            statistics: OnceLock::new(),
             state: Mutex::new(State {
                 machine,
                 targets: BTreeMap::new(),
@@ -217,6 +226,7 @@ impl QueueCell {
                 ripe: false,
                 effects: Vec::new(),
                 mark,
+                shown: Depth::default(),
             }),
         })
     }
@@ -231,6 +241,38 @@ impl QueueCell {
         match state.machine.properties().is_stream {
             true => cursor.end().0.saturating_sub(self.log.start().0),
             false => cursor.ready(),
+        }
+    }
+
+    /// Adds what changed to the sums of its space.
+    pub(crate) fn show(&self, state: &mut State, broker: &Broker) {
+        let now = match state.gone {
+            true => Depth::default(),
+            false => self.depth(state),
+        };
+        if now != state.shown {
+            let stripe = self.id.0 as usize;
+            self.space_statistics(broker)
+                .moved(stripe, &state.shown, &now);
+            state.shown = now;
+        }
+    }
+
+    pub(crate) fn space_statistics(&self, broker: &Broker) -> &Arc<SpaceStatistics> {
+        self.statistics
+            .get_or_init(|| broker.statistics().space(self.space))
+    }
+
+    /// What was counted of it; `None`: nothing yet.
+    pub(crate) fn counts(&self) -> Option<&QueueCounts> {
+        self.counts.get().map(|counts| &**counts)
+    }
+
+    /// Counts something.
+    pub(crate) fn count(&self, count: Count, more: u64, now_ms: u64) {
+        if more > 0 {
+            let counts = self.counts.get_or_init(Box::default);
+            counts.add(0, count, more, now_ms);
         }
     }
 
@@ -259,6 +301,7 @@ impl QueueCell {
         broker: &Broker,
     ) -> Result<Option<Lsn>, Error> {
         let mut known: Vec<FactRun> = Vec::new();
+        self.count(Count::BytesIn, batch.len() as u64, broker.now_ms());
         let is_stream = state.machine.properties().is_stream;
         if !is_stream && (state.machine.judges() || batch.has_terms()) {
             let all = 0..batch.record_count();
@@ -313,9 +356,15 @@ impl QueueCell {
         );
         let configures = matches!(input, Input::Configure { .. });
         let now_ms = broker.now_ms();
+        if let Input::Append { count, .. } = &input {
+            self.count(Count::Publish, *count, now_ms);
+        }
         state
             .machine
             .handle(input, now_ms, &gates, &mut state.effects);
+        if let Some(deaths) = state.machine.take_deaths() {
+            self.count_deaths(&deaths, broker);
+        }
         if configures {
             self.configure_reading(state, broker);
         } else if appends && let Some(reading) = &mut state.reading {
@@ -329,6 +378,19 @@ impl QueueCell {
             let durable = broker.durable_lsn();
             reading.appended(end, broker.position(), durable, &gates);
             self.note_retention(state, false, broker);
+        }
+    }
+
+    /// Counts what died in the last step, whatever becomes of it.
+    fn count_deaths(&self, deaths: &Deaths, broker: &Broker) {
+        let counted = [
+            (Count::Rejected, deaths.of(Reason::Rejected)),
+            (Count::Expired, deaths.of(Reason::Expired)),
+            (Count::MaxLength, deaths.of(Reason::MaxLen)),
+            (Count::DeliveryLimit, deaths.of(Reason::DeliveryLimit)),
+        ];
+        for (count, more) in counted {
+            broker.count_of(self, count, more);
         }
     }
 
@@ -410,6 +472,7 @@ impl QueueCell {
                 wait.grown(self.id, storage.position());
             }
         }
+        self.show(state, broker);
         self.set_alarm(state, broker);
     }
 

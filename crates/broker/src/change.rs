@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bongsu_engine::Refused;
-use bongsu_engine::catalog::{Answer, Catalog, Effect, Input, Owner, Policy, QueueId};
+use bongsu_engine::catalog::{Answer, Catalog, Change, Effect, Input, Owner, Policy, QueueId};
 use bongsu_engine::queue::dedup::Dedup;
 use bongsu_engine::queue::{Input as QueueInput, Queue};
 use bongsu_engine::refused::{Kind, Permission};
@@ -19,6 +19,7 @@ use crate::cell::QueueCell;
 use crate::handle::{Executed, SessionHandle, not_found, refused};
 use crate::outbox::Item;
 use crate::reading::Tracked;
+use crate::statistics::Churn;
 use crate::subscription::is_subscription;
 use crate::windows;
 
@@ -65,6 +66,7 @@ impl SessionHandle {
                 if !declare.passive && !declare.name.starts_with(REPLY_TO) {
                     self.allowed(Permission::Configure, Kind::Queue, &declare.name)?;
                 }
+                Churn::one(&self.broker.statistics().churn.queues_declared);
                 Input::DeclareQueue {
                     space,
                     owner,
@@ -191,8 +193,11 @@ impl Broker {
         let mut topics_of = BTreeSet::new();
         for effect in effects {
             match effect {
-                Effect::Durable(change) => notes.push(change.encode()),
-                Effect::Transient(_) => {}
+                Effect::Durable(change) => {
+                    self.forget_counts(&change);
+                    notes.push(change.encode());
+                }
+                Effect::Transient(change) => self.forget_counts(&change),
                 Effect::Reconfigure { id, properties } => {
                     configured.extend(self.cell(id).map(|cell| (cell, properties)));
                 }
@@ -211,6 +216,7 @@ impl Broker {
                     queue,
                     properties,
                 } => {
+                    Churn::one(&self.statistics().churn.queues_created);
                     if catalog.partition_of(id).is_some() {
                         topics_of.insert(space);
                     }
@@ -240,6 +246,7 @@ impl Broker {
                     }
                 }
                 Effect::DropQueue { id } => {
+                    Churn::one(&self.statistics().churn.queues_deleted);
                     let cell = self.take_cell(id);
                     topics_of.extend(cell.iter().map(|cell| cell.space));
                     dropped.extend(cell);
@@ -284,6 +291,17 @@ impl Broker {
             self.storage().hurry();
         }
         Ok(lsn)
+    }
+
+    /// What is gone is not counted any more.
+    fn forget_counts(&self, change: &Change) {
+        match change {
+            Change::DeleteExchange { space, name } => {
+                self.statistics().space(*space).exchange_deleted(name);
+            }
+            Change::DeleteSpace { id, .. } => self.statistics().space_deleted(*id),
+            _ => {}
+        }
     }
 
     /// Sets a policy, in place of one of its name, and waits for nothing: whoever needs it
@@ -379,6 +397,7 @@ impl Broker {
         for target in std::mem::take(&mut state.targets).into_values() {
             target.outbox.push(Item::Closed(target.link));
         }
+        cell.show(&mut state, self);
         drop(state);
         if let Some(source) = &cell.source {
             let mut subscribers = source.subscribers.write();

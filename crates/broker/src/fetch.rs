@@ -23,6 +23,7 @@ use crate::broker::Broker;
 use crate::cell::{QueueCell, State};
 use crate::handle::{Executed, Job, Prepared, SessionHandle};
 use crate::outbox::{Item, Outbox};
+use crate::statistics::Count;
 
 /// A fetch that waits.
 #[derive(Debug)]
@@ -283,7 +284,7 @@ impl SessionHandle {
         // What has to be read from the disk counts as what it may be: about as much.
         self.quota_taken(QuotaKey::ConsumerByteRate, &request.client, looked.bytes);
         if looked.on_disk.is_empty() {
-            return Ok(Reply::Fetched(finished(looked, committed)));
+            return Ok(Reply::Fetched(finished(looked, committed, self.broker())));
         }
         let broker = self.broker().clone();
         Err(Job::new(move || {
@@ -291,7 +292,7 @@ impl SessionHandle {
             for missing in std::mem::take(&mut looked.on_disk) {
                 read(&mut looked, &missing, &broker);
             }
-            Reply::Fetched(finished(looked, committed))
+            Reply::Fetched(finished(looked, committed, &broker))
         }))
     }
 }
@@ -314,15 +315,28 @@ fn read(looked: &mut Looked, missing: &OnDisk, broker: &Broker) {
     }
 }
 
-/// Adds to each part what was taken back among its records.
-fn finished(looked: Looked, committed: bool) -> Vec<FetchedPart> {
+/// Adds to each part what was taken back among its records, and counts them.
+fn finished(looked: Looked, committed: bool, broker: &Broker) -> Vec<FetchedPart> {
     let mut parts = looked.parts;
     for (part, cell) in parts.iter_mut().zip(&looked.cells) {
+        if let Some(cell) = cell {
+            count(cell, part, broker);
+        }
         if let (true, Some(cell), Some(range)) = (committed, cell, range_of(part)) {
             part.aborted = cell.lock().aborted(range);
         }
     }
     parts
+}
+
+fn count(cell: &QueueCell, part: &FetchedPart, broker: &Broker) {
+    let batches = || part.batches.iter().map(|(_, batch)| batch);
+    let records = batches().map(|batch| u64::from(batch.record_count())).sum();
+    let bytes = batches().map(|batch| batch.len() as u64).sum();
+    if bytes > 0 {
+        broker.count_of(cell, Count::DeliverNoAck, records);
+        broker.count_of(cell, Count::BytesOut, bytes);
+    }
 }
 
 fn range_of(part: &FetchedPart) -> Option<Range<Offset>> {

@@ -152,7 +152,10 @@ impl Broker {
             }
         }
         match self.record_group(group, &locked, &appends, &entries, &seen) {
-            Ok(lsn) => grouped.lsn = lsn,
+            Ok(lsn) => {
+                self.statistics().commits.appended(lsn, self.durable_lsn());
+                grouped.lsn = lsn;
+            }
             Err(refused) => {
                 forget(&mut locked, &seen);
                 return Err(refused);

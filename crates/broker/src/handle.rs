@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::arguments::{self, Place};
 use bongsu_engine::queue::{Input, Link, LinkKey};
 use bongsu_engine::refused::{Kind, Permission, StreamOperation};
 use bongsu_engine::router::SpaceId;
+use bongsu_engine::session::describe::Tally;
 use bongsu_engine::session::{
     Call, Consume, Delivery, LinkId, Now, Outcome, PoolId, Reply, Settle,
 };
@@ -29,6 +30,7 @@ use crate::partitions::TopicCache;
 use crate::publish::RouteCache;
 use crate::registry::{Connection, ConnectionId, Consumer, Peer};
 use crate::share::Sharing;
+use crate::statistics::{Churn, Count, SpaceStatistics};
 
 mod deliver;
 mod read;
@@ -43,6 +45,8 @@ pub struct SessionHandle {
     /// Where its client is, as text; empty: nobody said.
     pub(crate) host: String,
     pub(crate) connection: Arc<Connection>,
+    /// Where what it does is counted: in its space.
+    statistics: Option<Arc<SpaceStatistics>>,
     pub(crate) identity: Identity,
     pub(crate) space: Option<SpaceId>,
     /// Answers to calls that wait are pushed here too.
@@ -217,6 +221,7 @@ impl SessionHandle {
         SessionHandle {
             topics: TopicCache::default(),
             connection: Connection::new(ConnectionId(owner), None, broker.now_ms()),
+            statistics: None,
             fetching: None,
             group_wait: None,
             growth: FetchWait::new(&outbox),
@@ -262,6 +267,7 @@ impl SessionHandle {
         let id = ConnectionId(self.owner);
         self.connection = Connection::new(id, Some(peer), self.broker.now_ms());
         self.broker.registry().add(self.connection.clone());
+        Churn::one(&self.broker.statistics().churn.connections_opened);
         self
     }
 
@@ -299,6 +305,7 @@ impl SessionHandle {
                 self.publish(&publish, now)
             }
             Call::Settle(settle) => {
+                self.count_settle(&settle);
                 self.settle(settle.link, &settle.ranges, settle.outcome);
                 Ok(Executed::Now(Reply::Done))
             }
@@ -309,6 +316,7 @@ impl SessionHandle {
             Call::CloseChannel { channel } => {
                 let registry = self.broker.registry();
                 registry.channels(&self.connection, channel, false);
+                Churn::one(&self.broker.statistics().churn.channels_closed);
                 Ok(Executed::Now(Reply::Done))
             }
             Call::CloseLink { link, release } => {
@@ -348,6 +356,7 @@ impl SessionHandle {
     fn open_space(&mut self, space: &str) -> Result<Executed, Refused> {
         let id = self.broker.space(space)?;
         self.space = Some(id);
+        self.statistics = Some(self.broker.statistics().space(id));
         let registry = self.broker.registry();
         registry.enter(&self.connection, &self.user_name(), (id, space));
         Ok(Executed::Now(Reply::Done))
@@ -356,6 +365,7 @@ impl SessionHandle {
     fn open_channel(&mut self, channel: u32) -> Result<Executed, Refused> {
         let registry = self.broker.registry();
         registry.channels(&self.connection, channel, true);
+        Churn::one(&self.broker.statistics().churn.channels_opened);
         Ok(Executed::Now(Reply::Done))
     }
 
@@ -411,7 +421,8 @@ impl SessionHandle {
         let attached = cell.handle(&mut state, Input::Attach { key, link }, &self.broker);
         drop(state);
         self.broker.noted(attached);
-        self.connection.consumes(consumer);
+        let registry = self.broker.registry();
+        registry.consumes(&self.connection, consumer);
         self.links.insert(
             consume.link,
             LinkState {
@@ -463,7 +474,7 @@ impl SessionHandle {
         };
         let (cell, key, target) = (state.cell.clone(), state.key, state.target.clone());
         let (consumes, reads) = (state.consumes, state.reads.is_some());
-        self.connection.consumed(link);
+        self.broker.registry().consumed(&self.connection, link);
         // What was lent and not yet encoded goes back now: a client that cancelled must
         // get nothing more, nor hold what it never saw.
         let unsent = self.take_unsent(link);
@@ -518,6 +529,50 @@ impl SessionHandle {
         unsent
     }
 
+    /// Counts something that was done in the session's space, and to a queue of it.
+    pub(crate) fn count(&self, cell: Option<&QueueCell>, count: Count, more: u64, now_ms: u64) {
+        if let Some(statistics) = &self.statistics {
+            statistics.count(self.owner as usize, count, more, now_ms);
+        }
+        if let Some(cell) = cell {
+            cell.count(count, more, now_ms);
+        }
+    }
+
+    /// Where what this session does is counted; `None` before it is in a space.
+    pub(crate) fn space_statistics(&self) -> Option<&Arc<SpaceStatistics>> {
+        self.statistics.as_ref()
+    }
+
+    /// Counts what a client accepts; what becomes of the rest is counted by their queues.
+    fn count_settle(&self, settle: &Settle) {
+        if settle.outcome == Outcome::Accept
+            && let Some(state) = self.links.get(&settle.link)
+        {
+            let ranges = settle.ranges.iter();
+            let count = ranges.map(|range| range.end.0 - range.start.0).sum();
+            self.count(Some(&state.cell), Count::Ack, count, self.broker.now_ms());
+        }
+    }
+
+    /// Counts a connection that ends, with what it had open.
+    fn count_end(&self) {
+        let churn = &self.broker.statistics().churn;
+        if self.connection.is_listed() {
+            Churn::one(&churn.connections_closed);
+        }
+        let channels = u64::from(self.connection.channel_count());
+        churn.channels_closed.fetch_add(channels, Ordering::Relaxed);
+    }
+
+    /// Counts what a session told its client.
+    pub fn tally(&self, tally: &Tally) {
+        let now_ms = self.broker.now_ms();
+        self.count(None, Count::Confirm, tally.confirmed, now_ms);
+        self.count(None, Count::ReturnUnroutable, tally.returned, now_ms);
+        self.count(None, Count::DropUnroutable, tally.dropped, now_ms);
+    }
+
     fn settle(&mut self, link: LinkId, ranges: &[Range<Offset>], outcome: Outcome) {
         let Some(state) = self.links.get(&link) else {
             return;
@@ -552,6 +607,7 @@ impl SessionHandle {
     /// Settles of a group have happened: what they counted against has room again.
     pub(crate) fn ended(&self, settles: &[Settle]) {
         for settle in settles {
+            self.count_settle(settle);
             if let Some(state) = self.links.get(&settle.link) {
                 let ranges = settle.ranges.iter();
                 let count = ranges.map(|range| range.end.0 - range.start.0).sum();
@@ -603,9 +659,10 @@ impl SessionHandle {
             state.cell = cell.clone();
         }
         let key = state.key;
+        let now_ms = self.broker.now_ms();
         let (leased, left) = {
             let mut locked = cell.lock();
-            locked.used_ms = self.broker.now_ms();
+            locked.used_ms = now_ms;
             let leased = cell.get(&mut locked, key, &self.broker);
             (leased, locked.machine.cursor().ready())
         };
@@ -616,6 +673,7 @@ impl SessionHandle {
             after,
         }) = leased
         else {
+            self.count(Some(&cell), Count::GetEmpty, 1, now_ms);
             return Ok(Executed::Now(Reply::Got(None)));
         };
         let mut stored = Vec::new();
@@ -628,6 +686,14 @@ impl SessionHandle {
                     self.settle(link, std::slice::from_ref(&records), Outcome::Release);
                     refused(&error)
                 })?;
+        }
+        let count = match auto_settle {
+            true => Count::GetNoAck,
+            false => Count::Get,
+        };
+        self.count(Some(&cell), count, 1, now_ms);
+        if tries.acquired > 0 {
+            self.count(Some(&cell), Count::Redeliver, 1, now_ms);
         }
         let Some(found) = stored.first().filter(|found| found.base <= records.start) else {
             self.settle(link, &[records], Outcome::Accept);
@@ -673,6 +739,7 @@ impl SessionHandle {
             self.end_shares();
             self.abandon_group();
             self.broker.session_closed(self.owner);
+            self.count_end();
             self.broker.registry().remove(&self.connection);
         }
     }

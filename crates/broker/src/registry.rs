@@ -12,9 +12,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bongsu_engine::router::SpaceId;
+use bongsu_engine::session::LinkId;
 use bongsu_engine::session::describe::Description;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
@@ -32,6 +34,8 @@ pub use consumer::Consumer;
 pub struct Registry {
     connections: RwLock<BTreeMap<ConnectionId, Arc<Connection>>>,
     held: Mutex<Holders>,
+    channels_open: AtomicU64,
+    consumers_open: AtomicU64,
 }
 
 /// How much each user and space has open.
@@ -59,6 +63,16 @@ impl Registry {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.connections.read().len()
+    }
+
+    /// How many channels they have open.
+    pub fn channel_count(&self) -> u64 {
+        self.channels_open.load(Ordering::Relaxed)
+    }
+
+    /// How many consumers there are on them, readers included.
+    pub fn consumer_count(&self) -> u64 {
+        self.consumers_open.load(Ordering::Relaxed)
     }
 
     /// One of them.
@@ -153,7 +167,9 @@ impl Registry {
         }
         let mut held = self.held.lock();
         held.leave(connection);
-        connection.left();
+        let (channels, consumers) = connection.left();
+        self.channels_open.fetch_sub(channels, Ordering::Relaxed);
+        self.consumers_open.fetch_sub(consumers, Ordering::Relaxed);
     }
 
     /// A connection's user has entered a space.
@@ -173,10 +189,26 @@ impl Registry {
         });
     }
 
+    pub(crate) fn consumes(&self, connection: &Connection, consumer: Arc<Consumer>) {
+        if connection.consumes(consumer) {
+            self.consumers_open.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn consumed(&self, connection: &Connection, link: LinkId) {
+        if connection.consumed(link) {
+            self.consumers_open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// A channel was opened, or closed.
     pub(crate) fn channels(&self, connection: &Connection, channel: u32, is_open: bool) {
         let mut held = self.held.lock();
         if connection.channel(channel, is_open) {
+            match is_open {
+                true => self.channels_open.fetch_add(1, Ordering::Relaxed),
+                false => self.channels_open.fetch_sub(1, Ordering::Relaxed),
+            };
             held.of(connection, |held| match is_open {
                 true => held.channels += 1,
                 false => held.channels = held.channels.saturating_sub(1),

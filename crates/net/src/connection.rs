@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use bongsu_broker::registry::{Connection as Shared, ConnectionState, Question};
 use bongsu_broker::{Broker, Executed, Prepared, SessionHandle};
+use bongsu_engine::session::describe::Tally;
 use bongsu_engine::session::{Close, Delivery, Effects, Input, Now, Reply, Session};
 use bongsu_record::Lsn;
 use tokio::task::JoinHandle;
@@ -145,6 +146,7 @@ impl<S: Session> Connection<S> {
                 // A client that does not read its goodbye is not waited for.
                 self.leave_by.get_or_insert(Instant::now() + LEAVE_TIMEOUT);
             }
+            self.tell();
             self.write()?;
             match self.effects.close {
                 Some(Close::Now) => return Ok(Ended::BySession),
@@ -206,6 +208,16 @@ impl<S: Session> Connection<S> {
                     self.input(Input::Stop);
                 }
             }
+        }
+    }
+
+    /// Passes on what the session said of itself and of what it did.
+    fn tell(&mut self) {
+        if let Some(client) = self.effects.client.take() {
+            self.shared.set_client(*client);
+        }
+        if self.effects.tally != Tally::default() {
+            self.handle.tally(&std::mem::take(&mut self.effects.tally));
         }
     }
 
@@ -282,7 +294,10 @@ impl<S: Session> Connection<S> {
         }
         let held = self.is_held();
         let slowed = self.handle.publishes() && broker.holds_publishers();
-        let quiet = self.handle.quiet_until().filter(|_| self.leave_by.is_none());
+        let quiet = self
+            .handle
+            .quiet_until()
+            .filter(|_| self.leave_by.is_none());
         self.show_state(slowed || quiet.is_some());
         let readable = room && !held && quiet.is_none() && (!slowed || self.leave_by.is_some());
         let awaits =
@@ -376,9 +391,6 @@ impl<S: Session> Connection<S> {
 
     /// Executes the session's call, and those its answer leads to.
     fn calls(&mut self) {
-        if let Some(client) = self.effects.client.take() {
-            self.shared.set_client(*client);
-        }
         while let Some(call) = self.effects.call.take() {
             let executed = self.handle.execute(call, now());
             match self.executed(executed) {

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bongsu_record::{LogId, Lsn, Offset};
 
@@ -128,6 +129,7 @@ impl Shared {
 
     pub(crate) fn checkpoint(&self, source: &dyn CheckpointSource) -> Result<bool, Error> {
         let mut manifest = self.manifest.lock();
+        let begun = Instant::now();
         let taken = self.try_checkpoint(source, &mut manifest);
         let taken = match taken {
             Err(Error::Full { needed_bytes, .. }) if self.give_up_reserve(needed_bytes) => {
@@ -137,6 +139,9 @@ impl Shared {
         };
         if taken.is_ok() {
             self.restore_reserve();
+        }
+        if matches!(taken, Ok(true)) {
+            self.checkpoint_times.lock().took(begun.elapsed());
         }
         taken
     }

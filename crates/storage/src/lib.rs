@@ -36,7 +36,7 @@ pub use log::times::Timed;
 pub use log::{Bounds, Log, LogStats, Stored};
 pub use options::{Durability, Options};
 pub use recovery::{LogSection, Recovery, Report, Section};
-pub use storage::{Appended, Pressure, Publish, Storage};
+pub use storage::{Appended, CheckpointTimes, Pressure, Publish, Storage};
 pub use threads::Threads;
 
 #[cfg(test)]

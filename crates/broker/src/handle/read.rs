@@ -89,7 +89,8 @@ impl SessionHandle {
         // What it is handed from here on reaches the client behind the reply.
         cell.read(&mut state, key, reader, &consume.name, &self.broker);
         drop(state);
-        self.connection.consumes(consumer);
+        let registry = self.broker.registry();
+        registry.consumes(&self.connection, consumer);
         Ok(Executed::Now(Reply::Done))
     }
 

@@ -22,6 +22,7 @@ use crate::cell::{QueueCell, State};
 use crate::handle::{SessionHandle, not_found, refused};
 use crate::outbox::Target;
 use crate::registry::Consumer;
+use crate::statistics::Activity;
 
 /// What a queue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,6 +77,8 @@ pub struct QueueSeen {
     pub segments: usize,
     /// The first record that somebody is owed; of a stream, the first.
     pub oldest: Option<Offset>,
+    /// What was counted of it.
+    pub activity: Activity,
 }
 
 /// Why nothing is delivered, with what only the broker knows.
@@ -474,6 +477,7 @@ impl Broker {
             memory_bytes: stats.memory_bytes,
             segments: stats.segment_count,
             oldest,
+            activity: cell.activity(self.now_ms()),
         })
     }
 }

@@ -340,14 +340,22 @@ impl Connection {
         Some((facts.user.clone()?, facts.space.as_ref()?.0))
     }
 
-    /// It is gone: nobody is answered any more.
-    pub(crate) fn left(&self) {
-        self.facts.lock().left = true;
+    /// It is gone: nobody is answered any more. How many channels and consumers it had.
+    pub(crate) fn left(&self) -> (u64, u64) {
+        let mut facts = self.facts.lock();
+        facts.left = true;
+        let channels = std::mem::take(&mut facts.channels).len();
+        let consumers = std::mem::take(&mut facts.consumers).len();
+        drop(facts);
         self.asked.lock().clear();
+        (channels as u64, consumers as u64)
     }
 
     /// A channel was opened or closed; whether it was not already.
     pub(crate) fn channel(&self, channel: u32, is_open: bool) -> bool {
+        if !self.is_listed() {
+            return false;
+        }
         let channels = &mut self.facts.lock().channels;
         match (channels.binary_search(&channel), is_open) {
             (Err(index), true) => channels.insert(index, channel),
@@ -357,12 +365,18 @@ impl Connection {
         true
     }
 
-    pub(crate) fn consumes(&self, consumer: Arc<Consumer>) {
-        self.facts.lock().consumers.insert(consumer.link, consumer);
+    /// Whether it has one more consumer now.
+    pub(crate) fn consumes(&self, consumer: Arc<Consumer>) -> bool {
+        if !self.is_listed() {
+            return false;
+        }
+        let consumers = &mut self.facts.lock().consumers;
+        consumers.insert(consumer.link, consumer).is_none()
     }
 
-    pub(crate) fn consumed(&self, link: LinkId) {
-        self.facts.lock().consumers.remove(&link);
+    /// Whether it has one consumer less now.
+    pub(crate) fn consumed(&self, link: LinkId) -> bool {
+        self.facts.lock().consumers.remove(&link).is_some()
     }
 }
 

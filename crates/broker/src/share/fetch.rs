@@ -23,6 +23,7 @@ use super::{Found, shared};
 use crate::broker::Broker;
 use crate::cell::QueueCell;
 use crate::handle::{Executed, Job, Prepared, SessionHandle};
+use crate::statistics::Count;
 
 /// A fetch that is answered once there is something.
 pub(super) struct Waiting {
@@ -354,6 +355,7 @@ impl Broker {
         }
         drop(state);
         let refused = failed.then_some(Refused::Storage);
+        self.count_lent(&lent.cell, &sorted);
         if sorted.kept.is_empty() && refused.is_none() {
             return None;
         }
@@ -363,6 +365,20 @@ impl Broker {
             acquired: sorted.kept,
             ..Fetched::of(lent.part.clone())
         })
+    }
+}
+
+impl Broker {
+    fn count_lent(&self, cell: &QueueCell, sorted: &Sorted) {
+        let (mut records, mut again) = (0, 0);
+        for (range, deliveries) in &sorted.kept {
+            let count = range.end.0 - range.start.0;
+            records += count;
+            again += if *deliveries > 1 { count } else { 0 };
+        }
+        self.count_of(cell, Count::Deliver, records);
+        self.count_of(cell, Count::Redeliver, again);
+        self.count_of(cell, Count::BytesOut, sorted.bytes);
     }
 }
 

@@ -15,6 +15,7 @@ use bongsu_record::{Lsn, Offset};
 use super::Found;
 use crate::cell::{QueueCell, State};
 use crate::handle::SessionHandle;
+use crate::statistics::Count;
 
 /// What became of each partition's.
 pub(super) type Settled = Vec<(PartKey, Result<(), Refused>)>;
@@ -69,6 +70,9 @@ impl SessionHandle {
             let ranges: Vec<Range<Offset>> = same.iter().map(|(r, _)| r.clone()).collect();
             let lock_ms = found.config.lock_ms;
             let done = self.settle_ranges(&cell, &mut state, key, &ranges, same[0].1, lock_ms)?;
+            let accepted = same.iter().filter(|(_, fate)| *fate == Fate::Accepted);
+            let accepted = accepted.map(|(records, _)| records.end.0 - records.start.0);
+            self.broker.count_of(&cell, Count::Ack, accepted.sum());
             *wait = (*wait).max(done);
         }
         Ok(())

@@ -247,6 +247,23 @@ pub struct Queue {
     seen: Option<Box<Seen>>,
     /// Unix seconds at which to look for overdue leases.
     overdue_s: Option<u64>,
+    /// Records that died since this was last taken.
+    deaths: Deaths,
+}
+
+/// Records that died, by reason, whatever became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deaths([u64; 4]);
+
+impl Deaths {
+    /// Those of one reason.
+    pub fn of(&self, reason: Reason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    fn add(&mut self, reason: Reason, count: u64) {
+        self.0[reason as usize] += count;
+    }
 }
 
 impl Queue {
@@ -273,6 +290,12 @@ impl Queue {
     /// What it was asked to be.
     pub fn properties(&self) -> &Arc<Properties> {
         &self.properties
+    }
+
+    /// Records that died since this was last asked; `None`: none did.
+    pub fn take_deaths(&mut self) -> Option<Deaths> {
+        let died = self.deaths != Deaths::default();
+        died.then(|| std::mem::take(&mut self.deaths))
     }
 
     /// Whether it wants facts with each append.

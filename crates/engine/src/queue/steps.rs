@@ -345,6 +345,7 @@ impl Queue {
 
     /// A leased record is dead.
     fn kill_leased(&mut self, piece: Range<u64>, reason: Reason, effects: &mut Vec<Effect>) {
+        self.deaths.add(reason, piece.end - piece.start);
         if self.properties.dead_letter.is_none() {
             return self.end(piece, effects);
         }
@@ -372,9 +373,12 @@ impl Queue {
         if range.start >= self.cursor.next() {
             pieces.push(self.cursor.take_next(range.end - range.start));
         }
-        pieces.finish(|piece| match self.properties.dead_letter {
-            Some(_) => self.bury(piece, reason, effects),
-            None => self.settled(piece, effects),
+        pieces.finish(|piece| {
+            self.deaths.add(reason, piece.end - piece.start);
+            match self.properties.dead_letter {
+                Some(_) => self.bury(piece, reason, effects),
+                None => self.settled(piece, effects),
+            }
         });
     }
 
