@@ -20,11 +20,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     allocator::give_back_at_once();
-    match cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bongsu: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run()
 }

@@ -16,10 +16,13 @@ use bongsu_amqp091::codec::wire::{Field as _, Long, Reader, Table};
 use bongsu_record::{Arguments, Value, table};
 
 use super::url::Url;
+use crate::cli::failure::Failure;
 
 /// Why a conversation ended.
 #[derive(Debug)]
 pub enum ClientError {
+    /// Nobody answers at the address.
+    Unreachable(String, io::Error),
     /// The network.
     Io(io::Error),
     /// The broker closed connection or channel: code and text.
@@ -31,9 +34,24 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ClientError::Unreachable(address, error) => {
+                write!(f, "cannot reach the broker at {address}: {error}")
+            }
             ClientError::Io(error) => write!(f, "the connection to the broker: {error}"),
             ClientError::Refused(code, text) => write!(f, "the broker refused: {code} {text}"),
             ClientError::Unexpected(what) => write!(f, "the broker answered with {what}"),
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        let text = error.to_string();
+        match error {
+            ClientError::Refused(403, _) => Failure::Refused(text),
+            ClientError::Refused(404, _) => Failure::NotFound(text),
+            ClientError::Unreachable(..) => Failure::Connect(text),
+            _ => Failure::Failed(text),
         }
     }
 }
@@ -85,7 +103,8 @@ pub struct Client {
 impl Client {
     /// Connects, logs in, opens both channels.
     pub fn connect(url: &Url) -> Result<Client, ClientError> {
-        let stream = TcpStream::connect(&url.address)?;
+        let unreachable = |error| ClientError::Unreachable(url.address.clone(), error);
+        let stream = TcpStream::connect(&url.address).map_err(unreachable)?;
         stream.set_nodelay(true)?;
         let mut client = Client {
             stream,

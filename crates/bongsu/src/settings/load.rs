@@ -103,7 +103,7 @@ pub fn load(
     }
     for (name, value) in environment {
         let name = name.to_string_lossy();
-        if !name.starts_with("BONGSU_") {
+        if !name.starts_with("BONGSU_") || crate::cli::VARIABLES.contains(&&*name) {
             continue;
         }
         let row = TABLE.iter().find(|row| environment_name(row.key) == name);
