@@ -5,23 +5,25 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use bongsu_broker::Broker;
 use bongsu_broker::operator::Operator;
 use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, header};
+use http_body_util::Full;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 use crate::server::Admin;
+use crate::spaces::Space;
 use crate::{api, own};
 
 /// One path with one method.
 pub struct Route {
     /// How it is asked.
     pub method: Method,
-    /// As axum has it: `/api/queues/{vhost}/{name}`. Parts arrive percent-decoded.
+    /// `/api/queues/{vhost}/{name}`: words and parameters, which arrive percent-decoded. A
+    /// `{vhost}` must be there, and open to who asks, unless only administrators may ask.
     pub path: &'static str,
     /// Who may ask.
     pub need: Need,
@@ -79,8 +81,12 @@ pub struct Context {
     pub admin: Admin,
     /// Who asks; `None` only where nobody needs to log in.
     pub operator: Option<Operator>,
+    /// The space that the path names as `{vhost}`.
+    pub space: Option<Space>,
     /// Where from.
     pub peer: IpAddr,
+    /// Nobody can listen in.
+    pub is_secure: bool,
     /// Of the request.
     pub headers: HeaderMap,
     /// Parts of the path by their names.
@@ -102,8 +108,15 @@ impl Context {
     /// # Errors
     /// 401 where nobody has logged in.
     pub fn operator(&self) -> Result<&Operator, Failure> {
-        let nobody = || Failure::not_authorised("Login failed");
-        self.operator.as_ref().ok_or_else(nobody)
+        self.operator.as_ref().ok_or_else(Failure::login_failed)
+    }
+
+    /// The space that the path names.
+    ///
+    /// # Errors
+    /// 404, where the path names none.
+    pub fn space(&self) -> Result<&Space, Failure> {
+        self.space.as_ref().ok_or_else(Failure::object_not_found)
     }
 
     /// A part of the path.
@@ -111,16 +124,18 @@ impl Context {
         self.path.get(name).map_or("", String::as_str)
     }
 
+    /// What is said of a name behind the `?`.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
     /// The body, read as JSON.
     ///
     /// # Errors
     /// 400 with what is wrong and where.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body).map_err(|error| Failure {
-            status: StatusCode::BAD_REQUEST,
-            error: "bad_request",
-            reason: format!("body: {error}"),
-        })
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Failure::bad_request(format!("body: {error}")))
     }
 }
 
@@ -170,27 +185,32 @@ impl Answer {
     }
 }
 
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(self.body.into());
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        let content_type = header::HeaderValue::from_static(self.content_type);
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, content_type);
+impl From<Answer> for Response<Full<Bytes>> {
+    fn from(answer: Answer) -> Response<Full<Bytes>> {
+        let is_empty = answer.body.is_empty();
+        let mut response = Response::new(Full::new(answer.body));
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        if !is_empty {
+            let content_type = header::HeaderValue::from_static(answer.content_type);
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, content_type);
+        }
         response
     }
 }
 
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let body = serde_json::json!({ "error": self.error, "reason": self.reason });
-        let mut answer = Answer::json(&body).with_status(self.status);
-        if self.status == StatusCode::UNAUTHORIZED {
-            let realm = header::HeaderValue::from_static("Basic realm=\"Bongsu\"");
-            answer = answer.with_header(header::WWW_AUTHENTICATE, realm);
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Answer {
+        let body = serde_json::json!({ "error": failure.error, "reason": failure.reason });
+        let answer = Answer::json(&body).with_status(failure.status);
+        match failure.status {
+            StatusCode::UNAUTHORIZED => {
+                let realm = header::HeaderValue::from_static("Basic realm=\"Bongsu\"");
+                answer.with_header(header::WWW_AUTHENTICATE, realm)
+            }
+            _ => answer,
         }
-        answer.into_response()
     }
 }

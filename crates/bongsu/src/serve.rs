@@ -105,13 +105,13 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
             session,
         ));
     }
-    let admin = Admin {
-        broker: broker.clone(),
-        settings: Arc::new(AdminSettings {
+    let admin = Admin::new(
+        broker.clone(),
+        AdminSettings {
             listeners: addresses.clone(),
             log_levels: Some(logs),
-        }),
-    };
+        },
+    );
     for entrance in doors.listen(&Addresses {
         names: ["HTTP", "HTTPS"],
         plain: &settings.admin_listen,
@@ -120,12 +120,8 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
     })? {
         addresses.push((entrance.name, entrance.address));
         let (listener, door) = (entrance.listener, entrance.door);
-        let serving = bongsu_admin::serve(listener, admin.clone(), places.clone(), door);
-        listeners.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!("HTTP ends: {error}");
-            }
-        });
+        let serving = bongsu_admin::serve(listener, admin.clone(), door);
+        listeners.spawn(serving);
     }
     let watching = tokio::spawn(watch_limits(broker.clone()));
     announce(settings, is_new, &recovered, &addresses, begun.elapsed());

@@ -1,8 +1,37 @@
 //! RabbitMQ's management paths, a file a family.
 
+use serde_json::{Value, json};
+
+use crate::route::{Context, Route};
+
 mod overview;
 
-use crate::route::Route;
+pub mod queues;
+
+pub mod exchanges;
+
+mod bindings;
+
+mod vhosts;
+
+pub mod messages;
 
 /// All of them.
-pub const ROUTES: &[&[Route]] = &[overview::ROUTES];
+pub const ROUTES: &[&[Route]] = &[
+    overview::ROUTES,
+    queues::ROUTES,
+    exchanges::ROUTES,
+    bindings::ROUTES,
+    vhosts::ROUTES,
+    messages::ROUTES,
+];
+
+/// What this broker is called as a node: `bongsu@` and the machine.
+pub fn node(context: &Context) -> String {
+    format!("bongsu@{}", context.admin.host)
+}
+
+/// A rate per second, as it stands beside a count.
+pub fn rate(per_second: f64) -> Value {
+    json!({ "rate": per_second })
+}

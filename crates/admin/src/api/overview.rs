@@ -1,6 +1,6 @@
 //! `/api/whoami`: who has logged in.
 
-use axum::http::Method;
+use http::Method;
 use serde_json::json;
 
 use crate::failure::Failure;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use axum::http::{Method, StatusCode};
+use http::{Method, StatusCode};
 
 use crate::failure::Failure;
 use crate::route::{Answer, Context, Need, Route, boxed};

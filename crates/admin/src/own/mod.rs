@@ -13,6 +13,8 @@ mod records;
 
 mod why;
 
+mod session;
+
 use crate::route::Route;
 
 /// What all of them begin with.
@@ -21,6 +23,7 @@ pub const PREFIX: &str = "/bongsu/v1";
 /// All of them.
 pub const ROUTES: &[&[Route]] = &[
     health::ROUTES,
+    session::ROUTES,
     logs::ROUTES,
     queues::ROUTES,
     records::ROUTES,

