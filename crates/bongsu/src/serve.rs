@@ -66,6 +66,7 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
     broker.configure_access(AccessSettings {
         administrators: settings.access_administrators.clone(),
         open: settings.access_open,
+        kafka_space: settings.kafka_space.clone(),
     });
     broker.start();
     let places = Arc::new(Semaphore::new(settings.limits_connections_max));
@@ -269,6 +270,7 @@ fn kafka_sessions(
         request_bytes_max: settings.kafka_request_bytes_max,
         decompressed_bytes_max: settings.kafka_decompressed_bytes_max,
         idle: settings.kafka_idle,
+        space: settings.kafka_space.clone(),
         configs: told(settings),
     };
     let advertised = advertised.map(|_| Arc::new(kafka.clone()));

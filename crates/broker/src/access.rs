@@ -5,6 +5,7 @@
 //! its name has at each request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -14,17 +15,21 @@ use bongsu_engine::access::note::Note;
 use bongsu_engine::access::quota::{QuotaKey, QuotaRefused, Shared};
 use bongsu_engine::access::request::{AclRefused, CredentialRefused};
 use bongsu_engine::access::{
-    Answer, PasswordLogin, Principal, Request, ScramLogin, Settings, Users,
+    Answer, Asking, PasswordLogin, Principal, Request, ScramLogin, Settings, Users,
 };
 use bongsu_engine::refused::{Kind, Permission};
+use bongsu_engine::router::{ExchangeType, SpaceId};
 use bongsu_engine::session::Reply;
 use bongsu_record::Lsn;
 use bongsu_storage::{EntryRef, Error, Recovery};
 use parking_lot::{Mutex, RwLock};
 
+use crate::access::decisions::{Asked, Decisions};
 use crate::broker::Broker;
 use crate::handle::{Executed, Job, SessionHandle};
 use crate::quotas::Buckets;
+
+mod decisions;
 
 /// Kind of the WAL notes and the checkpoint's section of access; the id is 0.
 ///
@@ -39,6 +44,8 @@ pub(crate) const ACCESS_NOTE: u8 = 8;
 pub(crate) struct Access {
     users: RwLock<Users>,
     quotas: Buckets,
+    /// Grows with every change: what was decided before may be otherwise.
+    epoch: AtomicU64,
 }
 
 /// Who a session is.
@@ -50,6 +57,7 @@ pub(crate) struct Identity {
     scram: Option<ScramLogin>,
     /// Whose its certificate is, as was verified when it connected.
     pub(crate) certified: Option<Arc<str>>,
+    decisions: Mutex<Decisions>,
 }
 
 /// Users while the WAL is replayed.
@@ -129,6 +137,7 @@ impl Broker {
     pub fn configure_access(&self, settings: Settings) {
         let mut users = self.access().users.write();
         users.configure(settings, unguessable());
+        self.access().epoch.fetch_add(1, Ordering::Release);
     }
 
     /// What it takes to let somebody in who says a password.
@@ -155,6 +164,7 @@ impl Broker {
         let lsn = recorded.map_err(|error| self.report(&error))?;
         notes.into_iter().for_each(|note| users.apply(note));
         self.access().quotas.changed(!users.quotas().is_empty());
+        self.access().epoch.fetch_add(1, Ordering::Release);
         Ok(Some(lsn))
     }
 }
@@ -165,7 +175,7 @@ impl SessionHandle {
         let users = self.broker.access().users.read();
         let login = users.password_login(user, self.from_loopback);
         drop(users);
-        self.identity.user = None;
+        self.is_nobody();
         if login.is_quick() {
             self.identity.user = Some(login.prove(&password)?);
             return Ok(Executed::Now(Reply::Done));
@@ -189,8 +199,14 @@ impl SessionHandle {
         Ok(Executed::Now(Reply::Done))
     }
 
+    fn is_nobody(&mut self) {
+        self.identity.user = None;
+        self.identity.decisions.get_mut().forget(0);
+    }
+
     /// Somebody who was let in elsewhere.
     pub(crate) fn is_user(&mut self, user: Principal) {
+        self.is_nobody();
         self.identity.user = Some(user);
     }
 
@@ -213,6 +229,43 @@ impl SessionHandle {
         })
     }
 
+    /// Who asks, from where, and in which space.
+    fn asking(&self) -> Result<Asking<'_>, Refused> {
+        Ok(Asking {
+            user: self.user()?,
+            host: &self.host,
+            space: self.in_space()?,
+            space_name: &self.space_name,
+        })
+    }
+
+    /// Whether the user may enter a space by name.
+    pub(crate) fn may_enter(&self, space: SpaceId, name: &str) -> Result<(), Refused> {
+        let asking = Asking {
+            user: self.user()?,
+            host: &self.host,
+            space,
+            space_name: name,
+        };
+        let users = self.broker.access().users.read();
+        match users.may_enter(asking) {
+            true => Ok(()),
+            false => Err(Refused::Denied {
+                permission: Permission::Read,
+                kind: Kind::Space,
+                name: name.to_owned(),
+                user: asking.user.name.to_string(),
+            }),
+        }
+    }
+
+    /// It works in another space from now on.
+    pub(crate) fn is_in(&mut self, space: SpaceId, name: Arc<str>) {
+        self.space = Some(space);
+        self.space_name = name;
+        self.identity.decisions.get_mut().forget(0);
+    }
+
     /// Whether the user may do this to a queue or an exchange of its space.
     pub(crate) fn allowed(
         &self,
@@ -220,25 +273,68 @@ impl SessionHandle {
         kind: Kind,
         name: &str,
     ) -> Result<(), Refused> {
-        let space = self.in_space()?;
-        let user = self.user()?;
-        if user.administrator {
+        self.decided(Asked::To(permission, kind), name, |users, asking| {
+            users.check(asking, permission, kind, name)
+        })
+    }
+
+    /// Whether the user may publish to a queue by the default exchange.
+    pub(crate) fn allowed_to_publish(&self, queue: &str) -> Result<(), Refused> {
+        self.decided(Asked::Publish, queue, |users, asking| {
+            users.check_publish(asking, queue)
+        })
+    }
+
+    fn decided(
+        &self,
+        asked: Asked,
+        name: &str,
+        decide: impl FnOnce(&Users, Asking<'_>) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        let asking = self.asking()?;
+        if asking.user.administrator {
             return Ok(());
         }
-        let users = self.broker.access().users.read();
-        users.check(user, &self.host, permission, space, kind, name)
+        let access = self.broker.access();
+        let epoch = access.epoch.load(Ordering::Acquire);
+        let mut decisions = self.identity.decisions.lock();
+        if decisions.know(epoch, asked, name) {
+            return Ok(());
+        }
+        decide(&access.users.read(), asking)?;
+        decisions.learn(epoch, asked, name);
+        Ok(())
+    }
+
+    /// Whether the user may use this routing key of an exchange, if it is a topic exchange.
+    pub(crate) fn allowed_key(
+        &self,
+        permission: Permission,
+        exchange: &str,
+        routing_key: &str,
+    ) -> Result<(), Refused> {
+        let asking = self.asking()?;
+        let decide = || {
+            let users = self.broker.access().users.read();
+            users.check_key(asking, permission, exchange, routing_key)
+        };
+        // Mostly there is nothing to be looked up.
+        decide().or_else(|refused| {
+            let catalog = self.broker.catalog();
+            match catalog.exchange_type(asking.space, exchange) {
+                Some(ExchangeType::Topic) => Err(refused),
+                _ => Ok(()),
+            }
+        })
     }
 
     /// Whether the user may do this to a thing of that name.
     pub(crate) fn may(&self, operation: Operation, resource: Resource, name: &str) -> bool {
-        let Ok(user) = self.user() else {
+        let Ok(asking) = self.asking() else {
             return false;
         };
-        if user.administrator {
-            return true;
-        }
         let users = self.broker.access().users.read();
-        users.may(user, &self.host, operation, resource, name)
+        users.may(asking, operation, resource, name)
     }
 
     /// Whether the user may do this to the broker as a whole.
@@ -266,7 +362,7 @@ impl SessionHandle {
                 proof,
             } => {
                 let login = self.identity.scram.take();
-                self.identity.user = None;
+                self.is_nobody();
                 let login = login.ok_or_else(|| Refused::Login {
                     user: String::new(),
                 })?;

@@ -116,7 +116,8 @@ impl SessionHandle {
             Destination::Queue(name) => self.allowed(Permission::Write, Kind::Queue, name)?,
             Destination::Exchange(name) => self.allowed(Permission::Write, Kind::Exchange, name)?,
         }
-        self.allowed(Permission::Read, Kind::Exchange, &binding.source)
+        self.allowed(Permission::Read, Kind::Exchange, &binding.source)?;
+        self.allowed_key(Permission::Read, &binding.source, &binding.routing_key)
     }
 
     fn delete_queue(

@@ -49,6 +49,7 @@ pub struct SessionHandle {
     statistics: Option<Arc<SpaceStatistics>>,
     pub(crate) identity: Identity,
     pub(crate) space: Option<SpaceId>,
+    pub(crate) space_name: Arc<str>,
     /// Answers to calls that wait are pushed here too.
     pub(crate) outbox: Arc<Outbox>,
     links: HashMap<LinkId, LinkState>,
@@ -232,6 +233,7 @@ impl SessionHandle {
             host: String::new(),
             identity: Identity::default(),
             space: None,
+            space_name: Arc::default(),
             outbox,
             links: HashMap::new(),
             pools: HashMap::new(),
@@ -310,7 +312,8 @@ impl SessionHandle {
                 Ok(Executed::Now(Reply::Done))
             }
             Call::Login { user, password } => self.login(&user, &password),
-            Call::OpenSpace { space } => self.open_space(&space),
+            Call::OpenSpace { space } => self.open_space(&space, true),
+            Call::EnterSpace { space } => self.open_space(&space, false),
             Call::Consume(consume) => self.consume(&consume),
             Call::OpenChannel { channel } => self.open_channel(channel),
             Call::CloseChannel { channel } => {
@@ -353,12 +356,15 @@ impl SessionHandle {
         result.unwrap_or_else(|refused| Executed::Now(Reply::Refused(refused)))
     }
 
-    fn open_space(&mut self, space: &str) -> Result<Executed, Refused> {
-        let id = self.broker.space(space)?;
-        self.space = Some(id);
+    fn open_space(&mut self, name: &str, asks: bool) -> Result<Executed, Refused> {
+        let id = self.broker.space(name)?;
+        if asks {
+            self.may_enter(id, name)?;
+        }
+        self.is_in(id, Arc::from(name));
         self.statistics = Some(self.broker.statistics().space(id));
         let registry = self.broker.registry();
-        registry.enter(&self.connection, &self.user_name(), (id, space));
+        registry.enter(&self.connection, &self.user_name(), (id, name));
         Ok(Executed::Now(Reply::Done))
     }
 

@@ -58,15 +58,16 @@ impl RouteCache {
 }
 
 impl SessionHandle {
-    /// The default exchange is a way to every queue: whoever takes it must be allowed to
-    /// write to those it leads to.
+    /// The default exchange is a way to every queue: rules about those that it leads to
+    /// count.
     fn may_publish(&self, publish: &Publish) -> Result<(), Refused> {
-        if !publish.exchange.is_empty() {
-            return self.allowed(Permission::Write, Kind::Exchange, &publish.exchange);
+        let exchange = &publish.exchange;
+        let keys = || std::iter::once(&publish.routing_key).chain(&publish.more_keys);
+        if exchange.is_empty() {
+            return keys().try_for_each(|key| self.allowed_to_publish(key));
         }
-        self.allowed(Permission::Write, Kind::Queue, &publish.routing_key)?;
-        let mut more = publish.more_keys.iter();
-        more.try_for_each(|key| self.allowed(Permission::Write, Kind::Queue, key))
+        self.allowed(Permission::Write, Kind::Exchange, exchange)?;
+        keys().try_for_each(|key| self.allowed_key(Permission::Write, exchange, key))
     }
 
     pub(crate) fn publish(&mut self, publish: &Publish, now: Now) -> Result<Executed, Refused> {

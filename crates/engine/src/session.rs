@@ -176,6 +176,12 @@ pub enum Call {
         /// Name; AMQP's virtual host.
         space: String,
     },
+    /// As [`Call::OpenSpace`], for clients who do not choose theirs: nobody is refused entry,
+    /// but everything that is done there is asked about. Answer: [`Reply::Done`].
+    EnterSpace {
+        /// Name.
+        space: String,
+    },
     /// Answer: [`Reply::Done`].
     DeclareExchange(DeclareExchange),
     /// Answer: [`Reply::Done`].

@@ -230,6 +230,7 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
             Value::Place(place) => place.clone(),
             other => unreachable!("kafka.advertised is a place in the table, not {other:?}"),
         },
+        kafka_space: text("kafka.space").to_owned(),
         kafka_node_id: i32::try_from(small("kafka.node_id"))
             .expect("the table bounds it below 2^31"),
         kafka_request_bytes_max: small("kafka.request_bytes_max") as usize,

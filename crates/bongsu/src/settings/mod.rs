@@ -131,6 +131,12 @@ pub const TABLE: &[Row] = &[
         meaning: "where Kafka clients are told to find this broker; empty: where they found it",
     },
     Row {
+        key: "kafka.space",
+        kind: Kind::Name,
+        default: "/",
+        meaning: "the space (virtual host) whose queues and topics Kafka clients see",
+    },
+    Row {
         key: "kafka.node_id",
         kind: Kind::Count(0, 2_147_483_647),
         default: "1",
@@ -266,14 +272,15 @@ pub const TABLE: &[Row] = &[
     Row {
         key: "access.administrators",
         kind: Kind::Names,
-        default: "guest",
-        meaning: "users who may do everything",
+        default: "",
+        meaning: "users who may do everything, everywhere, whatever else is said of them",
     },
     Row {
         key: "access.without_acl",
         kind: Kind::Word(&["allow", "deny"]),
         default: "allow",
-        meaning: "what other users may do to a thing that no ACL is about; never to access itself",
+        meaning: "what users made by Kafka's tools may do to a thing that no ACL is about; never to \
+                  access itself, and other users have permissions",
     },
     Row {
         key: "tls.certificate",
@@ -380,6 +387,7 @@ pub struct Settings {
     pub kafka_tls_listen: Vec<std::net::SocketAddr>,
     pub kafka_proxy_protocol: bool,
     pub kafka_advertised: Option<(String, u16)>,
+    pub kafka_space: String,
     pub kafka_node_id: i32,
     pub kafka_request_bytes_max: usize,
     pub kafka_decompressed_bytes_max: usize,

@@ -26,6 +26,8 @@ pub enum Kind {
     Addresses,
     /// `host:port` as clients would say it, or nothing.
     Place,
+    /// A name.
+    Name,
     /// Names separated by commas, or nothing.
     Names,
     /// Addresses and networks separated by commas, or nothing.
@@ -37,7 +39,7 @@ pub enum Kind {
 /// A value that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Of [`Kind::Path`], [`Kind::File`], [`Kind::Word`] and [`Kind::Levels`].
+    /// Of [`Kind::Name`], [`Kind::Path`], [`Kind::File`], [`Kind::Word`] and [`Kind::Levels`].
     Text(String),
     /// Of [`Kind::Bytes`] and [`Kind::Count`].
     Number(u64),
@@ -70,6 +72,7 @@ impl Kind {
             }
             Kind::Addresses => "address:port, several separated by commas, or nothing".to_owned(),
             Kind::Place => "host:port, or nothing".to_owned(),
+            Kind::Name => "a name".to_owned(),
             Kind::Names => "names separated by commas, or nothing".to_owned(),
             Kind::Networks => {
                 "addresses and networks as 10.0.0.0/8, separated by commas, or nothing".to_owned()
@@ -88,6 +91,7 @@ impl Kind {
             Kind::Duration(..) => "duration".to_owned(),
             Kind::Addresses => "address:port, …".to_owned(),
             Kind::Place => "host:port".to_owned(),
+            Kind::Name => "name".to_owned(),
             Kind::Names => "name, …".to_owned(),
             Kind::Networks => "network, …".to_owned(),
             Kind::Levels => "level, module=level, …".to_owned(),
@@ -98,7 +102,7 @@ impl Kind {
     pub fn read(self, text: &str) -> Option<Value> {
         let text = text.trim();
         match self {
-            Kind::Path => (!text.is_empty()).then(|| Value::Text(text.to_owned())),
+            Kind::Path | Kind::Name => (!text.is_empty()).then(|| Value::Text(text.to_owned())),
             Kind::File => Some(Value::Text(text.to_owned())),
             Kind::Word(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
             Kind::Bytes(least, most) => {

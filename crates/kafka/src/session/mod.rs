@@ -54,6 +54,8 @@ pub struct Settings {
     pub decompressed_bytes_max: usize,
     /// A client that asks nothing for so long is sent away.
     pub idle: Duration,
+    /// The space that its clients work in.
+    pub space: String,
     /// The broker's settings, for those who ask for its configuration.
     pub configs: Arc<[configs::BrokerConfig]>,
 }
@@ -197,8 +199,8 @@ impl Session {
                     effects.close = Some(Close::Now);
                     return;
                 }
-                let space = Call::OpenSpace {
-                    space: "/".to_owned(),
+                let space = Call::EnterSpace {
+                    space: session.settings.space.clone(),
                 };
                 session.call(effects, space, move |session, reply, now, effects| {
                     if !matches!(reply, Reply::Done) {

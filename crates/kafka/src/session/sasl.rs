@@ -287,8 +287,8 @@ fn enter(
         return refuse(session, &asked, now, effects);
     }
     session.login.user = Some(user);
-    let space = Call::OpenSpace {
-        space: "/".to_owned(),
+    let space = Call::EnterSpace {
+        space: session.settings.space.clone(),
     };
     session.call(effects, space, move |session, reply, now, effects| {
         if !matches!(reply, Reply::Done) {
