@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 
 use bongsu_broker::Broker;
@@ -101,6 +101,11 @@ impl Context {
     /// The broker.
     pub fn broker(&self) -> &Broker {
         &self.admin.broker
+    }
+
+    /// Where clients come in: protocol and address.
+    pub fn listeners(&self) -> &[(&'static str, SocketAddr)] {
+        &self.admin.settings.listeners
     }
 
     /// Who asks.

@@ -15,6 +15,7 @@ use bongsu_broker::Broker;
 use bongsu_net::door::{Door, Guest};
 use bongsu_net::listener::receive;
 use bongsu_net::stream::Stream;
+use bongsu_net::tls::Acceptor;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -80,6 +81,8 @@ pub struct Settings {
     pub listeners: Vec<(&'static str, SocketAddr)>,
     /// The levels of the log, if there is one.
     pub log_levels: Option<Arc<dyn LogLevels>>,
+    /// What has the certificates, if there are any.
+    pub tls: Option<Arc<Acceptor>>,
 }
 
 impl Admin {

@@ -106,23 +106,27 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
             session,
         ));
     }
+    let http = doors.listen(&Addresses {
+        names: ["HTTP", "HTTPS"],
+        plain: &settings.admin_listen,
+        tls: &settings.admin_tls_listen,
+        proxied: settings.admin_proxy_protocol,
+    })?;
+    addresses.extend(
+        http.iter()
+            .map(|entrance| (entrance.name, entrance.address)),
+    );
     let admin = Admin::new(
         broker.clone(),
         AdminSettings {
             listeners: addresses.clone(),
             log_levels: Some(logs),
+            tls: doors.tls(),
         },
     );
-    for entrance in doors.listen(&Addresses {
-        names: ["HTTP", "HTTPS"],
-        plain: &settings.admin_listen,
-        tls: &settings.admin_tls_listen,
-        proxied: settings.admin_proxy_protocol,
-    })? {
-        addresses.push((entrance.name, entrance.address));
+    for entrance in http {
         let (listener, door) = (entrance.listener, entrance.door);
-        let serving = bongsu_admin::serve(listener, admin.clone(), door);
-        listeners.spawn(serving);
+        listeners.spawn(bongsu_admin::serve(listener, admin.clone(), door));
     }
     let watching = tokio::spawn(watch_limits(broker.clone()));
     announce(settings, is_new, &recovered, &addresses, begun.elapsed());

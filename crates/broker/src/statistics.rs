@@ -158,6 +158,14 @@ pub struct Activity {
     pub rates: Rates,
 }
 
+impl Activity {
+    /// That of something else counts, too.
+    pub fn add(&mut self, other: &Activity) {
+        self.counted.add(&other.counted);
+        self.rates.add(&other.rates);
+    }
+}
+
 impl<const STRIPES: usize> Counts<STRIPES> {
     /// Both at once.
     pub fn activity(&self, now_ms: u64) -> Activity {

@@ -6,6 +6,7 @@ use bongsu_engine::session::{Call, DeclareExchange};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::api::counts::{Of, message_stats};
 use crate::failure::Failure;
 use crate::list;
 use crate::route::{Answer, Context, Need, Parameter, Route, boxed};
@@ -87,7 +88,13 @@ async fn all(context: Context) -> Result<Answer, Failure> {
         rows.chain(defaults).collect(),
         Listed::name,
         |one, other| (&one.space, one.name()).cmp(&(&other.space, other.name())),
-        |listed| describe(listed.row.as_ref(), &listed.space),
+        |listed| {
+            let mut described = describe(listed.row.as_ref(), &listed.space);
+            let broker = context.broker();
+            let activity = broker.exchange_activity(&listed.space, listed.name());
+            described["message_stats"] = message_stats(&activity, Of::Exchange);
+            described
+        },
     )
 }
 
@@ -107,6 +114,9 @@ async fn one(context: Context) -> Result<Answer, Failure> {
     let row = find(&context)?;
     let space = &context.space()?.name;
     let mut described = describe(row.as_ref(), space);
+    let name = row.as_ref().map_or("", |row| &*row.definition.name);
+    let activity = context.broker().exchange_activity(space, name);
+    described["message_stats"] = message_stats(&activity, Of::Exchange);
     described["incoming"] = json!([]);
     described["outgoing"] = json!([]);
     Ok(list::one(&context, described))

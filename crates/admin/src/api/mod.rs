@@ -4,7 +4,15 @@ use serde_json::{Value, json};
 
 use crate::route::{Context, Route};
 
-mod overview;
+pub mod overview;
+
+mod counts;
+
+mod health;
+
+mod connections;
+
+mod policies;
 
 pub mod queues;
 
@@ -12,13 +20,16 @@ pub mod exchanges;
 
 mod bindings;
 
-mod vhosts;
+pub mod vhosts;
 
 pub mod messages;
 
 /// All of them.
 pub const ROUTES: &[&[Route]] = &[
     overview::ROUTES,
+    health::ROUTES,
+    connections::ROUTES,
+    policies::ROUTES,
     queues::ROUTES,
     exchanges::ROUTES,
     bindings::ROUTES,

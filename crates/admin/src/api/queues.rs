@@ -6,7 +6,8 @@ use bongsu_engine::session::{Call, DeclareQueue};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::api::{node, rate};
+use crate::api::counts::{Of, message_stats};
+use crate::api::{connections, node, rate};
 use crate::failure::Failure;
 use crate::list;
 use crate::route::{Answer, Context, Need, Parameter, Route, boxed};
@@ -262,6 +263,7 @@ pub fn describe(context: &Context, row: &QueueRow, space: &str, detail: Detail) 
     put("messages_ready_details", rate(0.0));
     put("messages_unacknowledged_details", rate(0.0));
     put("messages_delayed", json!(counts.waiting));
+    put("message_stats", message_stats(&counts.activity, Of::Queue));
     put("consumers", json!(counts.consumers));
     put("message_bytes", json!(counts.ready_bytes));
     put("message_bytes_ready", json!(counts.ready_bytes));
@@ -277,6 +279,18 @@ pub fn describe(context: &Context, row: &QueueRow, space: &str, detail: Detail) 
     put("recoverable_slaves", Value::Null);
     if counts.consumers == 0 && counts.used_ms > 0 {
         put("idle_since", json!(crate::time::iso(counts.used_ms)));
+    }
+    if detail == Detail::Alone {
+        let consumers = context.broker().consumers_of(space, &definition.name);
+        let consumers = consumers.iter();
+        put(
+            "consumer_details",
+            consumers
+                .map(|consumer| connections::describe_consumer(context, consumer))
+                .collect(),
+        );
+        put("deliveries", json!([]));
+        put("incoming", json!([]));
     }
     if counts.is_stream {
         put("segments", json!(1));

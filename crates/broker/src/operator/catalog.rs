@@ -9,10 +9,11 @@ use std::sync::Arc;
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::{
     ApplyTo, BindingDefinition, BindingEnd, Catalog, ExchangeDefinition, Input, Policy,
-    QueueDefinition, QueueId, SpaceId,
+    QueueDefinition, QueueId, SpaceDefinition, SpaceId,
 };
 
 use crate::broker::Broker;
+use crate::statistics::Activity;
 
 /// A queue as it is listed.
 #[derive(Clone, Debug)]
@@ -72,6 +73,8 @@ pub struct QueueCounts {
     pub used_ms: u64,
     /// The policy that applies.
     pub policy: Option<Arc<Policy>>,
+    /// What was counted of it.
+    pub activity: Activity,
 }
 
 impl Broker {
@@ -109,6 +112,16 @@ impl Broker {
         }
     }
 
+    /// How many queues a space has, the broker's own among them.
+    pub fn queue_count(&self, space: SpaceId) -> u32 {
+        self.catalog().queue_count(space)
+    }
+
+    /// What a space is, if it is there.
+    pub fn space_row(&self, space: SpaceId) -> Option<Arc<SpaceDefinition>> {
+        self.catalog().space_definition(space).cloned()
+    }
+
     /// One queue.
     pub fn queue_row(&self, space: SpaceId, name: &str) -> Option<QueueRow> {
         let catalog = self.catalog();
@@ -124,6 +137,7 @@ impl Broker {
     pub fn queue_counts(&self, id: QueueId) -> Option<QueueCounts> {
         let cell = self.cell(id)?;
         let policy = self.catalog().queue_policy(id).cloned();
+        let activity = cell.activity(self.now_ms());
         let state = cell.lock();
         let cursor = state.machine.cursor();
         let is_stream = state.machine.properties().is_stream;
@@ -143,6 +157,7 @@ impl Broker {
             is_stream,
             used_ms: state.used_ms,
             policy,
+            activity,
         })
     }
 
