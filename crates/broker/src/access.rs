@@ -25,11 +25,15 @@ use bongsu_storage::{EntryRef, Error, Recovery};
 use parking_lot::{Mutex, RwLock};
 
 use crate::access::decisions::{Asked, Decisions};
+pub(crate) use crate::access::proving::Late;
+use crate::access::proving::Proving;
 use crate::broker::Broker;
-use crate::handle::{Executed, Job, SessionHandle};
+use crate::handle::{Executed, SessionHandle};
 use crate::quotas::Buckets;
 
 mod decisions;
+
+mod proving;
 
 /// Kind of the WAL notes and the checkpoint's section of access; the id is 0.
 ///
@@ -42,7 +46,8 @@ pub(crate) const ACCESS_NOTE: u8 = 8;
 /// What a broker knows of users.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
-    users: RwLock<Users>,
+    pub(crate) users: RwLock<Users>,
+    proving: Proving,
     quotas: Buckets,
     /// Grows with every change: what was decided before may be otherwise.
     epoch: AtomicU64,
@@ -105,10 +110,17 @@ impl RestoredAccess {
             .changed(!self.users.quotas().is_empty());
         *broker.access().users.write() = self.users;
         broker.configure_access(Settings::default());
+        // A crash may have come between a space's end and this.
+        broker.forget_permissions();
     }
 }
 
 impl Access {
+    /// How passwords are proven.
+    pub(crate) fn proving(&self) -> &Proving {
+        &self.proving
+    }
+
     /// Who has taken how much of a quota.
     pub(crate) fn quotas(&self) -> &Buckets {
         &self.quotas
@@ -149,7 +161,11 @@ impl Broker {
     }
 
     /// Records and does changes, under the lock of whoever decided them.
-    fn change_access(&self, users: &mut Users, notes: Vec<Note>) -> Result<Option<Lsn>, ()> {
+    pub(crate) fn change_access(
+        &self,
+        users: &mut Users,
+        notes: Vec<Note>,
+    ) -> Result<Option<Lsn>, ()> {
         if notes.is_empty() {
             return Ok(None);
         }
@@ -170,36 +186,13 @@ impl Broker {
 }
 
 impl SessionHandle {
-    pub(crate) fn login(&mut self, user: &str, password: &str) -> Result<Executed, Refused> {
-        let password = password.to_owned();
-        let users = self.broker.access().users.read();
-        let login = users.password_login(user, self.from_loopback);
-        drop(users);
-        self.is_nobody();
-        if login.is_quick() {
-            self.identity.user = Some(login.prove(&password)?);
-            return Ok(Executed::Now(Reply::Done));
-        }
-        let proven = Arc::<Mutex<Option<Principal>>>::default();
-        self.identity.proving = Some(proven.clone());
-        Ok(Executed::Job(Job::new(move || {
-            match login.prove(&password) {
-                Ok(principal) => {
-                    *proven.lock() = Some(principal);
-                    Reply::Done
-                }
-                Err(refused) => Reply::Refused(refused),
-            }
-        })))
-    }
-
     pub(crate) fn login_anonymous(&mut self) -> Result<Executed, Refused> {
         let users = self.broker.access().users.read();
         self.identity.user = Some(users.anonymous(self.from_loopback)?);
         Ok(Executed::Now(Reply::Done))
     }
 
-    fn is_nobody(&mut self) {
+    pub(crate) fn is_nobody(&mut self) {
         self.identity.user = None;
         self.identity.decisions.get_mut().forget(0);
     }
@@ -366,9 +359,18 @@ impl SessionHandle {
                 let login = login.ok_or_else(|| Refused::Login {
                     user: String::new(),
                 })?;
+                if !self.may_log_in() {
+                    let user = login.user().to_owned();
+                    return Err(Refused::Login { user });
+                }
                 let users = self.broker.access().users.read();
-                let (user, server_signature) = users.scram_end(&login, &auth_message, &proof)?;
+                let ended = users.scram_end(&login, &auth_message, &proof);
                 drop(users);
+                let (user, server_signature) = match ended {
+                    Ok(ended) => ended,
+                    Err(refused) => return Ok(self.is_refused(login.user(), refused)),
+                };
+                self.has_logged_in(&user.name);
                 self.identity.user = Some(user);
                 Answer::ScramEnded { server_signature }
             }
@@ -483,7 +485,7 @@ fn refuse_all(answer: &mut Answer) {
 }
 
 /// Bytes that nobody can foresee.
-fn unguessable<const N: usize>() -> [u8; N] {
+pub(crate) fn unguessable<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     // A system that has no randomness lets nobody in by it: better to stop.
     getrandom::fill(&mut bytes).expect("the system's randomness");

@@ -18,8 +18,10 @@ use bongsu_engine::session::{
 use bongsu_engine::stream::Filter;
 use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::{Error, Stored};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
-use crate::access::Identity;
+use crate::access::{Identity, Late};
 use crate::broker::Broker;
 use crate::cell::{Got, QueueCell};
 use crate::fetch::{FetchWait, Fetching};
@@ -121,16 +123,77 @@ impl Executed {
 }
 
 /// Work that may block, for instance on the disk, and leads to the answer to a call.
-pub struct Job(Box<dyn FnOnce() -> Reply + Send>);
+pub struct Job {
+    work: Box<dyn FnOnce() -> (Reply, Option<Late>) + Send>,
+    turn: Turn,
+}
+
+/// When a job runs, and is answered.
+enum Turn {
+    /// At once.
+    Now,
+    /// At once, but its answer may be late.
+    Late,
+    /// As soon as there is a place; its answer may be late.
+    Place(Arc<Semaphore>),
+}
 
 impl Job {
     pub(crate) fn new(work: impl FnOnce() -> Reply + Send + 'static) -> Job {
-        Job(Box::new(work))
+        Job {
+            work: Box::new(|| (work(), None)),
+            turn: Turn::Now,
+        }
     }
 
-    /// Blocks.
+    /// Of which only so many run at once as there are places, and whose answer may be late.
+    pub(crate) fn proving(
+        places: Arc<Semaphore>,
+        work: impl FnOnce() -> (Reply, Option<Late>) + Send + 'static,
+    ) -> Job {
+        Job {
+            work: Box::new(work),
+            turn: Turn::Place(places),
+        }
+    }
+
+    /// Nothing but a late refusal.
+    pub(crate) fn late(refused: Refused, late: Late) -> Job {
+        Job {
+            work: Box::new(|| (Reply::Refused(refused), Some(late))),
+            turn: Turn::Late,
+        }
+    }
+
+    /// Blocks; does not wait where the answer should be late.
     pub fn run(self) -> Reply {
-        (self.0)()
+        (self.work)().0
+    }
+
+    /// Runs it where blocking is allowed, in its turn, and answers when it is time to.
+    pub fn start(self) -> JoinHandle<Reply> {
+        let work = self.work;
+        let places = match self.turn {
+            Turn::Now => return tokio::task::spawn_blocking(move || work().0),
+            Turn::Late => None,
+            Turn::Place(places) => Some(places),
+        };
+        tokio::spawn(async move {
+            let place = match places {
+                Some(places) => places.acquire_owned().await.ok(),
+                None => None,
+            };
+            let done = tokio::task::spawn_blocking(work).await;
+            drop(place);
+            let (reply, late) = done.unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => (Reply::Refused(crate::operator::failed()), None),
+            });
+            if let Some(late) = late {
+                late.wait().await;
+            }
+            reply
+        })
     }
 }
 

@@ -25,9 +25,11 @@ pub mod may;
 pub mod note;
 pub mod password;
 pub mod permission;
+pub mod proven;
 pub mod quota;
 pub mod request;
 pub mod scram;
+pub mod throttle;
 pub mod user;
 
 pub use change::UserRefused;

@@ -425,7 +425,7 @@ impl<S: Session> Connection<S> {
                 self.held_reply = Some((lsn, reply));
             }
             Executed::Job(job) => {
-                self.job = Some(tokio::task::spawn_blocking(move || job.run()));
+                self.job = Some(job.start());
             }
             Executed::Later => {
                 self.waits = true;
@@ -480,7 +480,7 @@ impl<S: Session> Connection<S> {
                 }
                 Prepared::Job(job) => {
                     self.waits = false;
-                    self.job = Some(tokio::task::spawn_blocking(move || job.run()));
+                    self.job = Some(job.start());
                 }
                 Prepared::Deliver => {
                     let deliveries = std::mem::take(&mut self.deliveries);

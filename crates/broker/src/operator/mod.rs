@@ -4,6 +4,10 @@
 //! What changes queues, exchanges, bindings or records goes through a session of that user,
 //! so that rights and durability are decided in one place.
 
+pub mod users;
+
+pub mod spaces;
+
 pub mod sessions;
 
 pub mod queues;
@@ -46,15 +50,8 @@ impl Broker {
         password: &str,
         host: IpAddr,
     ) -> Result<Operator, Refused> {
-        let login = self.password_login(user, host.is_loopback());
-        let user = match login.is_quick() {
-            true => login.prove(password)?,
-            false => {
-                let password = password.to_owned();
-                let proving = tokio::task::spawn_blocking(move || login.prove(&password));
-                proving.await.map_err(|_| failed())??
-            }
-        };
+        let from = (&*host.to_string(), host.is_loopback());
+        let user = self.let_in(user, password, from).await?;
         Ok(Operator {
             broker: self.clone(),
             user: Arc::new(user),
@@ -79,15 +76,17 @@ impl Operator {
         self.host
     }
 
-    /// Whether this user may enter a space.
-    pub fn may_enter(&self, space: &str) -> bool {
-        self.session(space).is_ok()
-    }
-
-    /// The same user with the rights that it has by now; `None` if there is no such user any
-    /// more.
+    /// The same user with the tags that it has by now; `None` if there is no such user any
+    /// more. Who brought its rights along has those.
     pub fn again(&self) -> Option<Operator> {
-        Some(self.clone())
+        if self.user.granted.is_some() {
+            return Some(self.clone());
+        }
+        let user = self.broker.access().users.read().external(&self.user.name);
+        Some(Operator {
+            user: Arc::new(user.ok()?),
+            ..self.clone()
+        })
     }
 
     /// A session of this user in a space.
@@ -131,7 +130,7 @@ impl Operator {
                 reply
             }
             Executed::Job(job) => {
-                let done = tokio::task::spawn_blocking(move || job.run()).await;
+                let done = job.start().await;
                 done.unwrap_or(Reply::Refused(failed()))
             }
             // Long polls are not asked for here.

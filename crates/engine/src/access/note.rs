@@ -24,9 +24,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::acl::Acl;
-use super::quota::{Entity, QuotaKey};
 use super::password::{Password, Secrets};
 use super::permission::{Permissions, TopicPermissions};
+use super::quota::{Entity, QuotaKey};
 use super::scram::{Credential, Mechanism};
 use super::user::{User, UserLimits};
 use super::{GUEST, Users};
