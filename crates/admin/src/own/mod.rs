@@ -7,6 +7,14 @@ pub mod logs;
 
 pub mod json;
 
+mod groups;
+
+mod leases;
+
+mod moves;
+
+pub mod overview;
+
 mod queues;
 
 mod records;
@@ -25,6 +33,10 @@ pub const ROUTES: &[&[Route]] = &[
     health::ROUTES,
     session::ROUTES,
     logs::ROUTES,
+    overview::ROUTES,
     queues::ROUTES,
+    leases::ROUTES,
+    moves::ROUTES,
+    groups::ROUTES,
     records::ROUTES,
 ];

@@ -10,6 +10,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::json::{self, Page};
+use super::overview;
 use super::why;
 use crate::failure::Failure;
 use crate::route::{Answer, Context, Need, Parameter, Route, boxed};
@@ -290,6 +291,7 @@ pub fn told(queue: &QueueSeen) -> Value {
             "dying": queue.depth.dying,
             "total": queue.depth.owed(),
         },
+        "rates": overview::rates(&queue.activity.rates),
         "consumers": queue.consumers,
         "start": queue.start.0,
         "end": queue.end.0,

@@ -32,6 +32,15 @@ pub const ROUTES: &[Route] = &[
         body: None,
         handler: |context| boxed(records(context, true)),
     },
+    Route {
+        method: Method::GET,
+        path: "/bongsu/v1/queues/{space}/{queue}/dead/summary",
+        need: Need::Management,
+        summary: "Dead records counted by the queue that gave them up last, and the reason. Go on with from=next and add up.",
+        query: &[LOOK[0], LOOK[1]],
+        body: None,
+        handler: |context| boxed(summary(context)),
+    },
 ];
 
 const LOOK: &[Parameter] = &[
@@ -118,6 +127,36 @@ fn look(context: &Context, died: bool) -> Result<Look, Failure> {
         wanted,
         payload_bytes_max: usize::try_from(payload).unwrap_or(usize::MAX),
     })
+}
+
+async fn summary(context: Context) -> Result<Answer, Failure> {
+    let operator = context.operator()?;
+    let (space, name) = (context.part("space"), context.part("queue"));
+    let look = look(&context, true)?;
+    let seen = operator
+        .dead_summary(space, name, (look.from, look.until))
+        .await?;
+    let mut by: Vec<Value> = seen
+        .by
+        .iter()
+        .map(|((queue, reason), died)| {
+            json!({
+                "queue": queue,
+                "reason": reason,
+                "count": died.count,
+                "oldest": died.oldest_s.saturating_mul(1000),
+                "newest": died.newest_s.saturating_mul(1000),
+            })
+        })
+        .collect();
+    by.sort_by_key(|item| std::cmp::Reverse(item["count"].as_u64()));
+    Ok(Answer::json(&json!({
+        "by": by,
+        "total": seen.by.values().map(|died| died.count).sum::<u64>(),
+        "others": seen.others,
+        "looked_at": seen.looked_at,
+        "next": seen.next.map(|next| next.0),
+    })))
 }
 
 /// What `search`, `reason`, `queue`, `since` and headers ask for.

@@ -5,17 +5,22 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::jobs::Jobs;
+
 /// See the module's comment.
 #[derive(Debug)]
 pub(crate) struct Insight {
     /// One is taken while somebody's look reads the disk.
     pub(crate) reads: Arc<Semaphore>,
+    /// Under way, and the last that were.
+    pub(crate) jobs: Jobs,
 }
 
 impl Default for Insight {
     fn default() -> Insight {
         Insight {
             reads: Arc::new(Semaphore::new(READS_MAX)),
+            jobs: Jobs::default(),
         }
     }
 }

@@ -78,7 +78,6 @@ impl Wanted {
 }
 
 /// The death that a message died first, as `x-first-death-…` says, or the oldest.
-#[allow(dead_code)]
 pub(crate) fn first_death(headers: &Arguments) -> Option<DeathSeen> {
     let deaths = deaths_of(headers);
     let text = |name: &str| headers.get(name).and_then(Value::as_text);

@@ -16,6 +16,20 @@ pub mod peek;
 
 pub mod matching;
 
+pub mod jobs;
+
+pub mod moving;
+
+pub mod dead;
+
+pub mod leases;
+
+pub mod groups;
+
+pub mod streams;
+
+pub mod schedule;
+
 pub(crate) mod insight;
 
 use std::net::IpAddr;
@@ -136,6 +150,16 @@ impl Operator {
             // Long polls are not asked for here.
             Executed::Later => Reply::Refused(failed()),
         }
+    }
+
+    /// Jobs that are under way, and the last that were; the newest first.
+    pub fn jobs(&self) -> Vec<Arc<jobs::Job>> {
+        self.broker.insight().jobs.all()
+    }
+
+    /// One of them.
+    pub fn job(&self, id: u64) -> Option<Arc<jobs::Job>> {
+        self.broker.insight().jobs.find(id)
     }
 
     /// Waits until a position is durable.

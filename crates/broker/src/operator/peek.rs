@@ -123,6 +123,14 @@ impl Budget {
         }
     }
 
+    /// For a piece of a job, which looks up from its work now and then.
+    pub(crate) fn piece() -> Budget {
+        Budget {
+            bytes: LOOKED_BYTES_MAX / 2,
+            ..Budget::new()
+        }
+    }
+
     fn is_spent(&self) -> bool {
         self.records >= LOOKED_RECORDS_MAX
             || self.bytes >= LOOKED_BYTES_MAX

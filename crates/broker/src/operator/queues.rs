@@ -13,6 +13,7 @@ use bongsu_engine::catalog::{QueueDefinition, QueueId};
 use bongsu_engine::queue::why::{Code, Depth, Shut, Why};
 use bongsu_engine::queue::{Held, LinkKey, Properties};
 use bongsu_engine::refused::{Kind, Permission};
+use bongsu_engine::router::SpaceId;
 use bongsu_record::{Messages, Offset};
 use parking_lot::Mutex;
 
@@ -151,6 +152,7 @@ pub struct Leases {
 /// A queue found for somebody.
 pub(crate) struct Found {
     pub session: SessionHandle,
+    pub space: SpaceId,
     pub space_name: Arc<str>,
     pub cell: Arc<QueueCell>,
 }
@@ -171,6 +173,7 @@ impl Operator {
         let cell = queue.and_then(|queue| self.broker().cell(queue));
         Ok(Found {
             session,
+            space: id,
             space_name: Arc::from(space),
             cell: cell.ok_or_else(|| not_found(name))?,
         })
@@ -204,6 +207,39 @@ impl Operator {
             .collect();
         names.sort_unstable();
         names
+    }
+
+    /// How many queues a space has that [`Operator::queues`] would tell, and how many of
+    /// them are streams.
+    ///
+    /// # Errors
+    /// [`Refused::NotFound`], [`Refused::Denied`].
+    pub fn queue_counts(&self, space: &str) -> Result<(u64, u64), Refused> {
+        let id = self.session(space)?.in_space()?;
+        let catalog = self.broker().catalog();
+        let (mut queues, mut streams) = (0, 0);
+        for (queue, of, definition) in catalog.queues() {
+            let is_listed =
+                definition.part_of.is_none() && !definition.name.starts_with(SHARE_PREFIX);
+            if of == id && is_listed {
+                queues += 1;
+                let properties = catalog.properties(queue);
+                streams += u64::from(properties.is_some_and(|known| known.is_stream));
+            }
+        }
+        Ok((queues, streams))
+    }
+
+    /// How many exchanges there are in the spaces that this user may enter, the default ones
+    /// not among them.
+    pub fn exchange_count(&self) -> u64 {
+        let spaces = self.spaces();
+        let catalog = self.broker().catalog();
+        let exchanges = catalog.exchanges().filter(|(space, _)| {
+            let name = catalog.space_name(*space);
+            spaces.iter().any(|known| **known == *name)
+        });
+        exchanges.count() as u64
     }
 
     /// A queue as it is.
@@ -494,15 +530,25 @@ impl QueueCell {
         }
     }
 
-    /// When a record was appended: Unix milliseconds. Reads the disk; hold no lock.
+    /// As [`QueueCell::time_at`], and remembers it for the next who asks.
     fn appended_ms(&self, offset: Offset) -> Result<Option<u64>, Refused> {
+        let at_ms = self.time_at(offset)?;
+        if let Some(at_ms) = at_ms {
+            *self.oldest.0.lock() = Some((offset, at_ms));
+        }
+        Ok(at_ms)
+    }
+
+    /// When a record was appended: Unix milliseconds. Of a batch of Kafka's, its highest
+    /// timestamp: those are its producer's, and may be compressed. Reads the disk; hold no
+    /// lock.
+    pub(crate) fn time_at(&self, offset: Offset) -> Result<Option<u64>, Refused> {
         let mut stored = Vec::new();
         let fetched = self.log.fetch(offset, 1, &mut stored);
         fetched.map_err(|error| refused(&error))?;
         let Some(found) = stored.first() else {
             return Ok(None);
         };
-        // A batch of Kafka's has its producer's times, and may be compressed: the highest.
         let at_ms = match found.batch.is_native() {
             true => {
                 let messages = Messages::open(&found.batch, found.base, 0).ok();
@@ -512,9 +558,7 @@ impl QueueCell {
             false => None,
         };
         let at_ms = at_ms.unwrap_or_else(|| found.batch.max_timestamp());
-        let at_ms = u64::try_from(at_ms).unwrap_or(0);
-        *self.oldest.0.lock() = Some((offset, at_ms));
-        Ok(Some(at_ms))
+        Ok(u64::try_from(at_ms).ok())
     }
 }
 

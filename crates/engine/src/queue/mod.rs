@@ -13,6 +13,7 @@
 //! asked to be), [`fact`] and `judge` (what it must know of its records for that), `order`,
 //! [`schedule`], [`groups`] and [`dedup`] (the indexes), then [`Queue`] with `steps` (what
 //! each input does), `lending` (who gets what is ready), `pulling` (who asks for it),
+//! `taking` (what people do by hand),
 //! [`restore`] (what survives a crash) and [`why`] (what is told to people: why nothing is
 //! delivered).
 //!
@@ -53,6 +54,8 @@ mod steps;
 mod lending;
 
 mod pulling;
+
+mod taking;
 
 pub mod restore;
 
@@ -150,6 +153,20 @@ pub enum Input<'a> {
     Trimmed {
         /// First record kept.
         start: Offset,
+    },
+    /// Ready records are elsewhere by now, or nowhere by design: they are settled, to be
+    /// recorded in one group with their arrival there. Others are left alone.
+    Discard {
+        /// Which.
+        ranges: &'a [Range<Offset>],
+    },
+    /// Leases are taken from whoever has them, and not counted as failed. Others are offered
+    /// the records before those who had them.
+    Revoke {
+        /// Only this one's.
+        holder: Option<LinkKey>,
+        /// Which.
+        ranges: &'a [Range<Offset>],
     },
     /// A gate that refused this link has opened.
     Resume {

@@ -130,6 +130,15 @@ impl AckCursor {
         oldest.map(|(run, lease)| Held::of(run, lease))
     }
 
+    /// How many records of a range are leased, to one holder or to anybody.
+    pub fn leased_of(&self, holder: Option<LinkKey>, range: &Range<Offset>) -> u64 {
+        let runs = self.leased.iter_from(range.start.0);
+        let runs = runs.take_while(|(run, _)| run.start < range.end.0);
+        runs.filter(|(_, lease)| holder.is_none_or(|holder| lease.holder == holder))
+            .map(|(run, _)| run.end.min(range.end.0) - run.start.max(range.start.0))
+            .sum()
+    }
+
     /// The first record that somebody is owed.
     pub fn first_owed(&self) -> Option<Offset> {
         (self.floor < self.end).then_some(Offset(self.floor))
