@@ -77,7 +77,7 @@ pub fn queue_count(broker: &Broker, spaces: &[Space]) -> u64 {
 fn describe(context: &Context, space: &Space) -> Value {
     let broker = context.broker();
     let (activity, depth) = sums(broker, std::slice::from_ref(space));
-    let definition = broker.space_row(space.id);
+    let definition = broker.space_made_as(space.id);
     let definition = definition.as_deref();
     let description = definition.map_or("", |space| &space.description);
     let tags = definition.map_or(&[][..], |space| &space.tags);

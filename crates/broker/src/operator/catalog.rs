@@ -118,7 +118,7 @@ impl Broker {
     }
 
     /// What a space is, if it is there.
-    pub fn space_row(&self, space: SpaceId) -> Option<Arc<SpaceDefinition>> {
+    pub fn space_made_as(&self, space: SpaceId) -> Option<Arc<SpaceDefinition>> {
         self.catalog().space_definition(space).cloned()
     }
 
