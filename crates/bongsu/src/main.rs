@@ -14,6 +14,8 @@ mod serve;
 
 mod settings;
 
+mod traces;
+
 mod supervised;
 
 use std::process::ExitCode;

@@ -27,6 +27,7 @@ use crate::doors::{Addresses, Doors};
 use crate::logs::{self, Logs};
 use crate::settings::{Settings, TABLE};
 use crate::supervised::{self, Watchdog};
+use crate::traces;
 
 /// How often memory and disk are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -69,6 +70,7 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
         kafka_space: settings.kafka_space.clone(),
     });
     broker.start();
+    let exporter = traces::start(settings, &broker)?;
     let places = Arc::new(Semaphore::new(settings.limits_connections_max));
     let mut listeners = JoinSet::new();
     let mut addresses = Vec::new();
@@ -155,6 +157,9 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
     watching.abort();
     if let Some(keeping) = keeping {
         keeping.abort();
+    }
+    if let Some(exporter) = exporter {
+        tokio::task::spawn_blocking(|| exporter.stop()).await?;
     }
     tokio::task::spawn_blocking(move || broker.close()).await??;
     say(settings, "stopped");

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::{Catalog, Owner, QueueId, SpaceId};
@@ -31,6 +31,7 @@ use crate::resources::{AlarmKind, Alarms};
 use crate::share::Shares;
 use crate::statistics::{Count, Statistics};
 use crate::topics::TopicSettings;
+use crate::traces::Traces;
 use crate::transactions::Transactions;
 use crate::windows::Windows;
 
@@ -96,6 +97,8 @@ struct Inner {
     transactions: Transactions,
     groups: Groups,
     shares: Shares,
+    /// Empty: nothing is traced.
+    traces: OnceLock<Arc<Traces>>,
     registry: Registry,
     insight: Insight,
     statistics: Arc<Statistics>,
@@ -154,6 +157,7 @@ impl Broker {
                 transactions,
                 groups: Groups::default(),
                 shares: Shares::default(),
+                traces: OnceLock::new(),
                 registry: Registry::default(),
                 insight: Insight::default(),
                 statistics,
@@ -255,6 +259,15 @@ impl Broker {
     /// Who looks into it, and what was started so.
     pub(crate) fn insight(&self) -> &Insight {
         &self.inner.insight
+    }
+
+    /// Who makes spans, if any are made.
+    pub fn traces(&self) -> Option<&Arc<Traces>> {
+        self.inner.traces.get()
+    }
+
+    pub(crate) fn set_traces(&self, traces: Traces) {
+        self.inner.traces.get_or_init(|| Arc::new(traces));
     }
 
     pub(crate) fn groups(&self) -> &Groups {

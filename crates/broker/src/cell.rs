@@ -300,6 +300,9 @@ impl QueueCell {
         batch: &Batch,
         broker: &Broker,
     ) -> Result<Option<Lsn>, Error> {
+        if let Some(traces) = broker.traces() {
+            traces.appended(self, base, batch);
+        }
         let mut known: Vec<FactRun> = Vec::new();
         self.count(Count::BytesIn, batch.len() as u64, broker.now_ms());
         let is_stream = state.machine.properties().is_stream;
@@ -420,6 +423,9 @@ impl QueueCell {
                     };
                     let after = self.after(&mut state.mark, records.end, durable);
                     wait |= after.is_some();
+                    if let Some(traces) = broker.traces() {
+                        traces.lent(self.log.id(), &records);
+                    }
                     let covered = at_hand.filter(|(base, _)| *base <= records.start);
                     target.outbox.push(Item::Lease(Lease {
                         link: target.link,

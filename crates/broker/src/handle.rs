@@ -33,6 +33,8 @@ use crate::publish::RouteCache;
 use crate::registry::{Connection, ConnectionId, Consumer, Peer};
 use crate::share::Sharing;
 use crate::statistics::{Churn, Count, SpaceStatistics};
+use crate::traces::Traces;
+use crate::traces::leading::{self, Reader};
 
 mod deliver;
 mod read;
@@ -363,6 +365,13 @@ impl SessionHandle {
 
     /// Executes one call.
     pub fn execute(&mut self, call: Call, now: Now) -> Executed {
+        match self.broker.traces().cloned() {
+            None => self.execute_call(call, now),
+            Some(traces) => self.execute_traced(&traces, call, now),
+        }
+    }
+
+    pub(crate) fn execute_call(&mut self, call: Call, now: Now) -> Executed {
         self.settle_identity();
         let result = match call {
             Call::Publish(publish) => {
@@ -428,6 +437,10 @@ impl SessionHandle {
         self.statistics = Some(self.broker.statistics().space(id));
         let registry = self.broker.registry();
         registry.enter(&self.connection, &self.user_name(), (id, name));
+        if let Some(peer) = self.connection.peer() {
+            let (user, protocol) = (self.user_name(), peer.protocol);
+            tracing::debug!(peer = %peer.peer, protocol, %user, space = name, "entered a space");
+        }
         Ok(Executed::Now(Reply::Done))
     }
 
@@ -654,9 +667,33 @@ impl SessionHandle {
         };
         let cell = &state.cell;
         let settled = cell.handle(&mut cell.lock(), input, &self.broker);
+        if let Some(traces) = self.broker.traces() {
+            self.trace_settle(traces, state, ranges, outcome);
+        }
         let refused = state.target.ended(count);
         self.broker.noted(settled);
         self.broker.resume(refused);
+    }
+
+    fn trace_settle(
+        &self,
+        traces: &Traces,
+        state: &LinkState,
+        ranges: &[Range<Offset>],
+        outcome: Outcome,
+    ) {
+        let stays = state.reads.is_some() || state.cell.source.is_some();
+        let since = (leading::now_ns(), stays);
+        let reader = self.reader(state);
+        traces.settled(&state.cell, ranges, reader, Some(outcome), since);
+    }
+
+    fn reader(&self, state: &LinkState) -> Reader<'_> {
+        Reader {
+            key: state.key.0,
+            connection: Some(&self.connection),
+            ..Reader::default()
+        }
     }
 
     /// What settles of a group mean for queues.
@@ -678,6 +715,9 @@ impl SessionHandle {
         for settle in settles {
             self.count_settle(settle);
             if let Some(state) = self.links.get(&settle.link) {
+                if let Some(traces) = self.broker.traces() {
+                    self.trace_settle(traces, state, &settle.ranges, settle.outcome);
+                }
                 let ranges = settle.ranges.iter();
                 let count = ranges.map(|range| range.end.0 - range.start.0).sum();
                 self.broker.resume(state.target.ended(count));
@@ -777,6 +817,10 @@ impl SessionHandle {
             tries: tells_tries.then_some(tries),
             tell_offsets: false,
         };
+        if let (Some(traces), Some(state)) = (self.broker.traces(), self.links.get(&link)) {
+            let how = (None, delivery.redelivered);
+            traces.delivered(&cell, &records, self.reader(state), how);
+        }
         if auto_settle {
             self.settle(link, &[records], Outcome::Accept);
         }

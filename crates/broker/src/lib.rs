@@ -65,6 +65,8 @@ mod groups;
 
 pub mod change;
 
+pub mod traces;
+
 mod clerk;
 
 mod compaction;

@@ -220,6 +220,9 @@ impl QueueCell {
                         false => None,
                     };
                     wait |= after.is_some();
+                    if let Some(traces) = broker.traces() {
+                        traces.lent(self.log.id(), &records);
+                    }
                     let covered = at_hand.filter(|(base, _)| *base <= records.start);
                     target.outbox.push(Item::Lease(Lease {
                         link: target.link,

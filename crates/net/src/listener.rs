@@ -40,13 +40,20 @@ pub async fn serve<S: Session + 'static>(
         });
         async move {
             let peer = guest.peer;
+            let connection = handle.connection().clone();
             match drive(guest.stream, session, handle).await {
                 // Not what it should be: somebody set something up wrong.
                 Ended::Failed(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::warn!(%peer, "closed: {error}");
                 }
-                Ended::Failed(error) => tracing::debug!(%peer, "connection failed: {error}"),
-                ended => tracing::debug!(%peer, ?ended, "connection ended"),
+                Ended::Failed(error) => {
+                    let (user, space) = (connection.user(), connection.space_name());
+                    tracing::debug!(%peer, protocol, %user, %space, "connection failed: {error}");
+                }
+                ended => {
+                    let (user, space) = (connection.user(), connection.space_name());
+                    tracing::debug!(%peer, protocol, %user, %space, ?ended, "connection ended");
+                }
             }
             drop(guest.place);
         }

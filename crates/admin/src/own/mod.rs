@@ -19,6 +19,8 @@ mod queues;
 
 mod records;
 
+mod traces;
+
 mod why;
 
 mod session;
@@ -39,4 +41,5 @@ pub const ROUTES: &[&[Route]] = &[
     moves::ROUTES,
     groups::ROUTES,
     records::ROUTES,
+    traces::ROUTES,
 ];

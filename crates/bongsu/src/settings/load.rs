@@ -179,7 +179,8 @@ fn file_settings(path: &Path) -> Result<Vec<(String, toml::Value)>, SettingError
 fn plain(kind: Kind, value: &toml::Value) -> Option<String> {
     match (kind, value) {
         (_, toml::Value::String(text)) => Some(text.clone()),
-        (Kind::Bytes(..) | Kind::Count(..), toml::Value::Integer(number)) => {
+        (Kind::Ratio, toml::Value::Float(ratio)) => Some(ratio.to_string()),
+        (Kind::Bytes(..) | Kind::Count(..) | Kind::Ratio, toml::Value::Integer(number)) => {
             Some(number.to_string())
         }
         _ => None,
@@ -275,6 +276,12 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         limits_disk_free_bytes_min: number("limits.disk_free_bytes_min"),
         log_levels: Levels::parse(&text("log.level")).expect("the table accepts no other"),
         log_json: text("log.format") == "json",
+        traces_endpoint: Some(text("traces.endpoint")).filter(|url| !url.is_empty()),
+        traces_sample: match &values["traces.sample"] {
+            Value::Ratio(ratio) => *ratio,
+            other => unreachable!("traces.sample is a ratio in the table, not {other:?}"),
+        },
+        traces_service: text("traces.service"),
         said,
     }
 }

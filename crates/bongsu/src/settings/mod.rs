@@ -366,6 +366,26 @@ pub const TABLE: &[Row] = &[
         default: "text",
         meaning: "how: lines for people, or one JSON object a line",
     },
+    Row {
+        key: "traces.endpoint",
+        kind: Kind::Url,
+        default: "",
+        meaning: "where spans go by OTLP over HTTP, as http://127.0.0.1:4318/v1/traces; empty: \
+                  nothing is traced",
+    },
+    Row {
+        key: "traces.sample",
+        kind: Kind::Ratio,
+        default: "0",
+        meaning: "of records whose publisher says nothing of a trace, so many begin one; of others \
+                  the publisher decides",
+    },
+    Row {
+        key: "traces.service",
+        kind: Kind::Name,
+        default: "bongsu",
+        meaning: "what this broker is called in traces",
+    },
 ];
 
 /// The settings as the broker uses them.
@@ -425,6 +445,9 @@ pub struct Settings {
     pub limits_disk_free_bytes_min: u64,
     pub log_levels: Levels,
     pub log_json: bool,
+    pub traces_endpoint: Option<String>,
+    pub traces_sample: f64,
+    pub traces_service: String,
     /// What was said in the file and in the environment, by key.
     pub said: BTreeMap<&'static str, String>,
 }

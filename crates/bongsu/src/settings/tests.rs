@@ -189,6 +189,38 @@ fn sizes_and_durations_have_units() {
 }
 
 #[test]
+fn places_for_spans_are_urls() {
+    let read = |text: &str| match Kind::Url.read(text) {
+        Some(value::Value::Text(url)) => Some(url),
+        _ => None,
+    };
+    let usual = "http://127.0.0.1:4318/v1/traces";
+    assert_eq!(read("http://127.0.0.1:4318").as_deref(), Some(usual));
+    assert_eq!(read("http://127.0.0.1:4318/").as_deref(), Some(usual));
+    assert_eq!(read(usual).as_deref(), Some(usual));
+    assert_eq!(read("").as_deref(), Some(""));
+    let own = "https://[::1]/otlp/spans";
+    assert_eq!(read(own).as_deref(), Some(own));
+    let wrong = [
+        "127.0.0.1:4318",
+        "ftp://there",
+        "http://",
+        "http://:4318",
+        "http://there:0",
+        "http://there:port",
+        "http://user:word@there/",
+        "http://there /v1",
+    ];
+    for text in wrong {
+        assert_eq!(read(text), None, "{text}");
+    }
+    assert_eq!(Kind::Ratio.read("0.25"), Some(value::Value::Ratio(0.25)));
+    for text in ["", "-0.1", "1.1", "NaN", "half"] {
+        assert_eq!(Kind::Ratio.read(text), None, "{text}");
+    }
+}
+
+#[test]
 fn document_is_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
     if std::env::var_os("BONGSU_BLESS").is_some() {

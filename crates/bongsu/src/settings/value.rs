@@ -34,12 +34,17 @@ pub enum Kind {
     Networks,
     /// Levels of the log.
     Levels,
+    /// `http://host:port/path`, or nothing.
+    Url,
+    /// From 0 to 1.
+    Ratio,
 }
 
 /// A value that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Of [`Kind::Name`], [`Kind::Path`], [`Kind::File`], [`Kind::Word`] and [`Kind::Levels`].
+    /// Of [`Kind::Name`], [`Kind::Path`], [`Kind::File`], [`Kind::Word`], [`Kind::Levels`] and
+    /// [`Kind::Url`].
     Text(String),
     /// Of [`Kind::Bytes`] and [`Kind::Count`].
     Number(u64),
@@ -51,6 +56,8 @@ pub enum Value {
     Names(Vec<String>),
     /// Of [`Kind::Networks`].
     Networks(Vec<Network>),
+    /// Of [`Kind::Ratio`].
+    Ratio(f64),
     /// Of [`Kind::Place`].
     Place(Option<(String, u16)>),
 }
@@ -78,6 +85,8 @@ impl Kind {
                 "addresses and networks as 10.0.0.0/8, separated by commas, or nothing".to_owned()
             }
             Kind::Levels => logs::accepted(),
+            Kind::Url => "http:// or https:// with host, port and path, or nothing".to_owned(),
+            Kind::Ratio => "a number from 0 to 1".to_owned(),
         }
     }
 
@@ -95,6 +104,8 @@ impl Kind {
             Kind::Names => "name, …".to_owned(),
             Kind::Networks => "network, …".to_owned(),
             Kind::Levels => "level, module=level, …".to_owned(),
+            Kind::Url => "URL".to_owned(),
+            Kind::Ratio => "ratio".to_owned(),
         }
     }
 
@@ -126,6 +137,11 @@ impl Kind {
                 let seconds = milliseconds / 1000;
                 let duration = Value::Duration(Duration::from_secs(seconds));
                 (least..=most).contains(&seconds).then_some(duration)
+            }
+            Kind::Url => url(text).map(Value::Text),
+            Kind::Ratio => {
+                let ratio: f64 = text.parse().ok()?;
+                (0.0..=1.0).contains(&ratio).then_some(Value::Ratio(ratio))
             }
             Kind::Levels => Levels::parse(text).map(|_| Value::Text(text.to_owned())),
             Kind::Names => {
@@ -164,6 +180,33 @@ fn address(text: &str) -> Result<SocketAddr, std::net::AddrParseError> {
         Some(port) => format!("127.0.0.1:{port}").parse(),
         None => text.parse(),
     }
+}
+
+/// Without a path, that of the specification is meant. Words and secrets before the host are
+/// not for a setting that everybody is told.
+fn url(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return Some(String::new());
+    }
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"))?;
+    let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_plain = |c: char| c.is_ascii_graphic() && c != '@' && c != '?' && c != '#';
+    let host = match place.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            port.parse::<u16>().ok().filter(|port| *port > 0)?;
+            host
+        }
+        _ => place,
+    };
+    if host.is_empty() || !rest.chars().all(is_plain) {
+        return None;
+    }
+    Some(match path {
+        "" => format!("{}/v1/traces", text.trim_end_matches('/')),
+        _ => text.to_owned(),
+    })
 }
 
 /// A number with one of the units; a unit of "" stands for none.

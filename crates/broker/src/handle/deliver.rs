@@ -11,6 +11,7 @@ use super::{HaveRead, Prepared, ReadJob, SessionHandle};
 use crate::cell::QueueCell;
 use crate::outbox::{Item, Lease};
 use crate::statistics::Count;
+use crate::traces::Traces;
 
 impl SessionHandle {
     /// Puts what waits into `deliveries`, up to about `bytes_max`.
@@ -290,6 +291,9 @@ impl SessionHandle {
     /// The session has encoded these: settles those of links that settle themselves, and
     /// lets queues lend more.
     pub fn delivered(&mut self, deliveries: &[Delivery]) {
+        if let Some(traces) = self.broker.traces() {
+            self.trace_deliveries(traces, deliveries);
+        }
         let mut ranges: Vec<Range<Offset>> = Vec::new();
         let mut count = 0;
         let mut at = 0;
@@ -328,6 +332,15 @@ impl SessionHandle {
         }
         let refused = self.outbox.written(count);
         self.broker.resume(refused);
+    }
+
+    fn trace_deliveries(&self, traces: &Traces, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            if let Some(state) = self.links.get(&delivery.link) {
+                let how = (None, delivery.redelivered);
+                traces.delivered(&state.cell, &delivery.records, self.reader(state), how);
+            }
+        }
     }
 }
 

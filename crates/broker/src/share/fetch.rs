@@ -24,6 +24,7 @@ use crate::broker::Broker;
 use crate::cell::QueueCell;
 use crate::handle::{Executed, Job, Prepared, SessionHandle};
 use crate::statistics::Count;
+use crate::traces::leading::Reader;
 
 /// A fetch that is answered once there is something.
 pub(super) struct Waiting {
@@ -354,6 +355,16 @@ impl Broker {
             self.noted(unsent);
         }
         drop(state);
+        if let Some(traces) = self.traces() {
+            for (records, deliveries) in &sorted.kept {
+                let reader = Reader {
+                    key: key.0,
+                    partition: Some(lent.part.partition),
+                    ..Reader::default()
+                };
+                traces.delivered(&lent.cell, records, reader, (None, *deliveries > 1));
+            }
+        }
         let refused = failed.then_some(Refused::Storage);
         self.count_lent(&lent.cell, &sorted);
         if sorted.kept.is_empty() && refused.is_none() {

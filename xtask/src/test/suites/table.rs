@@ -329,4 +329,18 @@ pub(in crate::test) const ALL: &[Suite] = &[
         judge: None,
         kind: Kind::Operate { folder: "tls" },
     },
+    Suite {
+        name: "logs",
+        group: "operate",
+        about: "the log: lines and objects, levels at run time, no secrets",
+        judge: None,
+        kind: Kind::Operate { folder: "logs" },
+    },
+    Suite {
+        name: "traces",
+        group: "operate",
+        about: "spans in the traces of clients, at a collector",
+        judge: None,
+        kind: Kind::Operate { folder: "traces" },
+    },
 ];
