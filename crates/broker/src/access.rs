@@ -17,6 +17,7 @@ use bongsu_engine::access::request::{AclRefused, CredentialRefused};
 use bongsu_engine::access::{
     Answer, Asking, PasswordLogin, Principal, Request, ScramLogin, Settings, Users,
 };
+use bongsu_engine::catalog::clean_name;
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::{ExchangeType, SpaceId};
 use bongsu_engine::session::Reply;
@@ -32,6 +33,8 @@ use crate::handle::{Executed, SessionHandle};
 use crate::quotas::Buckets;
 
 mod decisions;
+
+mod declare;
 
 mod proving;
 
@@ -266,6 +269,8 @@ impl SessionHandle {
         kind: Kind,
         name: &str,
     ) -> Result<(), Refused> {
+        // The name that the thing will be known by.
+        let name = &*clean_name(name);
         self.decided(Asked::To(permission, kind), name, |users, asking| {
             users.check(asking, permission, kind, name)
         })

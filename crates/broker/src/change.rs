@@ -9,7 +9,7 @@ use bongsu_engine::catalog::{Answer, Catalog, Change, Effect, Input, Owner, Poli
 use bongsu_engine::queue::dedup::Dedup;
 use bongsu_engine::queue::{Input as QueueInput, Queue};
 use bongsu_engine::refused::{Kind, Permission};
-use bongsu_engine::session::{Binding, Call, Destination, Reply};
+use bongsu_engine::session::{Call, Reply};
 use bongsu_record::{Lsn, Offset};
 use bongsu_storage::EntryRef;
 use parking_lot::RwLockWriteGuard;
@@ -29,13 +29,11 @@ impl SessionHandle {
         let owner = Owner(self.owner);
         let input = match call {
             Call::DeclareExchange(declare) => {
-                if !declare.passive {
-                    self.allowed(Permission::Configure, Kind::Exchange, &declare.name)?;
-                }
+                self.may_declare_exchange(space, &declare)?;
                 Input::DeclareExchange { space, declare }
             }
             Call::DeleteExchange { name, if_unused } => {
-                self.allowed(Permission::Configure, Kind::Exchange, &name)?;
+                self.may_delete_exchange(&name)?;
                 Input::DeleteExchange {
                     space,
                     name,
@@ -62,16 +60,14 @@ impl SessionHandle {
                 self.subscription(space, owner, declare)?
             }
             Call::DeclareQueue(declare) => {
-                // Whoever was told an address for answers may ask whether it is there.
-                if !declare.passive && !declare.name.starts_with(REPLY_TO) {
-                    self.allowed(Permission::Configure, Kind::Queue, &declare.name)?;
-                }
+                let token = self.broker.token();
+                self.may_declare_queue(space, &declare, token)?;
                 Churn::one(&self.broker.statistics().churn.queues_declared);
                 Input::DeclareQueue {
                     space,
                     owner,
                     declare,
-                    token: self.broker.token(),
+                    token,
                 }
             }
             Call::DeleteQueue {
@@ -109,15 +105,6 @@ impl SessionHandle {
             Answer::Done | Answer::Deleted { .. } | Answer::Space { .. } => Reply::Done,
         };
         Ok(answered(lsn, reply))
-    }
-
-    fn may_bind(&self, binding: &Binding) -> Result<(), Refused> {
-        match &binding.destination {
-            Destination::Queue(name) => self.allowed(Permission::Write, Kind::Queue, name)?,
-            Destination::Exchange(name) => self.allowed(Permission::Write, Kind::Exchange, name)?,
-        }
-        self.allowed(Permission::Read, Kind::Exchange, &binding.source)?;
-        self.allowed_key(Permission::Read, &binding.source, &binding.routing_key)
     }
 
     fn delete_queue(

@@ -36,7 +36,7 @@ impl Broker {
     }
 
     /// One space.
-    pub fn space_row(&self, name: &str) -> Option<SpaceRow> {
+    pub fn space_named(&self, name: &str) -> Option<SpaceRow> {
         let catalog = self.catalog();
         let id = catalog.space(name).ok()?;
         Some(SpaceRow {
@@ -123,7 +123,7 @@ impl Operator {
     /// # Errors
     /// As [`Operator::put_space`]; [`Refused::NotFound`].
     pub async fn limit_space(&self, space: &str, limits: SpaceLimits) -> Result<(), Refused> {
-        let row = self.broker.space_row(space);
+        let row = self.broker.space_named(space);
         let row = row.ok_or_else(|| Refused::NotFound {
             kind: Kind::Space,
             name: space.to_owned(),
@@ -145,7 +145,7 @@ impl Operator {
         let name = space.to_owned();
         let (answer, lsn) = self.broker.change(Input::DeleteSpace { name })?;
         if let Answer::Space { id, .. } = answer {
-            let reason = format!("vhost '{space}' is deleted");
+            let reason = format!("vhost '{space}' is down");
             self.broker.registry().evict_space(id, &reason);
         }
         self.broker.forget_permissions();

@@ -54,7 +54,7 @@ pub use definition::{
     BindingDefinition, BindingEnd, Configs, ExchangeDefinition, LogDurability, Owner, PartOf,
     QueueDefinition, Source, TopicDefinition,
 };
-pub use names::NAME_BYTES_MAX;
+pub use names::{NAME_BYTES_MAX, clean as clean_name, generated_queue};
 pub use policy::{ApplyTo, Policy};
 pub use snapshot::SnapshotMalformed;
 pub use space::{SpaceDefinition, SpaceLimits};
