@@ -27,6 +27,8 @@ pub mod login;
 
 pub mod spaces;
 
+pub mod content;
+
 pub mod failure;
 
 pub mod fields;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 
@@ -9,10 +10,12 @@ use bongsu_broker::Broker;
 use bongsu_broker::operator::Operator;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
-use http_body_util::Full;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use tokio::sync::mpsc::Receiver;
+
+use crate::content::Content;
 use crate::failure::Failure;
 use crate::server::Admin;
 use crate::spaces::Space;
@@ -150,7 +153,7 @@ pub struct Answer {
     status: StatusCode,
     content_type: &'static str,
     headers: HeaderMap,
-    body: Bytes,
+    body: Content,
 }
 
 impl Answer {
@@ -166,8 +169,15 @@ impl Answer {
             status: StatusCode::OK,
             content_type,
             headers: HeaderMap::new(),
-            body: body.into(),
+            body: Content::from(body.into()),
         }
+    }
+
+    /// 200 with bytes that come one after the other.
+    pub fn streamed(content_type: &'static str, chunks: Receiver<io::Result<Bytes>>) -> Answer {
+        let mut answer = Answer::of(content_type, Bytes::new());
+        answer.body = Content::Streamed(chunks);
+        answer
     }
 
     /// Without a body: 201 Created, 204 No Content.
@@ -190,10 +200,10 @@ impl Answer {
     }
 }
 
-impl From<Answer> for Response<Full<Bytes>> {
-    fn from(answer: Answer) -> Response<Full<Bytes>> {
+impl From<Answer> for Response<Content> {
+    fn from(answer: Answer) -> Response<Content> {
         let is_empty = answer.body.is_empty();
-        let mut response = Response::new(Full::new(answer.body));
+        let mut response = Response::new(answer.body);
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;
         if !is_empty {

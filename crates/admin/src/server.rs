@@ -18,7 +18,7 @@ use bongsu_net::stream::Stream;
 use bongsu_net::tls::Acceptor;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,6 +26,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::content::Content;
 use crate::failure::Failure;
 use crate::login::{self, Logins};
 use crate::origin;
@@ -156,7 +157,7 @@ struct From {
     secure: bool,
 }
 
-async fn respond(admin: Admin, from: From, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn respond(admin: Admin, from: From, request: Request<Incoming>) -> Response<Content> {
     let is_head = request.method() == Method::HEAD;
     let for_console = request.headers().contains_key(origin::CONSOLE_HEADER);
     let answered = tokio::time::timeout(REQUEST_TIMEOUT, found(admin, from, request)).await;
@@ -168,7 +169,7 @@ async fn respond(admin: Admin, from: From, request: Request<Incoming>) -> Respon
             reason,
         ))
     });
-    let mut response: Response<Full<Bytes>> = answer.unwrap_or_else(Answer::from).into();
+    let mut response: Response<Content> = answer.unwrap_or_else(Answer::from).into();
     let headers = response.headers_mut();
     if for_console {
         // A browser would ask its user itself.
@@ -184,7 +185,7 @@ async fn respond(admin: Admin, from: From, request: Request<Incoming>) -> Respon
         let bytes = response.body().size_hint().exact().unwrap_or(0);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
-        *response.body_mut() = Full::default();
+        *response.body_mut() = Content::default();
     }
     response
 }

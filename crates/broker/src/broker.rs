@@ -322,6 +322,27 @@ impl Broker {
         self.storage().checkpoint(&Source::new(self.downgrade()))
     }
 
+    /// What each log belongs to, as `name in space`: for who looks at files.
+    pub fn names_of_logs(&self) -> std::collections::BTreeMap<u64, String> {
+        let cells = self.all_cells();
+        let catalog = self.catalog();
+        let named = cells.iter().map(|cell| {
+            let (name, space) = (&cell.name, catalog.space_name(cell.space));
+            (cell.log.id().0, format!("'{name}' in space '{space}'"))
+        });
+        named.collect()
+    }
+
+    /// Pins what is durable now, for a copy of the data directory; after a checkpoint, so that
+    /// little of the lane belongs to it. `None`: a copy is being made already.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub fn pin(&self) -> Result<Option<bongsu_storage::backup::Pinned>, Error> {
+        self.step_checkpoint()?;
+        self.storage().pin()
+    }
+
     /// End of everything recorded: what was done so far survives once this is durable.
     pub fn position(&self) -> Lsn {
         self.storage().position()

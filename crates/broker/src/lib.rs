@@ -79,6 +79,7 @@ pub mod recover;
 
 pub mod checkpoint;
 
+pub use bongsu_storage::backup::Pinned;
 pub use broker::{Alarm, Broker, Durable, Limits, Stopping};
 pub use handle::{Executed, HaveRead, Job, Prepared, ReadJob, SessionHandle};
 pub use recover::Recovered;

@@ -123,8 +123,13 @@ impl Shared {
             || self.unvouched.load(Ordering::Relaxed)
             || self.shelf.direct_bytes.load(Ordering::Relaxed)
                 >= DIRECT_FACTOR * self.options.checkpoint_bytes
-            || self.shelf.droppable() >= self.options.droppable_bytes
+            || (self.shelf.droppable() >= self.options.droppable_bytes && !self.is_pinned())
             || (self.lane.is_full() && (grown > 0 || self.shelf.droppable() > 0))
+    }
+
+    /// Whether a copy is being made, so that a checkpoint gives nothing back.
+    fn is_pinned(&self) -> bool {
+        self.pinned.load(Ordering::Acquire)
     }
 
     pub(crate) fn checkpoint(&self, source: &dyn CheckpointSource) -> Result<bool, Error> {
@@ -172,7 +177,10 @@ impl Shared {
                 self.unvouched.store(false, Ordering::Relaxed);
                 let direct = &self.shelf.direct_bytes;
                 direct.fetch_sub(direct_bytes, Ordering::Relaxed);
-                self.shelf.delete(buried);
+                match self.is_pinned() {
+                    true => self.shelf.keep_buried(buried),
+                    false => self.shelf.delete(buried),
+                }
                 *self.last_checkpoint.lock() = Last {
                     position: floor,
                     bytes,
@@ -250,8 +258,10 @@ impl Shared {
             })?;
         let old = std::mem::replace(manifest, (version, next));
         self.set_floor(floor);
-        self.lane.set_floor(floor);
-        let _ = self.seams.blobs.delete(&blob::name(old.1.checkpoint));
+        if !self.is_pinned() {
+            self.lane.set_floor(floor);
+            let _ = self.seams.blobs.delete(&blob::name(old.1.checkpoint));
+        }
         Ok((bytes.len() as u64, inline_bytes))
     }
 

@@ -28,6 +28,10 @@ pub mod recovery;
 
 pub mod threads;
 
+pub mod backup;
+
+pub mod repair;
+
 pub use checkpoint::{CheckpointSource, SectionWriter};
 pub use entry::{Entry, EntryRef, SegmentId};
 pub use error::Error;

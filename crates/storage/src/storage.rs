@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     /// Recovery took references that no lane vouches for: until a checkpoint lists what
     /// they refer to, damage to it would pass for what a power cut may take.
     pub unvouched: AtomicBool,
+    /// A copy is being made: nothing that it refers to may go. Set under the manifest's lock.
+    pub pinned: AtomicBool,
     floor: AtomicU64,
     free_bytes: AtomicU64,
     failed: OnceLock<Arc<Error>>,
@@ -175,6 +177,7 @@ impl Storage {
             floor: AtomicU64::new(manifest.1.floor.0),
             free_bytes: AtomicU64::new(seams.blobs.free_bytes()),
             unvouched: AtomicBool::new(false),
+            pinned: AtomicBool::new(false),
             told: Mutex::new((lane.durable(), Vec::new())),
             seams,
             shelf,

@@ -1,6 +1,8 @@
 //! Bongsu's own paths, under [`PREFIX`], a file a family; and those that tell whether it is
 //! well.
 
+pub mod backup;
+
 mod health;
 
 pub mod logs;
@@ -32,6 +34,7 @@ pub const PREFIX: &str = "/bongsu/v1";
 
 /// All of them.
 pub const ROUTES: &[&[Route]] = &[
+    backup::ROUTES,
     health::ROUTES,
     session::ROUTES,
     logs::ROUTES,

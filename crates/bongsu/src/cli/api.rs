@@ -11,6 +11,8 @@ use ureq::http::{Method, Request, Response, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error};
 
+use bongsu_admin::own::backup::BYTES_HEADER;
+
 use super::failure::Failure;
 use super::reach::Place;
 
@@ -54,11 +56,6 @@ impl Api {
             authorization: format!("Basic {}", STANDARD.encode(login)),
             place,
         })
-    }
-
-    /// Where and who.
-    pub fn place(&self) -> &Place {
-        &self.place
     }
 
     /// The space that is meant.
@@ -158,11 +155,12 @@ impl Api {
         serde_json::from_slice(&bytes).map_err(|_| unexpected(path))
     }
 
-    /// The bytes of an answer as they come, for what may be large; no bound on its time.
+    /// The bytes of an answer as they come, for what may be large, and how many there will
+    /// be, if that is said; no bound on its time.
     ///
     /// # Errors
     /// As [`Failure`] has them.
-    pub fn stream(&self, method: Method, path: &str) -> Result<Box<dyn Read>, Failure> {
+    pub fn stream(&self, method: Method, path: &str) -> Result<(u64, Box<dyn Read>), Failure> {
         let request = self.request(method, path).body(());
         let mut request = request.map_err(|error| bad_path(path, &error))?;
         request = self
@@ -172,10 +170,15 @@ impl Api {
             .build();
         let response = self.run(request)?;
         if response.status().is_success() {
-            return Ok(Box::new(response.into_body().into_reader()));
+            let total = response.headers().get(BYTES_HEADER);
+            let total = total.and_then(|total| total.to_str().ok()?.parse().ok());
+            let body = Box::new(response.into_body().into_reader());
+            return Ok((total.unwrap_or(0), body));
         }
-        self.judge(response, path).map(|_| unexpected(path))?;
-        Err(unexpected(path))
+        Err(match self.judge(response, path) {
+            Err(failure) => failure,
+            Ok(_) => unexpected(path),
+        })
     }
 
     fn request(&self, method: Method, path: &str) -> ureq::http::request::Builder {

@@ -42,6 +42,18 @@ mod publish;
 
 mod definitions;
 
+mod consume;
+
+mod bench;
+
+mod top;
+
+mod backup;
+
+mod doctor;
+
+mod repair;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -80,7 +92,9 @@ enum Command {
         toml: bool,
     },
     /// How a running broker is.
-    Status,
+    Status(status::Options),
+    /// A running broker, live in the terminal.
+    Top(top::Options),
     /// Queues, and what is in them.
     #[command(subcommand)]
     Queue(queue::Command),
@@ -104,6 +118,18 @@ enum Command {
     Connection(connection::Command),
     /// Publish a message.
     Publish(publish::Options),
+    /// Consume messages, and print them.
+    Consume(consume::Options),
+    /// A small load, to see what this broker gives.
+    Bench(bench::Options),
+    /// Look for what is wrong or dangerous, and say what to do.
+    Doctor(doctor::Options),
+    /// Copy all that a running broker has.
+    Backup(backup::Backup),
+    /// Make a data directory of a backup.
+    Restore(backup::Restore),
+    /// Check a data directory that no broker uses, and mend what can be.
+    Repair(repair::Options),
     /// Users, spaces, queues, exchanges, bindings and policies as one JSON document.
     #[command(subcommand)]
     Definitions(definitions::Command),
@@ -164,7 +190,15 @@ fn run_command(arguments: Arguments) -> Result<(), Failure> {
         Some(Command::Serve { config }) => start(config),
         Some(Command::Config { toml: true }) => print_text(&show::sample()),
         Some(Command::Config { toml: false }) => print_text(&show::table()),
-        Some(Command::Status) => status::run(&asked()?),
+        Some(Command::Status(options)) => status::run(&asked()?, &options),
+        Some(Command::Top(options)) => top::run(&asked()?, &options),
+        Some(Command::Consume(options)) => consume::run(&asked()?, &options),
+        Some(Command::Bench(options)) => bench::run(&asked()?, &options),
+        Some(Command::Doctor(options)) => doctor::run(reach, &options),
+        Some(Command::Backup(options)) => backup::backup(&asked()?, &options),
+        Some(Command::Repair(options)) => repair::run((reach.json, reach.yes), &options),
+        Some(Command::Restore(options)) => backup::restore(reach.json, &options),
+
         Some(Command::Queue(command)) => queue::run(&asked()?, &command),
         Some(Command::Stream(command)) => stream::run(&asked()?, &command),
         Some(Command::Group(command)) => group::run(&asked()?, &command),

@@ -2,15 +2,28 @@
 
 use std::fmt::Write as _;
 
+use clap::Args;
 use serde_json::Value;
 
 use super::Asked;
 use super::failure::Failure;
-use super::listing::{Shown, at, marks, print_json, print_text, shown};
+use super::listing::{Shown, at, marks, print_done, print_json, print_text, shown};
 use super::terminal::has_colours;
 
+/// What is asked.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Only whether it is ready for clients, by the exit code; needs no login.
+    #[arg(long)]
+    ready: bool,
+}
+
 /// Asks and shows.
-pub fn run(asked: &Asked) -> Result<(), Failure> {
+pub fn run(asked: &Asked, options: &Options) -> Result<(), Failure> {
+    if options.ready {
+        let found = asked.api()?.get("/health/ready")?;
+        return print_done(asked.is_json, "ready", &found);
+    }
     let overview = asked.api()?.get("/bongsu/v1/overview")?;
     match asked.is_json {
         true => print_json(&overview),

@@ -81,6 +81,9 @@ pub enum Event {
 #[derive(Debug, Default)]
 pub struct Delivered {
     pub tag: u64,
+    pub exchange: String,
+    pub routing_key: String,
+    pub redelivered: bool,
     /// Its properties: what stands behind the body size of a content header.
     pub block: Vec<u8>,
     pub body: Vec<u8>,
@@ -359,15 +362,7 @@ impl Client {
                 let method = decode(payload)?;
                 match event(&method)? {
                     Taken::Event(event) => return Ok(Some(event)),
-                    Taken::Delivery(tag) => {
-                        self.partial = Some((
-                            Delivered {
-                                tag,
-                                ..Delivered::default()
-                            },
-                            0,
-                        ));
-                    }
+                    Taken::Delivery(delivered) => self.partial = Some((delivered, 0)),
                     Taken::Returned(event) => {
                         self.skipping = true;
                         return Ok(Some(event));
@@ -443,7 +438,7 @@ impl Client {
 enum Taken {
     Event(Event),
     /// Content follows.
-    Delivery(u64),
+    Delivery(Delivered),
     /// Content follows that nobody wants.
     Returned(Event),
     Nothing,
@@ -452,7 +447,19 @@ enum Taken {
 fn event(method: &Method<'_>) -> Result<Taken, ClientError> {
     let multiple = |bits: u8| bits & bongsu_amqp091::codec::method::bit::MULTIPLE != 0;
     Ok(match *method {
-        Method::BasicDeliver { delivery_tag, .. } => Taken::Delivery(delivery_tag),
+        Method::BasicDeliver {
+            delivery_tag,
+            bits,
+            exchange,
+            routing_key,
+            ..
+        } => Taken::Delivery(Delivered {
+            tag: delivery_tag,
+            exchange: exchange.to_owned(),
+            routing_key: routing_key.to_owned(),
+            redelivered: bits & REDELIVERED != 0,
+            ..Delivered::default()
+        }),
         Method::BasicAck { delivery_tag, bits } => Taken::Event(Event::Confirmed {
             number: delivery_tag,
             multiple: multiple(bits),
@@ -483,6 +490,8 @@ pub const READ: u16 = 1;
 /// The channel that publishes, so that its refusals and confirms stand apart.
 pub const WRITE: u16 = 2;
 
+/// Bit of a delivery.
+const REDELIVERED: u8 = 1;
 const FRAME_BYTES_MAX: usize = 131_072;
 const READ_BYTES: usize = 256 << 10;
 const OUTPUT_BYTES: usize = 256 << 10;

@@ -8,9 +8,9 @@
 
 mod client;
 
-mod message;
+pub mod message;
 
-mod place;
+pub mod place;
 
 mod progress;
 
