@@ -4,7 +4,7 @@ use bongsu_broker::operator::Operator;
 use bongsu_broker::operator::queues::QueueSeen;
 use bongsu_engine::queue::Properties;
 use bongsu_engine::queue::properties::Overflow;
-use bongsu_engine::queue::why::Shut;
+use bongsu_engine::queue::why::{Code, Shut};
 use bongsu_record::Offset;
 use http::Method;
 use serde_json::{Value, json};
@@ -98,6 +98,10 @@ const LIST: &[Parameter] = &[
         summary: "queue, stream or subscription.",
     },
     Parameter {
+        name: "state",
+        summary: "stuck: there is something, and it is not delivered; busy: there is something; idle: without consumers.",
+    },
+    Parameter {
         name: "sort",
         summary: "A member of the items, like depth.ready; by space and name without.",
     },
@@ -120,6 +124,16 @@ async fn list(context: Context) -> Result<Answer, Failure> {
         let reason = format!("kind: expected queue, stream or subscription, got '{kind}'");
         return Err(Failure::bad_request(reason));
     }
+    let state = match asked("state").map(String::as_str) {
+        None => State::Any,
+        Some("stuck") => State::Stuck,
+        Some("busy") => State::Busy,
+        Some("idle") => State::Idle,
+        Some(other) => {
+            let reason = format!("state: expected stuck, busy or idle, got '{other}'");
+            return Err(Failure::bad_request(reason));
+        }
+    };
     let text = asked("name").map_or("", String::as_str);
     let spaces = match asked("space") {
         Some(space) => vec![space.clone()],
@@ -131,7 +145,8 @@ async fn list(context: Context) -> Result<Answer, Failure> {
         seen.extend(
             queues
                 .into_iter()
-                .filter(|queue| kind.is_none_or(|kind| kind == queue.kind.name())),
+                .filter(|queue| kind.is_none_or(|kind| kind == queue.kind.name()))
+                .filter(|queue| state.holds(operator, queue)),
         );
     }
     let total = seen.len() as u64;
@@ -163,9 +178,40 @@ async fn list(context: Context) -> Result<Answer, Failure> {
     }
     let mut items = Vec::with_capacity(seen.len());
     for queue in &seen {
-        items.push(with_age(operator, queue).await?);
+        let mut item = with_age(operator, queue).await?;
+        // A queue that goes meanwhile has no cause.
+        if let Ok(why) = why_told(&context, &queue.space, &queue.definition.name) {
+            let told = ["delivering", "code", "text"];
+            let told = told.map(|member| (member.to_owned(), why[member].clone()));
+            item["why"] = Value::Object(told.into_iter().collect());
+        }
+        items.push(item);
     }
     Ok(Answer::json(&page.answer(items, total)))
+}
+
+/// Which queues a list is of.
+#[derive(Clone, Copy)]
+enum State {
+    Any,
+    Stuck,
+    Busy,
+    Idle,
+}
+
+impl State {
+    fn holds(self, operator: &Operator, queue: &QueueSeen) -> bool {
+        let stuck = || {
+            let why = operator.why(&queue.space, &queue.definition.name);
+            why.is_ok_and(|seen| seen.why.code != Code::Delivering)
+        };
+        match self {
+            State::Any => true,
+            State::Stuck => queue.depth.owed() > 0 && stuck(),
+            State::Busy => queue.depth.owed() > 0,
+            State::Idle => queue.consumers == 0,
+        }
+    }
 }
 
 async fn one(context: Context) -> Result<Answer, Failure> {
