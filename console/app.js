@@ -35,7 +35,7 @@ const ROUTES = [
   ['queues/:space/:queue/:tab', queue, 'queues'],
   ['streams', streams, 'streams'],
   ['groups', groups, 'groups'],
-  ['groups/:group', group, 'groups'],
+  ['groups/:space/:group', group, 'groups'],
   ['exchanges', exchanges, 'exchanges'],
   ['exchanges/:space/:exchange', exchange, 'exchanges'],
   ['connections', connections, 'connections'],

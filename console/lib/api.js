@@ -37,7 +37,7 @@ export async function find(url, options) {
   try {
     return await get(url, options);
   } catch (failure) {
-    if (failure instanceof Failure && [403, 404, 405].includes(failure.status)) return null;
+    if (failure instanceof Failure && [401, 403, 404, 405].includes(failure.status) && !failure.loggedOut) return null;
     throw failure;
   }
 }
@@ -65,7 +65,11 @@ async function request(method, url, body, { signal, login = false } = {}) {
     if (answer.ok) throw new Failure(answer.status, 'not JSON', text.slice(0, 200));
   }
   if (answer.ok) return value;
-  if (answer.status === 401 && !login) onLoggedOut();
+  // RabbitMQ's API says 401 also to who is known and may not; only one of both ends the session.
+  const loggedOut = answer.status === 401 && (value?.error === 'not_authorized' || value?.reason === 'Login failed');
+  if (loggedOut && !login) onLoggedOut();
   const reason = value?.reason ?? value?.error ?? text.slice(0, 300);
-  throw new Failure(answer.status, value?.error ?? '', typeof reason === 'string' ? reason : JSON.stringify(reason));
+  const failure = new Failure(answer.status, value?.error ?? '', typeof reason === 'string' ? reason : JSON.stringify(reason));
+  failure.loggedOut = loggedOut;
+  throw failure;
 }

@@ -36,7 +36,7 @@ export const plain = (text) => String(text ?? '').replace(INVISIBLE, code);
 
 // Control characters, soft hyphen, zero-width, bidirectional marks and overrides, tags, lone halves of pairs.
 const INVISIBLE =
-  /([\p{Cc}\p{Cf}\p{Cs}\u115f\u1160\u2028\u2029\u3164\uffa0])/u;
+  /([\p{Cc}\p{Cf}\p{Cs}\u115f\u1160\u2028\u2029\u3164\uffa0])/gu;
 const code = (all) => `‹${all.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}›`;
 
 function fill(element, attributes, children) {

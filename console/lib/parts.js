@@ -9,7 +9,7 @@ import { t, word } from './i18n.js';
 export function failureText(failure) {
   if (!(failure instanceof Failure)) return String(failure?.message ?? failure);
   if (failure.code === 'unreachable') return t('error.unreachable');
-  if (failure.status === 403) return t('error.forbidden', { reason: failure.message });
+  if (failure.status === 401 || failure.status === 403) return t('error.forbidden', { reason: failure.message });
   return t('error.reason', { status: failure.status, reason: failure.message });
 }
 
@@ -56,6 +56,9 @@ export function bar(value, largest, kind = '') {
 /** Names and values, one below the other. */
 export const facts = (pairs) =>
   h('dl', { class: 'facts' }, pairs.filter(Boolean).map(([title, value]) => [h('dt', {}, title), h('dd', {}, value ?? DASH)]));
+
+/** The heading of a column of buttons: only to be heard. */
+export const actions = () => h('span', { class: 'unseen' }, t('field.actions'));
 
 export const card = (title, ...content) =>
   h('section', { class: 'card' }, title && h('h2', {}, title), ...content);

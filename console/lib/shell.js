@@ -50,7 +50,7 @@ export function shell({ redraw, refresh }) {
   const bar = h('header', { class: 'topbar' },
     h('button', { type: 'button', class: 'skip', onclick: () => main.focus() }, t('nav.skip')),
     opener,
-    h('a', { class: 'brand', href: '#/' }, h('img', { src: '/console/icon.svg', alt: '', width: '26', height: '26' }), h('span', {}, 'Bongsu')),
+    h('a', { class: 'brand', href: '#/', 'aria-label': 'Bongsu' }, h('img', { src: '/console/icon.svg', alt: '', width: '26', height: '26' }), h('span', {}, 'Bongsu')),
     spaces, state,
     h('span', { class: 'push' }),
     h('button', { type: 'button', class: 'quiet', title: t('nav.refresh'), 'aria-label': t('nav.refresh'), onclick: refresh }, icon('M20 11a8 8 0 1 0-2 6M20 4v7h-7')),

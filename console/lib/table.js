@@ -77,7 +77,7 @@ export function table({ label, columns, identify, empty, changed, sort, reverse 
     const next = rows.map((row) => {
       const key = String(identify(row));
       const line = old.get(key) ?? h('tr', { 'data-key': key }, columns.map((column) => h(column.head ? 'th' : 'td',
-        { class: classes(column), scope: column.head ? 'row' : undefined, 'data-title': column.title })));
+        { class: classes(column), scope: column.head ? 'row' : undefined })));
       columns.forEach((column, index) => fillCell(line.children[index], column.cell(row)));
       return line;
     });

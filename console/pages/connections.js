@@ -4,7 +4,7 @@ import { find, get, path, query, remove } from '../lib/api.js';
 import { ask, note } from '../lib/dialog.js';
 import { h, name, plain, put } from '../lib/dom.js';
 import { ago, bytes, count, duration } from '../lib/format.js';
-import { t } from '../lib/i18n.js';
+import { t, word } from '../lib/i18n.js';
 import { badge, button, card, empty, facts, mapping, rateText, search } from '../lib/parts.js';
 import { table } from '../lib/table.js';
 
@@ -16,15 +16,15 @@ function all(view) {
   view.title(t('nav.connections'));
   let filter = view.query.name ?? '';
   const list = table({
-    label: t('nav.connections'), sort: 'name', identify: (session) => session.id, changed: () => refresh(),
+    label: t('nav.connections'), sort: 'name', identify: (session) => session.name, changed: () => refresh(),
     empty: () => (filter ? empty(t('queues.no_match'), t('queues.no_match_hint')) : empty(t('connections.none'), t('connections.none_hint'))),
     columns: [
-      { key: 'name', title: t('field.name'), sortable: true, head: true, class: 'main', cell: (session) => h('a', { href: `#/connections/${encodeURIComponent(session.id)}` }, name(session.name ?? session.id)) },
+      { key: 'name', title: t('field.name'), sortable: true, head: true, class: 'main', cell: (session) => h('a', { href: linkTo(session.name) }, name(session.name)) },
       { key: 'user', title: t('login.user'), sortable: true, cell: (session) => name(session.user ?? '') },
-      { key: 'space', title: t('field.space'), sortable: true, narrow: false, cell: (session) => name(session.space ?? '') },
+      { key: 'vhost', title: t('field.space'), sortable: true, narrow: false, cell: (session) => name(session.vhost ?? '') },
       { key: 'protocol', title: t('field.protocol'), sortable: true, cell: protocol },
       { key: 'state', title: t('field.state'), narrow: false, cell: state },
-      { key: 'channels', title: t('connections.channels'), number: true, sortable: true, narrow: false, cell: (session) => count(channelsOf(session)) },
+      { key: 'channels', title: t('connections.channels'), number: true, sortable: true, narrow: false, cell: (session) => count(session.channels) },
       { key: 'client', title: t('connections.client'), narrow: false, cell: (session) => name(client(session)) },
       { key: 'connected_at', title: t('connections.since'), number: true, sortable: true, narrow: false, cell: (session) => ago(session.connected_at ?? NaN) },
     ],
@@ -36,66 +36,64 @@ function all(view) {
   const refresh = view.poll(async (signal) => {
     const { page, size, sort, reverse } = list.state;
     view.remember({ name: filter });
-    const answer = await get(query('/bongsu/v1/sessions', { page, page_size: size, sort, sort_reverse: reverse || undefined, name: filter, space: view.space }), { signal });
-    list.show(answer.items, answer.total);
+    const base = view.space ? path`/api/vhosts/${view.space}/connections` : '/api/connections';
+    const answer = await get(query(base, { page, page_size: size, sort, sort_reverse: reverse || undefined, name: filter, use_regex: false }), { signal });
+    list.show(answer.items ?? answer, answer.filtered_count);
   });
 }
 
-const channelsOf = (session) => (Array.isArray(session.channels) ? session.channels.length : session.channels);
-const client = (session) => session.client_name ?? session.client?.product ?? session.client?.name ?? session.client_id ?? '';
-const protocol = (session) => h('span', { class: 'badges' }, badge(name(session.protocol)), session.tls && badge('TLS', 'good'));
-const state = (session) => (session.blocked ? badge(t('connections.blocked'), 'warn') : session.state ? badge(session.state, session.state === 'running' ? 'good' : '') : '');
+export const linkTo = (connection) => `#/connections/${encodeURIComponent(connection)}`;
+const client = ({ client_properties: said = {} }) => [said.connection_name, said.product ?? said.client_id, said.version].filter(Boolean).join(' · ');
+const protocol = (session) => h('span', { class: 'badges' }, badge(name(session.protocol ?? '')), session.ssl && badge('TLS', 'good'));
+const state = (session) => (session.state ? badge(word('connection', session.state), session.state === 'running' ? 'good' : 'warn') : '');
 
 async function one(view) {
-  const own = path`/bongsu/v1/sessions/${view.connection}`;
+  view.title(view.connection);
+  const own = path`/api/connections/${view.connection}`;
   const place = h('div', {});
-  const heading = h('h1', {}, name(view.connection));
   const marks = h('span', { class: 'badges' });
   const channels = table({
-    label: t('connections.channels'), size: 25, sort: 'number', identify: (channel) => channel.number ?? channel.name,
+    label: t('connections.channels'), size: 25, sort: 'number', identify: (channel) => channel.number,
     empty: () => empty(t('connections.no_channels')),
     columns: [
       { key: 'number', title: t('connections.channel'), number: true, head: true, value: (channel) => channel.number, cell: (channel) => count(channel.number) },
       { key: 'mode', title: t('connections.mode'), cell: (channel) => h('span', { class: 'badges' }, channel.confirm && badge(t('connections.confirms')), channel.transactional && badge(t('connections.transactional'))) },
-      { key: 'consumers', title: t('overview.consumers'), number: true, value: consumersOf, cell: (channel) => count(consumersOf(channel)) },
-      { key: 'prefetch', title: t('consumers.prefetch'), number: true, value: prefetchOf, cell: (channel) => (prefetchOf(channel) ? count(prefetchOf(channel)) : '∞') },
-      { key: 'leased', title: t('state.leased'), number: true, value: leasedOf, cell: (channel) => count(leasedOf(channel)) },
-      { key: 'unconfirmed', title: t('connections.unconfirmed'), number: true, narrow: false, value: unconfirmedOf, cell: (channel) => count(unconfirmedOf(channel)) },
+      { key: 'consumers', title: t('overview.consumers'), number: true, value: (channel) => channel.consumer_count, cell: (channel) => count(channel.consumer_count) },
+      { key: 'prefetch', title: t('consumers.prefetch'), number: true, value: (channel) => channel.prefetch_count, cell: (channel) => (channel.prefetch_count ? count(channel.prefetch_count) : '∞') },
+      { key: 'leased', title: t('state.leased'), number: true, value: (channel) => channel.messages_unacknowledged, cell: (channel) => count(channel.messages_unacknowledged) },
+      { key: 'unconfirmed', title: t('connections.unconfirmed'), number: true, narrow: false, value: (channel) => channel.messages_unconfirmed, cell: (channel) => count(channel.messages_unconfirmed) },
       { key: 'publish', title: t('rate.publish'), number: true, narrow: false, cell: (channel) => rateText(rateOf(channel, 'publish')) },
-      { key: 'deliver', title: t('rate.deliver'), number: true, narrow: false, cell: (channel) => rateText(rateOf(channel, 'deliver')) },
+      { key: 'deliver', title: t('rate.deliver'), number: true, narrow: false, cell: (channel) => rateText(rateOf(channel, 'deliver_get')) },
     ],
   });
   put(view.root,
     h('div', { class: 'crumbs' }, h('a', { href: '#/connections' }, t('nav.connections'))),
-    h('div', { class: 'head' }, heading, marks, h('span', { class: 'push' }),
+    h('div', { class: 'head' }, h('h1', {}, name(view.connection)), marks, h('span', { class: 'push' }),
       button(t('connections.close'), close, { class: 'danger', 'data-action': 'close', disabled: !view.may('work') })),
     card(t('queue.about'), place), card(t('connections.channels'), channels.element));
 
   view.poll(async (signal) => {
-    const session = await get(own, { signal });
-    view.title(session.name ?? session.id);
-    put(heading, name(session.name ?? session.id));
+    const [session, open] = await Promise.all([get(own, { signal }), find(`${own}/channels`, { signal })]);
     put(marks, protocol(session), state(session));
     put(place, facts([
       [t('login.user'), name(session.user ?? '')],
-      [t('field.space'), name(session.space ?? '')],
-      [t('connections.peer'), name(address(session))],
-      session.mechanism && [t('connections.mechanism'), name(session.mechanism)],
+      [t('field.space'), name(session.vhost ?? '')],
+      [t('connections.peer'), name(`${session.peer_host ?? ''}:${session.peer_port ?? ''}`)],
+      session.auth_mechanism && [t('connections.mechanism'), name(session.auth_mechanism)],
       [t('connections.since'), ago(session.connected_at ?? NaN)],
-      Number.isFinite(session.heartbeat_s) && [t('connections.heartbeat'), duration(session.heartbeat_s * 1000)],
-      Number.isFinite(session.frame_max) && [t('connections.frame'), bytes(session.frame_max)],
-      [t('connections.traffic'), t('connections.traffic_text', { received: bytes(session.received_bytes ?? session.bytes?.received ?? NaN), sent: bytes(session.sent_bytes ?? session.bytes?.sent ?? NaN) })],
-      session.client && [t('connections.client'), mapping(session.client)],
-      session.client_id && [t('connections.client_id'), name(session.client_id)],
+      session.timeout > 0 && [t('connections.heartbeat'), duration(session.timeout * 1000)],
+      session.frame_max > 0 && [t('connections.frame'), bytes(session.frame_max)],
+      [t('connections.traffic'), t('connections.traffic_text', { received: bytes(session.recv_oct), sent: bytes(session.send_oct) })],
+      session.ssl && ['TLS', name([session.ssl_protocol, session.ssl_cipher, session.peer_cert_subject].filter(Boolean).join(' · '))],
+      [t('connections.client'), mapping(session.client_properties)],
     ]));
-    const list = Array.isArray(session.channels) ? session.channels : (await find(query('/api/channels', { connection: session.id }), { signal })) ?? [];
-    channels.show(Array.isArray(list) ? list : list.items ?? []);
+    channels.show(open ?? []);
   });
 
   async function close() {
     const done = await ask({
       title: t('connections.close'), verb: t('connections.close'), danger: true,
-      text: t('connections.close_text', { connection: plain(heading.textContent) }), act: () => remove(own),
+      text: t('connections.close_text', { connection: plain(view.connection) }), act: () => remove(own),
     });
     if (!done) return;
     note(t('connections.closed'));
@@ -103,9 +101,4 @@ async function one(view) {
   }
 }
 
-const address = (session) => (session.peer_host ? `${session.peer_host}:${session.peer_port}` : session.peer ?? '');
-const consumersOf = (channel) => channel.consumer_count ?? channel.consumers ?? 0;
-const prefetchOf = (channel) => channel.prefetch_count ?? channel.prefetch ?? 0;
-const leasedOf = (channel) => channel.messages_unacknowledged ?? channel.leased ?? 0;
-const unconfirmedOf = (channel) => channel.messages_unconfirmed ?? channel.unconfirmed ?? 0;
-const rateOf = (channel, what) => channel.rates?.[what] ?? channel.message_stats?.[`${what}_details`]?.rate ?? 0;
+const rateOf = (channel, what) => channel.message_stats?.[`${what}_details`]?.rate ?? 0;

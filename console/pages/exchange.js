@@ -4,7 +4,7 @@ import { get, path, post, remove } from '../lib/api.js';
 import { ask, attempt, note, valuesOf } from '../lib/dialog.js';
 import { h, name, plain, put } from '../lib/dom.js';
 import { t } from '../lib/i18n.js';
-import { badge, button, card, check, choice, empty, facts, field, input, mapping, parseLines, rateText } from '../lib/parts.js';
+import { actions, badge, button, card, check, choice, empty, facts, field, input, mapping, parseLines, rateText } from '../lib/parts.js';
 import { table } from '../lib/table.js';
 import { marks } from './exchanges.js';
 import { routingGraph } from './graph.js';
@@ -24,7 +24,7 @@ export async function draw(view) {
       { key: 'destination', title: t('exchange.to'), head: true, class: 'main', value: (one) => one.destination, cell: (one) => h('span', {}, badge(one.destination_type === 'queue' ? t('kind.queue') : t('field.exchange')), ' ', h('a', { href: target(view.space, one) }, name(one.destination))) },
       { key: 'key', title: t('field.routing_key'), value: (one) => one.routing_key, cell: (one) => name(one.routing_key) },
       { key: 'arguments', title: t('field.arguments'), narrow: false, cell: (one) => mapping(one.arguments) },
-      { key: 'act', title: '', cell: (one) => (isDefault ? '' : button(t('queue.unbind'), () => unbind(one), { class: 'small', disabled: !view.may('work') })) },
+      { key: 'act', title: actions(), cell: (one) => (isDefault ? '' : button(t('queue.unbind'), () => unbind(one), { class: 'small', disabled: !view.may('work') })) },
     ],
   });
   put(view.root,

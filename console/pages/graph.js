@@ -11,6 +11,7 @@ const EXCHANGES_MAX = 30;
 const DEPTH_MAX = 5;
 const NODES_FIRST = 24;
 const NODES_MORE = 50;
+const LABEL_MAX = 23;
 const NODE = { width: 190, height: 34 };
 const STEP = { x: 400, y: 48 };
 /** The straight end of an edge, which its label stands on. */
@@ -110,10 +111,10 @@ function nodeOf(node, at, space) {
   const label = node.name === '' ? t('exchange.default') : plain(node.name);
   const href = `#/${node.kind === 'queue' ? 'queues' : 'exchanges'}/${encodeURIComponent(space)}/${encodeURIComponent(node.name || 'amq.default')}`;
   const y = at.y - NODE.height / 2;
-  return svg('a', { href, class: `node ${node.kind}`, 'aria-label': `${node.kind === 'queue' ? t('kind.queue') : t('field.exchange')} ${label}` },
+  return svg('a', { href, class: `node ${node.kind}`, 'aria-label': `${node.kind === 'queue' ? t('kind.queue') : t('field.exchange')} ${clip(label, LABEL_MAX)}` },
     svg('title', {}, label),
     svg('rect', { x: at.x, y, width: NODE.width, height: NODE.height, rx: node.kind === 'queue' ? 5 : 17 }),
-    svg('text', { x: at.x + NODE.width / 2, y: at.y + 4.5, 'text-anchor': 'middle' }, clip(label, 23)));
+    svg('text', { x: at.x + NODE.width / 2, y: at.y + 4.5, 'text-anchor': 'middle' }, clip(label, LABEL_MAX)));
 }
 
 const clip = (text, most) => {

@@ -1,6 +1,6 @@
 // One group: lag by partition, its members, and moving its offsets.
 
-import { get, path, post, remove } from '../lib/api.js';
+import { get, path, post, query, remove } from '../lib/api.js';
 import { ask, note } from '../lib/dialog.js';
 import { h, name, plain, put } from '../lib/dom.js';
 import { count, duration, json } from '../lib/format.js';
@@ -11,7 +11,9 @@ import { groupState } from './groups.js';
 
 export async function draw(view) {
   view.title(view.group);
-  const own = path`/bongsu/v1/groups/${view.group}`;
+  const base = path`/bongsu/v1/groups/${view.group}`;
+  const own = query(base, { space: view.space });
+  const offsets = query(`${base}/offsets`, { space: view.space });
   const about = h('span', { class: 'badges' });
   const lag = tile(t('groups.lag'));
   const members = tile(t('groups.members'));
@@ -42,7 +44,7 @@ export async function draw(view) {
     ],
   });
   put(view.root,
-    h('div', { class: 'crumbs' }, h('a', { href: '#/groups' }, t('nav.groups'))),
+    h('div', { class: 'crumbs' }, h('a', { href: '#/groups' }, t('nav.groups')), ' / ', name(view.space)),
     h('div', { class: 'head' }, h('h1', {}, name(view.group)), about, h('span', { class: 'push' }),
       button(t('groups.move'), move, { 'data-action': 'move', disabled: !view.may('work') }),
       button(t('groups.delete'), erase, { class: 'danger', disabled: !view.may('work') })),
@@ -56,7 +58,7 @@ export async function draw(view) {
     most = Math.max(0, ...parts.map((one) => one.lag ?? 0));
     lag.show(latest.lag ?? parts.reduce((sum, one) => sum + (one.lag ?? 0), 0));
     members.show(latest.members?.length ?? 0);
-    oldest.show(parts.length ? Math.max(0, ...parts.map((one) => one.oldest_lag_ms ?? 0)) : undefined);
+    oldest.show(latest.oldest_lag_ms ?? undefined);
     partitions.show(parts);
     people.show(latest.members ?? []);
   });
@@ -84,7 +86,7 @@ export async function draw(view) {
     });
     const look = button(t('replay.dry_run'), async () => {
       try {
-        const answer = await post(`${own}/offsets`, body(true));
+        const answer = await post(offsets, body(true));
         put(preview, planned(answer));
       } catch (failure) {
         put(preview, failure.message);
@@ -93,7 +95,7 @@ export async function draw(view) {
     const done = await ask({
       title: t('groups.move'), verb: t('groups.move'), danger: true, text: t('groups.move_text'),
       fields: [field(t('groups.topic'), topic), field(t('streams.partition'), partition), field(t('groups.to'), to), offsetField, timeField, look, preview],
-      act: () => post(`${own}/offsets`, body(false)),
+      act: () => post(offsets, body(false)),
     });
     if (done) {
       note(t('done.saved'));
@@ -113,13 +115,13 @@ export async function draw(view) {
 }
 
 function planned(answer) {
-  const parts = answer?.partitions ?? answer?.items ?? [];
+  const parts = answer?.partitions ?? [];
   if (!parts.length) return t('none');
   return h('ul', { class: 'plain' }, parts.slice(0, 50).map((one) =>
-    h('li', {}, t('groups.planned', { partition: count(one.partition), from: count(one.from ?? one.committed ?? NaN), to: count(one.to ?? one.offset ?? NaN) }))));
+    h('li', {}, one.error ?? t('groups.planned', { partition: count(one.partition), from: count(one.from ?? NaN), to: count(one.to ?? NaN) }))));
 }
 
 function assigned(what) {
-  if (Array.isArray(what)) return what.map((one) => (typeof one === 'object' && one !== null ? `${one.topic}-${one.partition ?? (one.partitions ?? []).join(',')}` : one)).join(' ');
+  if (Array.isArray(what)) return what.map((one) => (typeof one === 'object' && one !== null ? `${one.topic}: ${(one.partitions ?? []).join(', ')}` : one)).join(' ');
   return typeof what === 'object' && what !== null ? json(what, 500) : what ?? '';
 }

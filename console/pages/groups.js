@@ -12,13 +12,14 @@ export async function draw(view) {
   let filter = view.query.name ?? '';
   let most = 0;
   const list = table({
-    label: t('nav.groups'), sort: 'name', identify: (group) => group.name, changed: () => refresh(),
+    label: t('nav.groups'), sort: 'name', identify: (group) => `${group.space}\n${group.name}`, changed: () => refresh(),
     empty: () => (filter ? empty(t('queues.no_match'), t('queues.no_match_hint')) : empty(t('groups.none'), t('groups.none_hint'))),
     columns: [
-      { key: 'name', title: t('field.name'), sortable: true, head: true, class: 'main', cell: (group) => h('a', { href: `#/groups/${encodeURIComponent(group.name)}` }, name(group.name)) },
+      { key: 'name', title: t('field.name'), sortable: true, head: true, class: 'main', cell: (group) => h('a', { href: `#/groups/${encodeURIComponent(group.space)}/${encodeURIComponent(group.name)}` }, name(group.name)) },
+      { key: 'space', title: t('field.space'), sortable: true, narrow: false, cell: (group) => name(group.space) },
       { key: 'kind', title: t('field.kind'), narrow: false, cell: (group) => badge(word('group_kind', group.kind)) },
       { key: 'state', title: t('field.state'), cell: (group) => groupState(group) },
-      { key: 'members', title: t('groups.members'), number: true, cell: (group) => count(lengthOf(group.members)) },
+      { key: 'topics', title: t('groups.topics'), narrow: false, cell: (group) => name((group.topics ?? []).slice(0, 5).join(', ') + (group.topics?.length > 5 ? ' …' : '')) },
       { key: 'lag', title: t('groups.lag'), number: true, sortable: true, cell: (group) => h('span', { class: 'measure' }, bar(group.lag ?? 0, most, group.lag > 0 ? 'hot' : ''), count(group.lag)) },
     ],
   });
@@ -34,8 +35,6 @@ export async function draw(view) {
     list.show(answer.items, answer.total);
   });
 }
-
-const lengthOf = (list) => (Array.isArray(list) ? list.length : list);
 
 export const groupState = (group) =>
   badge(word('group_state', String(group.state ?? '').toLowerCase(), {}, group.state), /stable/i.test(group.state) ? 'good' : /empty|dead/i.test(group.state) ? '' : 'warn');

@@ -5,7 +5,7 @@ import { ask, note } from '../lib/dialog.js';
 import { h, name, plain, put } from '../lib/dom.js';
 import { count } from '../lib/format.js';
 import { t } from '../lib/i18n.js';
-import { badge, button, choice, empty, field, input, mapping, parseLines, search } from '../lib/parts.js';
+import { actions, badge, button, choice, empty, field, input, mapping, parseLines, search } from '../lib/parts.js';
 import { table } from '../lib/table.js';
 
 const APPLY = [['all'], ['queues'], ['classic_queues'], ['streams'], ['exchanges']];
@@ -25,7 +25,7 @@ export async function draw(view) {
       { key: 'apply', title: t('policies.apply'), narrow: false, cell: (one) => one['apply-to'] },
       { key: 'definition', title: t('policies.definition'), cell: (one) => mapping(one.definition) },
       { key: 'priority', title: t('feature.priority'), number: true, value: (one) => one.priority, cell: (one) => count(one.priority) },
-      { key: 'act', title: '', cell: (one) => h('span', { class: 'row-actions' },
+      { key: 'act', title: actions(), cell: (one) => h('span', { class: 'row-actions' },
         button(t('dialog.change'), () => edit(one), { class: 'small', disabled: !mayEdit }),
         button(t('dialog.remove'), () => erase(one), { class: 'small', disabled: !mayEdit })) },
     ],

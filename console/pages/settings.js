@@ -8,7 +8,7 @@ import { t, word } from '../lib/i18n.js';
 import { badge, bar, button, card, choice, empty, field, input, search } from '../lib/parts.js';
 import { table } from '../lib/table.js';
 
-const LEVELS = ['error', 'warn', 'info', 'debug', 'trace'];
+const LEVELS = ['off', 'error', 'warn', 'info', 'debug', 'trace'];
 
 export async function draw(view) {
   view.title(t('nav.settings'));
@@ -66,12 +66,12 @@ export async function draw(view) {
     const answer = await find('/bongsu/v1/log-levels', { signal: view.signal });
     const entries = Object.entries(answer?.levels ?? answer ?? {}).filter(([, value]) => typeof value === 'string');
     const set = (module, level) => attempt(async () => {
-      await send('/bongsu/v1/log-levels', { [module]: level });
+      await send('/bongsu/v1/log-levels', { [module]: level || null });
       await showLevels();
     }, t('done.saved'));
     put(levels,
       entries.length ? h('dl', { class: 'facts' }, entries.map(([module, level]) => {
-        const select = choice('level', [...new Set([...LEVELS, level])].map((each) => [each]), level);
+        const select = choice('level', [...(module === 'default' ? [] : [['', t('settings.as_default')]]), ...[...new Set([...LEVELS, level])].map((each) => [each])], level);
         select.setAttribute('aria-label', t('settings.level_of', { module: plain(module) }));
         select.disabled = !mayChange;
         select.addEventListener('change', () => set(module, select.value));

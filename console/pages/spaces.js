@@ -5,7 +5,7 @@ import { ask, note } from '../lib/dialog.js';
 import { h, name, plain, put } from '../lib/dom.js';
 import { count } from '../lib/format.js';
 import { t } from '../lib/i18n.js';
-import { badge, button, choice, empty, field, input, search } from '../lib/parts.js';
+import { actions, badge, button, choice, empty, field, input, search } from '../lib/parts.js';
 import { table } from '../lib/table.js';
 import * as session from '../lib/session.js';
 
@@ -25,7 +25,7 @@ export async function draw(view) {
       { key: 'ready', title: t('state.ready'), number: true, value: (space) => space.messages_ready, cell: (space) => count(space.messages_ready) },
       { key: 'leased', title: t('state.leased'), number: true, value: (space) => space.messages_unacknowledged, cell: (space) => count(space.messages_unacknowledged) },
       { key: 'limits', title: t('users.limits'), cell: (space) => h('span', { class: 'badges' }, Object.entries(space.limits ?? {}).map(([key, value]) => badge(`${plain(key)} ${count(value)}`))) },
-      { key: 'act', title: '', cell: (space) => h('span', { class: 'row-actions' },
+      { key: 'act', title: actions(), cell: (space) => h('span', { class: 'row-actions' },
         button(t('users.set_limit'), () => limit(space), may), button(t('dialog.remove'), () => erase(space), may)) },
     ],
   });

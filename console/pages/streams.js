@@ -57,7 +57,7 @@ export async function draw(view) {
   }
 }
 
-const partitionsOf = (stream) => (Array.isArray(stream.partitions) ? stream.partitions.length : stream.partitions);
+const partitionsOf = (stream) => stream.partition_count ?? stream.partitions?.length;
 const sum = (parts, of) => (Array.isArray(parts) ? parts.reduce((all, one) => all + (of(one) ?? 0), 0) : undefined);
-const recordsOf = (stream) => stream.records ?? sum(stream.partitions, (one) => one.end - one.start);
+const recordsOf = (stream) => stream.count ?? sum(stream.partitions, (one) => one.end - one.start);
 const least = (parts) => (Array.isArray(parts) && parts.some((one) => one.oldest_at) ? Math.min(...parts.map((one) => one.oldest_at ?? Infinity)) : NaN);

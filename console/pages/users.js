@@ -5,7 +5,7 @@ import { ask, note } from '../lib/dialog.js';
 import { h, name, plain, put } from '../lib/dom.js';
 import { count } from '../lib/format.js';
 import { t } from '../lib/i18n.js';
-import { badge, button, card, choice, empty, field, input, search } from '../lib/parts.js';
+import { actions, badge, button, card, choice, empty, field, input, search } from '../lib/parts.js';
 import { table } from '../lib/table.js';
 
 const TAGS = ['administrator', 'policymaker', 'monitoring', 'management'];
@@ -86,7 +86,7 @@ async function one(view) {
     columns: [
       { key: 'vhost', title: t('field.space'), head: true, value: (row) => row.vhost, cell: (row) => name(row.vhost) },
       right('configure', t('users.configure')), right('write', t('users.write')), right('read', t('users.read')),
-      { key: 'act', title: '', cell: (row) => h('span', { class: 'row-actions' },
+      { key: 'act', title: actions(), cell: (row) => h('span', { class: 'row-actions' },
         button(t('dialog.change'), () => permit(row), { class: 'small', disabled: !view.may('users') }),
         button(t('dialog.remove'), () => erase(path`/api/permissions/${row.vhost}/${user}`), { class: 'small', disabled: !view.may('users') })) },
     ],
@@ -97,7 +97,7 @@ async function one(view) {
       { key: 'vhost', title: t('field.space'), head: true, value: (row) => row.vhost, cell: (row) => name(row.vhost) },
       { key: 'exchange', title: t('field.exchange'), value: (row) => row.exchange, cell: (row) => name(row.exchange) },
       right('write', t('users.write')), right('read', t('users.read')),
-      { key: 'act', title: '', cell: (row) => button(t('dialog.remove'), () => erase(path`/api/topic-permissions/${row.vhost}/${user}/${row.exchange}`), { class: 'small', disabled: !view.may('users') }) },
+      { key: 'act', title: actions(), cell: (row) => button(t('dialog.remove'), () => erase(path`/api/topic-permissions/${row.vhost}/${user}/${row.exchange}`), { class: 'small', disabled: !view.may('users') }) },
     ],
   });
   const limits = h('div', {});

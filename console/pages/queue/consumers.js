@@ -5,8 +5,9 @@ import { attempt } from '../../lib/dialog.js';
 import { h, name, put } from '../../lib/dom.js';
 import { count, duration } from '../../lib/format.js';
 import { t } from '../../lib/i18n.js';
-import { badge, button, card, empty } from '../../lib/parts.js';
+import { actions, badge, button, card, empty } from '../../lib/parts.js';
 import { table } from '../../lib/table.js';
+import { linkTo } from '../connections.js';
 import { whyText } from './why.js';
 
 export async function draw(view) {
@@ -32,12 +33,12 @@ export async function draw(view) {
     empty: () => empty(t('consumers.no_leases')),
     columns: [
       { key: 'offset', title: t('field.offset'), number: true, head: true, cell: (one) => count(one.offset) },
-      { key: 'consumer', title: t('consumers.tag'), cell: (one) => name(one.consumer_name ?? one.consumer ?? '') },
+      { key: 'consumer', title: t('consumers.tag'), cell: (one) => name(tagOf(one)) },
       { key: 'connection', title: t('field.connection'), narrow: false, cell: (one) => connection(one.connection) },
       { key: 'leased_for_ms', title: t('consumers.held'), number: true, cell: (one) => h('span', { class: one.leased_for_ms > 600_000 ? 'hot' : undefined }, duration(one.leased_for_ms)) },
       { key: 'deadline', title: t('consumers.deadline'), number: true, narrow: false, cell: (one) => (Number.isFinite(one.deadline_in_ms) ? duration(one.deadline_in_ms) : t('consumers.no_deadline')) },
       { key: 'tries', title: t('record.tried'), number: true, cell: (one) => count(one.tries) },
-      { key: 'act', title: '', cell: (one) => h('span', { class: 'row-actions' },
+      { key: 'act', title: actions(), cell: (one) => h('span', { class: 'row-actions' },
         button(t('consumers.release'), () => act(one, 'release'), { class: 'small', disabled: !view.may('work') }),
         Number.isFinite(one.deadline_in_ms) && button(t('consumers.extend'), () => act(one, 'extend', { ms: 600_000 }), { class: 'small', disabled: !view.may('work') })) },
     ],
@@ -64,7 +65,8 @@ export async function draw(view) {
   }
 }
 
-const tagOf = (one) => one.name ?? one.consumer ?? '';
+/** A member of a share group, or who only gets, has no tag. */
+const tagOf = (one) => one.tag || one.consumer || '';
 
 function state(one) {
   if (one.active === false) return badge(t('consumers.standby'), '', t('consumers.standby_hint'));
@@ -73,4 +75,4 @@ function state(one) {
   return badge(t('consumers.active'), 'good');
 }
 
-const connection = (id) => (id ? h('a', { href: `#/connections/${encodeURIComponent(id)}` }, name(id)) : '');
+const connection = (id) => (id ? h('a', { href: linkTo(id) }, name(id)) : '');

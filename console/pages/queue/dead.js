@@ -5,7 +5,7 @@ import { ask, note, valuesOf } from '../../lib/dialog.js';
 import { h, name, put } from '../../lib/dom.js';
 import { ago, count } from '../../lib/format.js';
 import { t, word } from '../../lib/i18n.js';
-import { badge, button, card, choice, empty, field, input } from '../../lib/parts.js';
+import { actions, badge, button, card, choice, empty, field, input } from '../../lib/parts.js';
 import { table } from '../../lib/table.js';
 import { follow } from './job.js';
 import { recordView } from './record.js';
@@ -22,7 +22,7 @@ export async function draw(view) {
       { key: 'reason', title: t('record.reason'), value: (one) => one.reason, cell: (one) => badge(word('reason', one.reason), 'warn') },
       { key: 'count', title: t('field.records'), number: true, value: (one) => one.count, cell: (one) => count(one.count) },
       { key: 'oldest', title: t('dead.oldest'), number: true, value: (one) => one.oldest, cell: (one) => ago(one.oldest ?? NaN) },
-      { key: 'act', title: '', cell: (one) => button(t('dead.only'), () => narrow(one), { class: 'small' }) },
+      { key: 'act', title: actions(), cell: (one) => button(t('dead.only'), () => narrow(one), { class: 'small' }) },
     ],
   });
   const form = h('form', { class: 'filters', onsubmit: (event) => { event.preventDefault(); load(); } },
@@ -110,10 +110,10 @@ export async function draw(view) {
       }),
     });
     if (!done) return;
-    if (done.job !== undefined && done.job !== null) await follow(done.job, t('dead.redrive'), view.signal);
+    if (done.state === 'running') await follow(done.job, t('dead.redrive'), view.signal);
     else {
-      const failed = done.failed?.length ?? 0;
-      note(t('dead.moved', { count: count(done.moved ?? done.matched ?? 0) }) + (failed ? ` ${t('dead.failed', { count: count(failed) })}` : ''), failed > 0);
+      const failed = done.failed_count ?? 0;
+      note(t('dead.moved', { count: count(done.moved) }) + (failed ? ` ${t('dead.failed', { count: count(failed) })}` : ''), failed > 0);
     }
     await Promise.all([load(), outline()]);
   }

@@ -6,7 +6,7 @@ import { ask, attempt } from '../../lib/dialog.js';
 import { h, name, plain, put } from '../../lib/dom.js';
 import { ago, bytes, count, duration, rate, short } from '../../lib/format.js';
 import { t } from '../../lib/i18n.js';
-import { badge, button, card, depthBar, empty, facts, field, input, mapping, parseLines, STATES, tile, tiles } from '../../lib/parts.js';
+import { STATES, actions, badge, button, card, depthBar, empty, facts, field, input, mapping, parseLines, tile, tiles } from '../../lib/parts.js';
 import { table } from '../../lib/table.js';
 import { whyText } from './why.js';
 
@@ -94,7 +94,7 @@ function bindingsOf(view, place) {
         : h('a', { href: `#/exchanges/${encodeURIComponent(view.space)}/${encodeURIComponent(one.source)}` }, name(one.source))) },
       { key: 'key', title: t('field.routing_key'), value: (one) => one.routing_key, cell: (one) => name(one.routing_key) },
       { key: 'arguments', title: t('field.arguments'), narrow: false, cell: (one) => mapping(one.arguments) },
-      { key: 'act', title: '', cell: (one) => (one.source === '' ? '' : button(t('queue.unbind'), () => unbind(one), { class: 'small', disabled: !view.may('work') })) },
+      { key: 'act', title: actions(), cell: (one) => (one.source === '' ? '' : button(t('queue.unbind'), () => unbind(one), { class: 'small', disabled: !view.may('work') })) },
     ],
   });
   put(place, list.element, button(t('queue.bind'), bind, { disabled: !view.may('work') }));

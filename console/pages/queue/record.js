@@ -49,10 +49,10 @@ function whole(record) {
       Number.isFinite(record.until) && [t('record.until'), ago(record.until)],
       record.unreadable && [t('record.unreadable'), name(record.unreadable)],
     ]),
-    record.deaths?.length ? [h('h3', {}, t('record.deaths')), h('ul', { class: 'plain' }, record.deaths.map(death))] : null,
-    h('h3', {}, t('record.properties')), mapping(record.properties),
-    h('h3', {}, t('record.headers')), mapping(record.headers),
-    h('h3', {}, t('record.payload'), ' ', h('small', { class: 'faint' }, bytes(record.size))),
+    record.deaths?.length ? [h('h2', { class: 'minor' }, t('record.deaths')), h('ul', { class: 'plain' }, record.deaths.map(death))] : null,
+    h('h2', { class: 'minor' }, t('record.properties')), mapping(record.properties),
+    h('h2', { class: 'minor' }, t('record.headers')), mapping(record.headers),
+    h('h2', { class: 'minor' }, t('record.payload'), ' ', h('small', { class: 'faint' }, bytes(record.size))),
     payload(record));
 }
 

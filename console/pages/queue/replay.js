@@ -55,7 +55,7 @@ export async function draw(view) {
 
   function body(dry_run) {
     const values = valuesOf(form);
-    const filter = parseLines(values.filter);
+    const filter = Object.fromEntries(Object.entries(parseLines(values.filter)).map(([key, value]) => [key, String(value)]));
     return {
       from: new Date(from).toISOString(), until: values.until ? new Date(values.until).toISOString() : undefined,
       to: values.to || undefined, filter: Object.keys(filter).length ? filter : undefined,
@@ -78,8 +78,8 @@ export async function draw(view) {
     run.disabled = true;
     try {
       const answer = await post(`${view.own}/replay`, body(false));
-      if (answer.job !== undefined && answer.job !== null) await follow(answer.job, t('queue.replay'), view.signal);
-      note(t('replay.done', { count: count(answer.count) }));
+      if (answer.state === 'running') await follow(answer.job, t('queue.replay'), view.signal);
+      else note(t('replay.done', { count: count(answer.moved) }), Boolean(answer.error));
     } catch (failure) {
       view.failed(failure);
     }

@@ -11,7 +11,7 @@
 //! [`paths`] (finding a route), [`origin`] and [`login`] (who asks), [`spaces`] (what they
 //! see), [`failure`]; what handlers share: [`fields`] (bodies), [`value`] (arguments),
 //! [`list`] (pages), [`session`] (calls); then the families of paths in [`api`] (RabbitMQ's)
-//! and [`own`].
+//! and [`own`]; [`console`] is files.
 
 pub mod server;
 
@@ -44,5 +44,7 @@ pub mod session;
 pub mod api;
 
 pub mod own;
+
+pub mod console;
 
 pub use server::{Admin, Settings, serve};
