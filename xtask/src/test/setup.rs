@@ -14,6 +14,8 @@ use std::process::{Command, Stdio};
 pub(super) enum Ecosystem {
     Python,
     Node,
+    /// Node, and Debian's Chromium to be driven by it.
+    Browser,
     Go,
     Rust,
     Java,
@@ -40,6 +42,10 @@ pub(super) fn prepare(ecosystem: Ecosystem, directory: &Path) -> Result<(), Stri
             once(directory, "package-lock.json", "node_modules", || {
                 quiet(directory, "npm", &["ci", "--no-audit", "--no-fund"])
             })
+        }
+        Ecosystem::Browser => {
+            need(&["chromium", "--version"], "chromium")?;
+            prepare(Ecosystem::Node, directory)
         }
         Ecosystem::Go => {
             need(&["go", "version"], "golang-go")?;

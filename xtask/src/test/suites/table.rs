@@ -343,4 +343,24 @@ pub(in crate::test) const ALL: &[Suite] = &[
         judge: None,
         kind: Kind::Operate { folder: "traces" },
     },
+    Suite {
+        name: "console",
+        group: "operate",
+        about: "the console in Chromium: every page, by mouse, keyboard and phone",
+        judge: None,
+        kind: Kind::Library {
+            ecosystem: Ecosystem::Browser,
+            program: &["node", "client.js"],
+            scenarios: &[
+                "words",
+                "pages",
+                "queue",
+                "kafka",
+                "administration",
+                "hostile",
+                "looks",
+                "restart",
+            ],
+        },
+    },
 ];
