@@ -1,8 +1,8 @@
 // Who reads a queue, and who holds which record for how long.
 
-import { find, get, post, query } from '../../lib/api.js';
-import { attempt } from '../../lib/dialog.js';
-import { h, name, put } from '../../lib/dom.js';
+import { find, get, path, post, query } from '../../lib/api.js';
+import { ask, attempt } from '../../lib/dialog.js';
+import { h, name, plain, put } from '../../lib/dom.js';
 import { count, duration } from '../../lib/format.js';
 import { t } from '../../lib/i18n.js';
 import { actions, badge, button, card, empty } from '../../lib/parts.js';
@@ -23,6 +23,7 @@ export async function draw(view) {
       { key: 'next', title: t('consumers.next'), number: true, narrow: false, value: (one) => one.next_offset, cell: (one) => count(one.next_offset ?? NaN) },
       { key: 'active', title: t('field.state'), cell: state },
       { key: 'priority', title: t('feature.priority'), number: true, narrow: false, value: (one) => one.priority, cell: (one) => count(one.priority ?? 0) },
+      { key: 'act', title: actions(), cell: (one) => (one.held > 0 && !one.reads ? button(t('consumers.release_all'), () => releaseAll(one), { class: 'small', disabled: !view.may('work') }) : '') },
     ],
   });
   // Leases come in the order of their offsets, each page from where the one before ended.
@@ -58,6 +59,15 @@ export async function draw(view) {
     starts[page] = held?.next ?? undefined;
     leases.show(held?.items ?? [], held?.total);
   });
+
+  async function releaseAll(one) {
+    const done = await ask({
+      title: t('consumers.release_all'), verb: t('consumers.release'), danger: true,
+      text: t('consumers.release_text', { consumer: plain(tagOf(one)), count: count(one.held) }),
+      act: () => post(path`/bongsu/v1/queues/${view.space}/${view.queue}/consumers/${one.consumer}/release`),
+    });
+    if (done) refresh();
+  }
 
   async function act(lease, verb, body = {}) {
     await attempt(() => post(`${view.own}/leases/${lease.offset}/${verb}`, body), t('done.saved'));

@@ -5,7 +5,6 @@ import { h, put, svg } from '../../lib/dom.js';
 import { ago, clock, count, moment, short } from '../../lib/format.js';
 import { t } from '../../lib/i18n.js';
 import { card, empty, tile, tiles } from '../../lib/parts.js';
-import { recordView } from './record.js';
 
 const BUCKETS = 48;
 
@@ -13,7 +12,7 @@ export async function draw(view) {
   const waiting = tile(t('state.waiting'));
   const next = tile(t('schedule.next'), (at) => ago(at));
   const drawing = h('div', {});
-  const items = h('div', { class: 'records' });
+  const items = h('ul', { class: 'plain' });
   put(view.root, h('p', { class: 'faint' }, t('schedule.about')), tiles(waiting, next), card(t('schedule.when'), drawing), card(t('schedule.first'), items));
   view.poll(async (signal) => {
     const answer = await get(query(`${view.own}/schedule`, { buckets: BUCKETS }), { signal });
@@ -21,12 +20,8 @@ export async function draw(view) {
     next.show(answer.next_at ?? undefined);
     const buckets = answer.buckets ?? [];
     put(drawing, answer.count ? histogram(buckets) : h('div', { class: 'empty' }, empty(t('schedule.none'), t('schedule.none_hint'))));
-    // Opened records stay open: the list is drawn again only when it is another.
-    const seen = (answer.items ?? []).map((item) => item.offset).join();
-    if (items.dataset.seen !== seen) {
-      items.dataset.seen = seen;
-      put(items, (answer.items ?? []).map((record) => recordView({ state: 'waiting', ...record })));
-    }
+    put(items, (answer.items ?? []).map((item) => h('li', {},
+      h('a', { href: `${view.here}/records?from=offset&offset=${item.offset}` }, t('schedule.record', { offset: count(item.offset) })), ' ', ago(item.at))));
   }, 5000);
 }
 
