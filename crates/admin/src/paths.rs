@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use http::Method;
 
+use crate::console;
 use crate::percent;
 use crate::route::{self, Route};
 
@@ -91,7 +92,8 @@ fn table() -> &'static BTreeMap<usize, Vec<Place>> {
     static TABLE: OnceLock<BTreeMap<usize, Vec<Place>>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut by_path: BTreeMap<&'static str, Vec<&'static Route>> = BTreeMap::new();
-        for route in route::all() {
+        // The console's files are no part of the API: its document does not tell of them.
+        for route in route::all().chain(console::ROUTES) {
             by_path.entry(route.path).or_default().push(route);
         }
         let mut table: BTreeMap<usize, Vec<Place>> = BTreeMap::new();

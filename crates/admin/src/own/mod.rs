@@ -1,5 +1,5 @@
 //! Bongsu's own paths, under [`PREFIX`], a file a family; and those that tell whether it is
-//! well. The console's files are among them.
+//! well.
 
 pub mod backup;
 
@@ -27,7 +27,6 @@ mod why;
 
 mod session;
 
-use crate::console;
 use crate::route::Route;
 
 /// What all of them begin with.
@@ -37,7 +36,6 @@ pub const PREFIX: &str = "/bongsu/v1";
 pub const ROUTES: &[&[Route]] = &[
     backup::ROUTES,
     health::ROUTES,
-    console::ROUTES,
     session::ROUTES,
     logs::ROUTES,
     overview::ROUTES,
