@@ -167,6 +167,12 @@ fn read_all(path: &Path, into: &mut String) -> Result<(), String> {
     }
 }
 
+/// The compiler for static binaries, and what packs them.
+pub(super) fn need_musl() -> Result<(), String> {
+    need(&["musl-gcc", "--version"], "musl-tools")?;
+    need(&["dpkg-deb", "--version"], "dpkg")
+}
+
 /// Makes sure that a tool answers, installing Debian's package where that is possible.
 fn need(probe: &[&str], package: &str) -> Result<(), String> {
     let answers = || {

@@ -363,4 +363,11 @@ pub(in crate::test) const ALL: &[Suite] = &[
             ],
         },
     },
+    Suite {
+        name: "package",
+        group: "operate",
+        about: "the static binary with nothing around it, and the Debian package",
+        judge: None,
+        kind: Kind::Package,
+    },
 ];
