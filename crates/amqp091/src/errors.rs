@@ -7,7 +7,7 @@ mod arguments;
 use std::fmt::{self, Display};
 
 use bongsu_engine::Refused;
-use bongsu_engine::refused::{Kind, StreamOperation};
+use bongsu_engine::refused::{Kind, Limit, StreamOperation};
 
 use crate::codec::frame::FrameMalformed;
 use crate::codec::wire::Malformed;
@@ -301,6 +301,34 @@ pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
             ),
         ),
         Refused::Unsupported { what } => say(540, format_args!("{what}")),
+        Refused::LimitReached {
+            limit,
+            count,
+            user,
+            space,
+        } => match limit {
+            Limit::SpaceConnections => say(
+                530,
+                format_args!(
+                    "access to vhost '{space}' refused for user '{user}': \
+                     connection limit ({count}) is reached"
+                ),
+            ),
+            Limit::UserConnections => say(
+                530,
+                format_args!(
+                    "connection refused for user '{user}': user connection limit ({count}) is \
+                     reached"
+                ),
+            ),
+            Limit::UserChannels => say(
+                530,
+                format_args!(
+                    "number of channels opened for user '{user}' has reached the maximum allowed \
+                     user limit of ({count})"
+                ),
+            ),
+        },
         Refused::Storage { cause } => say(541, format_args!("{cause}")),
     }
 }

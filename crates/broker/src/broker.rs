@@ -19,6 +19,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
 use crate::access::Access;
+use crate::bounds::Throttles;
 use crate::cell::QueueCell;
 use crate::checkpoint::Source;
 use crate::clerk::{Clerk, Desk};
@@ -100,6 +101,7 @@ struct Inner {
     /// Empty: nothing is traced.
     traces: OnceLock<Arc<Traces>>,
     registry: Registry,
+    throttles: Throttles,
     insight: Insight,
     statistics: Arc<Statistics>,
     /// Of random exchanges; a test sets its own.
@@ -159,6 +161,7 @@ impl Broker {
                 shares: Shares::default(),
                 traces: OnceLock::new(),
                 registry: Registry::default(),
+                throttles: Throttles::default(),
                 insight: Insight::default(),
                 statistics,
                 seed: AtomicU64::new(RandomState::new().build_hasher().finish()),
@@ -244,6 +247,10 @@ impl Broker {
     /// What is counted.
     pub fn statistics(&self) -> &Statistics {
         &self.inner.statistics
+    }
+
+    pub(crate) fn throttles(&self) -> &Throttles {
+        &self.inner.throttles
     }
 
     /// Who is connected.
@@ -547,6 +554,11 @@ impl Broker {
 
     pub(crate) fn take_cell(&self, id: QueueId) -> Option<Arc<QueueCell>> {
         self.inner.cells.write().remove(&id)
+    }
+
+    /// How many queues there are.
+    pub(crate) fn cell_count(&self) -> usize {
+        self.inner.cells.read().len()
     }
 
     /// All queues, ascending by id: an order of effects must not come from hashing.

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::access::{Identity, Late};
+use crate::bounds::Throttled;
 use crate::broker::Broker;
 use crate::cell::{Got, QueueCell};
 use crate::fetch::{FetchWait, Fetching};
@@ -76,6 +77,7 @@ pub struct SessionHandle {
     /// A group that will answer.
     pub(crate) group_wait: Option<GroupWait>,
     pub(crate) publishes: bool,
+    pub(crate) throttled: Throttled,
     /// Until when its client is not read.
     pub(crate) quiet_until: Option<std::time::Instant>,
     ended: bool,
@@ -309,6 +311,7 @@ impl SessionHandle {
             along_of: None,
             routes: RouteCache::seeded(seed),
             publishes: false,
+            throttled: Throttled::default(),
             quiet_until: None,
             ended: false,
         }
@@ -390,7 +393,7 @@ impl SessionHandle {
             Call::OpenChannel { channel } => self.open_channel(channel),
             Call::CloseChannel { channel } => {
                 let registry = self.broker.registry();
-                registry.channels(&self.connection, channel, false);
+                registry.close_channel(&self.connection, channel);
                 Churn::one(&self.broker.statistics().churn.channels_closed);
                 Ok(Executed::Now(Reply::Done))
             }
@@ -433,20 +436,22 @@ impl SessionHandle {
         if asks {
             self.may_enter(id, name)?;
         }
-        self.is_in(id, Arc::from(name));
-        self.statistics = Some(self.broker.statistics().space(id));
+        let (user, bounds) = (self.user_name(), self.bounds(id));
         let registry = self.broker.registry();
-        registry.enter(&self.connection, &self.user_name(), (id, name));
+        registry.enter(&self.connection, &user, (id, name), &bounds)?;
         if let Some(peer) = self.connection.peer() {
-            let (user, protocol) = (self.user_name(), peer.protocol);
+            let protocol = peer.protocol;
             tracing::debug!(peer = %peer.peer, protocol, %user, space = name, "entered a space");
         }
+        self.is_in(id, Arc::from(name));
+        self.statistics = Some(self.broker.statistics().space(id));
         Ok(Executed::Now(Reply::Done))
     }
 
     fn open_channel(&mut self, channel: u32) -> Result<Executed, Refused> {
         let registry = self.broker.registry();
-        registry.channels(&self.connection, channel, true);
+        let bounds = self.bounds(self.in_space()?);
+        registry.open_channel(&self.connection, channel, &bounds)?;
         Churn::one(&self.broker.statistics().churn.channels_opened);
         Ok(Executed::Now(Reply::Done))
     }

@@ -29,7 +29,9 @@ pub mod operator;
 
 pub mod publish;
 
-pub mod rate;
+pub mod bounds;
+
+mod rate;
 
 mod quotas;
 

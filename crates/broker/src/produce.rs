@@ -71,7 +71,9 @@ impl SessionHandle {
                 let now_ms = self.broker().now_ms();
                 let count = u64::from(append.batch.record_count());
                 self.count(None, Count::Publish, count, now_ms);
-                self.count(None, Count::BytesIn, append.batch.len() as u64, now_ms);
+                let bytes = append.batch.len() as u64;
+                self.count(None, Count::BytesIn, bytes, now_ms);
+                self.throttle(count, bytes, now_ms);
             }
             results.push(appended);
         }

@@ -187,6 +187,7 @@ impl SessionHandle {
         };
         counts.add(0, Count::PublishIn, count, now_ms);
         counts.add(0, Count::PublishOut, out, now_ms);
+        self.throttle(count, publish.batch.len() as u64, now_ms);
     }
 
     /// The route, if one holds for all records with this exchange and routing key, and is a

@@ -15,11 +15,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bongsu_engine::Refused;
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::LinkId;
 use bongsu_engine::session::describe::Description;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
+
+use crate::bounds::Bounds;
 
 mod connection;
 mod consumer;
@@ -173,12 +176,26 @@ impl Registry {
     }
 
     /// A connection's user has entered a space.
-    pub(crate) fn enter(&self, connection: &Connection, user: &str, space: (SpaceId, &str)) {
+    ///
+    /// # Errors
+    /// [`Refused::LimitReached`].
+    pub(crate) fn enter(
+        &self,
+        connection: &Connection,
+        user: &str,
+        space: (SpaceId, &str),
+        bounds: &Bounds,
+    ) -> Result<(), Refused> {
         if !connection.is_listed() {
-            return;
+            return Ok(());
         }
         let mut held = self.held.lock();
-        // Who logs in again enters again.
+        // Who logs in again enters again, and has its place.
+        if connection.holders().is_none() {
+            let of_user = held.users.get(user).copied().unwrap_or_default();
+            let of_space = held.spaces.get(&space.0).map(|(_, held)| *held);
+            bounds.admit_connection((user, of_user), (space.1, of_space.unwrap_or_default()))?;
+        }
         held.leave(connection);
         let (user, name) = held.enter(user, space);
         connection.entered(user, (space.0, name));
@@ -187,6 +204,7 @@ impl Registry {
             held.connections += 1;
             held.channels += channels;
         });
+        Ok(())
     }
 
     pub(crate) fn consumes(&self, connection: &Connection, consumer: Arc<Consumer>) {
@@ -201,9 +219,31 @@ impl Registry {
         }
     }
 
-    /// A channel was opened, or closed.
-    pub(crate) fn channels(&self, connection: &Connection, channel: u32, is_open: bool) {
+    /// A channel is opened, if it has a place.
+    ///
+    /// # Errors
+    /// [`Refused::LimitReached`].
+    pub(crate) fn open_channel(
+        &self,
+        connection: &Connection,
+        channel: u32,
+        bounds: &Bounds,
+    ) -> Result<(), Refused> {
         let mut held = self.held.lock();
+        if let Some((user, _)) = connection.holders() {
+            let of_user = held.users.get(&user).copied().unwrap_or_default();
+            bounds.admit_channel(&user, of_user)?;
+        }
+        self.channel(&mut held, connection, channel, true);
+        Ok(())
+    }
+
+    /// A channel is closed.
+    pub(crate) fn close_channel(&self, connection: &Connection, channel: u32) {
+        self.channel(&mut self.held.lock(), connection, channel, false);
+    }
+
+    fn channel(&self, held: &mut Holders, connection: &Connection, channel: u32, is_open: bool) {
         if connection.channel(channel, is_open) {
             match is_open {
                 true => self.channels_open.fetch_add(1, Ordering::Relaxed),

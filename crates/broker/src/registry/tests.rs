@@ -43,12 +43,16 @@ fn names_are_as_rabbitmq_has_them() {
 fn what_users_and_spaces_hold_follows_their_connections() {
     let registry = Registry::default();
     let (one, two) = (connect(&registry, 1), connect(&registry, 2));
-    registry.channels(&one, 1, true);
-    registry.enter(&one, "u", (SpaceId(0), "/"));
-    registry.enter(&two, "u", (SpaceId(3), "x"));
-    registry.channels(&two, 1, true);
-    registry.channels(&two, 1, true);
-    registry.channels(&two, 2, true);
+    registry.open_channel(&one, 1, &Bounds::default()).unwrap();
+    registry
+        .enter(&one, "u", (SpaceId(0), "/"), &Bounds::default())
+        .unwrap();
+    registry
+        .enter(&two, "u", (SpaceId(3), "x"), &Bounds::default())
+        .unwrap();
+    registry.open_channel(&two, 1, &Bounds::default()).unwrap();
+    registry.open_channel(&two, 1, &Bounds::default()).unwrap();
+    registry.open_channel(&two, 2, &Bounds::default()).unwrap();
     let held = |connections, channels| Held {
         connections,
         channels,
@@ -56,11 +60,13 @@ fn what_users_and_spaces_hold_follows_their_connections() {
     assert_eq!(registry.held_by_space(SpaceId(3)), held(1, 2));
     assert_eq!(registry.held_by_user("u").connections, 2);
     // Who logs in again holds nothing twice.
-    registry.enter(&two, "v", (SpaceId(3), "x"));
+    registry
+        .enter(&two, "v", (SpaceId(3), "x"), &Bounds::default())
+        .unwrap();
     assert_eq!(registry.held_by_user("v"), held(1, 2));
     assert_eq!(registry.held_by_user("u").connections, 1);
-    registry.channels(&two, 2, false);
-    registry.channels(&two, 9, false);
+    registry.close_channel(&two, 2);
+    registry.close_channel(&two, 9);
     assert_eq!(registry.held_by_user("v"), held(1, 1));
     registry.remove(&two);
     registry.remove(&two);
@@ -152,7 +158,9 @@ fn all_of_a_user_or_a_space_are_sent_away() {
     let registry = Registry::default();
     for (id, user, space) in [(1, "u", 0), (2, "v", 0), (3, "u", 1)] {
         let connection = connect(&registry, id);
-        registry.enter(&connection, user, (SpaceId(space), "x"));
+        registry
+            .enter(&connection, user, (SpaceId(space), "x"), &Bounds::default())
+            .unwrap();
     }
     assert_eq!(registry.evict_user("u", "gone"), 2);
     assert_eq!(registry.evict_space(SpaceId(0), "gone"), 2);
