@@ -46,5 +46,6 @@ pub mod api;
 pub mod own;
 
 pub mod console;
+pub mod metrics;
 
 pub use server::{Admin, Settings, serve};

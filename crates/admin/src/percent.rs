@@ -1,7 +1,5 @@
 //! Percent-encoding (RFC 3986) of paths, queries and the keys of bindings.
 
-use std::collections::BTreeMap;
-
 /// A part of a path as text; `None`: it is not UTF-8, or a `%` says nothing.
 pub fn decode(part: &str) -> Option<String> {
     decode_with(part, false)
@@ -12,8 +10,8 @@ pub fn decode_form(part: &str) -> Option<String> {
     decode_with(part, true)
 }
 
-/// What follows the `?`. Of a name that comes twice, the last counts.
-pub fn query(text: &str) -> Option<BTreeMap<String, String>> {
+/// What follows the `?`, in order.
+pub fn query(text: &str) -> Option<Vec<(String, String)>> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {

@@ -19,7 +19,7 @@ use crate::content::Content;
 use crate::failure::Failure;
 use crate::server::Admin;
 use crate::spaces::Space;
-use crate::{api, own};
+use crate::{api, metrics, own};
 
 /// One path with one method.
 pub struct Route {
@@ -75,6 +75,7 @@ pub fn boxed(handling: impl Future<Output = Result<Answer, Failure>> + Send + 's
 /// All routes.
 pub fn all() -> impl Iterator<Item = &'static Route> {
     let families = api::ROUTES.iter().chain(own::ROUTES);
+    let families = families.chain(metrics::FAMILY);
     families.flat_map(|family| family.iter())
 }
 
@@ -96,6 +97,8 @@ pub struct Context {
     pub path: BTreeMap<String, String>,
     /// What follows the `?`; of a name that comes twice, the last.
     pub query: BTreeMap<String, String>,
+    /// The same, in order, with those that come twice.
+    pub pairs: Vec<(String, String)>,
     /// The body, bounded by [`BODY_BYTES_MAX`](crate::server::BODY_BYTES_MAX).
     pub body: Bytes,
 }

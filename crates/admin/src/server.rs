@@ -29,6 +29,7 @@ use tokio::sync::Semaphore;
 use crate::content::Content;
 use crate::failure::Failure;
 use crate::login::{self, Logins};
+use crate::metrics;
 use crate::origin;
 use crate::own::logs::LogLevels;
 use crate::paths::{self, Found};
@@ -65,6 +66,7 @@ pub struct Admin {
     /// Who has logged in with a cookie.
     pub logins: Arc<Logins>,
     room: Arc<Room>,
+    only_metrics: bool,
 }
 
 /// What requests share.
@@ -94,12 +96,23 @@ impl Admin {
             settings: Arc::new(settings),
             host: host(),
             logins: Arc::default(),
+            only_metrics: false,
             room: Arc::new(Room {
                 connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
                 requests: Semaphore::new(REQUESTS_MAX),
                 bodies: Semaphore::new(BODIES_BYTES_MAX >> 10),
             }),
         }
+    }
+}
+
+impl Admin {
+    /// The same, for a listener that answers nothing but metrics, and those without a login:
+    /// who may reach it may read them.
+    #[must_use]
+    pub fn for_metrics(mut self) -> Admin {
+        self.only_metrics = true;
+        self
     }
 }
 
@@ -194,6 +207,9 @@ async fn respond(admin: Admin, from: From, request: Request<Incoming>) -> Respon
 async fn found(admin: Admin, from: From, request: Request<Incoming>) -> Result<Answer, Failure> {
     let (head, body) = request.into_parts();
     let (route, path) = match paths::find(&head.method, head.uri.path()) {
+        Found::Route(route, _) if admin.only_metrics && !metrics::is_of(route) => {
+            return Err(Failure::object_not_found());
+        }
         Found::Route(route, path) => (route, path),
         Found::Methods(methods) => return other_method(&head.method, &methods),
         Found::Nothing => return Err(Failure::object_not_found()),
@@ -202,12 +218,16 @@ async fn found(admin: Admin, from: From, request: Request<Incoming>) -> Result<A
             return Err(Failure::bad_request(reason));
         }
     };
-    let query = percent::query(head.uri.query().unwrap_or_default());
-    let query = query
+    let pairs = percent::query(head.uri.query().unwrap_or_default());
+    let pairs = pairs
         .ok_or_else(|| Failure::bad_request("the query's percent-encoding is not of UTF-8"))?;
     origin::check(&head.method, &head.headers)?;
     let peer = from.peer.ip().to_canonical();
-    let operator = login::let_in(&admin, &head.method, &head.headers, peer, route.need).await?;
+    let need = match admin.only_metrics {
+        true => Need::Nobody,
+        false => route.need,
+    };
+    let operator = login::let_in(&admin, &head.method, &head.headers, peer, need).await?;
     let named = path.get("vhost").or_else(|| path.get("space"));
     let space = match (&operator, named, route.need) {
         (Some(operator), Some(name), need) if need != Need::Administrator => {
@@ -232,7 +252,8 @@ async fn found(admin: Admin, from: From, request: Request<Incoming>) -> Result<A
         is_secure: from.secure,
         headers: head.headers,
         path,
-        query,
+        query: pairs.iter().cloned().collect(),
+        pairs,
         body,
     };
     handle(route, context).await

@@ -130,6 +130,17 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
         let (listener, door) = (entrance.listener, entrance.door);
         listeners.spawn(bongsu_admin::serve(listener, admin.clone(), door));
     }
+    for entrance in doors.listen(&Addresses {
+        names: ["metrics", "metrics"],
+        plain: &settings.metrics_listen,
+        tls: &[],
+        proxied: false,
+    })? {
+        addresses.push((entrance.name, entrance.address));
+        let (listener, door) = (entrance.listener, entrance.door);
+        let serving = bongsu_admin::serve(listener, admin.clone().for_metrics(), door);
+        listeners.spawn(serving);
+    }
     let watching = tokio::spawn(watch_limits(broker.clone()));
     announce(settings, is_new, &recovered, &addresses, begun.elapsed());
     supervised::ready();

@@ -144,6 +144,17 @@ impl SpaceStatistics {
         self.exchanges.read().get(name).cloned()
     }
 
+    /// What was counted of each exchange, by name.
+    pub(crate) fn exchanges_counted(&self) -> Vec<(String, Counted)> {
+        let exchanges = self.exchanges.read();
+        let counted = exchanges.iter();
+        let counted = counted.map(|(name, counts)| (name.clone(), counts.counted()));
+        let mut all: Vec<(String, Counted)> = counted.collect();
+        drop(exchanges);
+        all.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        all
+    }
+
     pub(crate) fn exchange_deleted(&self, name: &str) {
         self.exchanges.write().remove(name);
     }

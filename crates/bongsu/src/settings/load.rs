@@ -240,6 +240,7 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         kafka_sasl_required: text("kafka.sasl") == "required",
         kafka_reauthenticate: Some(duration("kafka.reauthenticate")).filter(|d| !d.is_zero()),
         admin_listen: addresses("admin.listen"),
+        metrics_listen: addresses("metrics.listen"),
         admin_tls_listen: addresses("admin.tls_listen"),
         admin_proxy_protocol: text("admin.proxy_protocol") == "required",
         access_administrators: match &values["access.administrators"] {

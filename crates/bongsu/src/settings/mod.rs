@@ -258,6 +258,13 @@ pub const TABLE: &[Row] = &[
                   empty: none",
     },
     Row {
+        key: "metrics.listen",
+        kind: Kind::Addresses,
+        default: "",
+        meaning: "addresses for Prometheus alone, without a login, usually of port 15692; empty: \
+                  none, and metrics are on the admin port, with one",
+    },
+    Row {
         key: "admin.tls_listen",
         kind: Kind::Addresses,
         default: "",
@@ -415,6 +422,7 @@ pub struct Settings {
     pub kafka_sasl_required: bool,
     pub kafka_reauthenticate: Option<Duration>,
     pub admin_listen: Vec<std::net::SocketAddr>,
+    pub metrics_listen: Vec<std::net::SocketAddr>,
     pub admin_tls_listen: Vec<std::net::SocketAddr>,
     pub admin_proxy_protocol: bool,
     pub access_administrators: Vec<String>,

@@ -10,6 +10,8 @@ pub mod spaces;
 
 pub mod sessions;
 
+pub mod measures;
+
 pub mod queues;
 
 pub mod peek;

@@ -530,6 +530,25 @@ impl QueueCell {
         }
     }
 
+    /// When the first record that somebody is owed was appended: Unix milliseconds. May read
+    /// the disk.
+    pub(crate) fn oldest_at(&self) -> Option<u64> {
+        let state = self.lock();
+        let oldest = match state.machine.properties().is_stream {
+            true => {
+                let start = self.log.start();
+                (start < state.machine.cursor().end()).then_some(start)
+            }
+            false => state.machine.cursor().first_owed(),
+        };
+        drop(state);
+        let oldest = oldest?;
+        match self.oldest.get(oldest) {
+            Some(known) => Some(known),
+            None => self.appended_ms(oldest).ok()?,
+        }
+    }
+
     /// As [`QueueCell::time_at`], and remembers it for the next who asks.
     fn appended_ms(&self, offset: Offset) -> Result<Option<u64>, Refused> {
         let at_ms = self.time_at(offset)?;
