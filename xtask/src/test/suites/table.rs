@@ -323,20 +323,6 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Operate { folder: "health" },
     },
     Suite {
-        name: "sessions",
-        group: "operate",
-        about: "who is connected, how they are sent away, and what users and spaces may have open",
-        judge: None,
-        kind: Kind::Operate { folder: "sessions" },
-    },
-    Suite {
-        name: "metrics",
-        group: "operate",
-        about: "metrics for Prometheus: exact counts, both formats, pages, the dashboard",
-        judge: None,
-        kind: Kind::Operate { folder: "metrics" },
-    },
-    Suite {
         name: "tls",
         group: "operate",
         about: "every protocol under TLS and behind proxies, and who certificates and tokens let in",
@@ -383,5 +369,12 @@ pub(in crate::test) const ALL: &[Suite] = &[
         about: "the static binary with nothing around it, and the Debian package",
         judge: None,
         kind: Kind::Package,
+    },
+    Suite {
+        name: "insight",
+        group: "operate",
+        about: "what is stuck and why, peek, dead letters, redrive, move, replay, jobs, groups",
+        judge: None,
+        kind: Kind::Operate { folder: "insight" },
     },
 ];
