@@ -323,6 +323,20 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Operate { folder: "health" },
     },
     Suite {
+        name: "sessions",
+        group: "operate",
+        about: "who is connected, how they are sent away, and what users and spaces may have open",
+        judge: None,
+        kind: Kind::Operate { folder: "sessions" },
+    },
+    Suite {
+        name: "metrics",
+        group: "operate",
+        about: "metrics for Prometheus: exact counts, both formats, pages, the dashboard",
+        judge: None,
+        kind: Kind::Operate { folder: "metrics" },
+    },
+    Suite {
         name: "tls",
         group: "operate",
         about: "every protocol under TLS and behind proxies, and who certificates and tokens let in",
