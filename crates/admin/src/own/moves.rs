@@ -292,7 +292,7 @@ fn told(job: &Job) -> Value {
         .collect();
     json!({
         "id": job.id,
-        "job": job.id,
+        "job": job.is_running().then_some(job.id),
         "kind": job.kind.name(),
         "space": job.space,
         "queue": job.queue,

@@ -25,8 +25,9 @@ pub fn wait(api: &Api, answer: Value) -> Result<Value, Failure> {
             "done" | "finished" => {
                 progress.end();
                 let mut whole = answer;
-                whole["moved"] = found["done"].clone();
-                whole["state"] = found["state"].clone();
+                for key in ["matched", "count", "moved", "bytes", "failed", "state"] {
+                    whole[key] = found[key].clone();
+                }
                 return Ok(whole);
             }
             "failed" | "cancelled" => {
