@@ -41,6 +41,8 @@ mod time;
 
 pub mod session;
 
+pub mod definitions;
+
 pub mod api;
 
 pub mod own;

@@ -71,6 +71,12 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
     });
     broker.start();
     let exporter = traces::start(settings, &broker)?;
+    if let Some(path) = &settings.definitions_load {
+        // Before anybody comes: they find what they expect.
+        for warning in bongsu_admin::definitions::load(&broker, path).await? {
+            tracing::warn!("definitions.load: {warning}");
+        }
+    }
     let places = Arc::new(Semaphore::new(settings.limits_connections_max));
     let mut listeners = JoinSet::new();
     let mut addresses = Vec::new();

@@ -12,7 +12,13 @@ mod health;
 
 mod connections;
 
-mod policies;
+pub mod policies;
+
+mod parameters;
+
+pub mod users;
+
+mod definitions;
 
 pub mod queues;
 
@@ -30,6 +36,9 @@ pub const ROUTES: &[&[Route]] = &[
     health::ROUTES,
     connections::ROUTES,
     policies::ROUTES,
+    parameters::ROUTES,
+    users::ROUTES,
+    definitions::ROUTES,
     queues::ROUTES,
     exchanges::ROUTES,
     bindings::ROUTES,

@@ -27,6 +27,8 @@ mod why;
 
 mod session;
 
+pub mod openapi;
+
 use crate::route::Route;
 
 /// What all of them begin with.
@@ -37,6 +39,7 @@ pub const ROUTES: &[&[Route]] = &[
     backup::ROUTES,
     health::ROUTES,
     session::ROUTES,
+    openapi::ROUTES,
     logs::ROUTES,
     overview::ROUTES,
     queues::ROUTES,

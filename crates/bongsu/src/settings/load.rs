@@ -261,6 +261,7 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         kafka_transaction_timeout_max: duration("kafka.transaction_timeout_max"),
         kafka_transactional_id_expiration: duration("kafka.transactional_id_expiration"),
         kafka_producer_id_expiration: duration("kafka.producer_id_expiration"),
+        definitions_load: file("definitions.load"),
         tls_certificate: file("tls.certificate"),
         tls_key: file("tls.key"),
         tls_version_min: text("tls.version_min"),

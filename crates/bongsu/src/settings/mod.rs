@@ -290,6 +290,12 @@ pub const TABLE: &[Row] = &[
                   access itself, and other users have permissions",
     },
     Row {
+        key: "definitions.load",
+        kind: Kind::File,
+        default: "",
+        meaning: "definitions (RabbitMQ's JSON) to import at each start; what is wrong in them stops it",
+    },
+    Row {
         key: "tls.certificate",
         kind: Kind::File,
         default: "",
@@ -440,6 +446,7 @@ pub struct Settings {
     pub kafka_transaction_timeout_max: Duration,
     pub kafka_transactional_id_expiration: Duration,
     pub kafka_producer_id_expiration: Duration,
+    pub definitions_load: Option<PathBuf>,
     pub tls_certificate: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
     pub tls_version_min: String,

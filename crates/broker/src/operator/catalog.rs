@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::{
     ApplyTo, BindingDefinition, BindingEnd, Catalog, ExchangeDefinition, Input, Policy,
-    QueueDefinition, QueueId, SpaceDefinition, SpaceId,
+    QueueDefinition, QueueId, SpaceId,
 };
 
 use crate::broker::Broker;
@@ -115,11 +115,6 @@ impl Broker {
     /// How many queues a space has, the broker's own among them.
     pub fn queue_count(&self, space: SpaceId) -> u32 {
         self.catalog().queue_count(space)
-    }
-
-    /// What a space is, if it is there.
-    pub fn space_made_as(&self, space: SpaceId) -> Option<Arc<SpaceDefinition>> {
-        self.catalog().space_definition(space).cloned()
     }
 
     /// One queue.

@@ -47,6 +47,8 @@ use crate::handle::{Executed, SessionHandle};
 
 pub mod catalog;
 
+pub mod import;
+
 /// See the module's comment.
 #[derive(Clone, Debug)]
 pub struct Operator {
