@@ -113,6 +113,11 @@ pub(super) fn need_kcat() -> Result<(), String> {
     need(&["kcat", "-V"], "kcat")
 }
 
+/// RabbitMQ's tool for its management API, as Debian ships it.
+pub(super) fn need_rabbitmqadmin() -> Result<(), String> {
+    need(&["test", "-x", "/usr/bin/rabbitmqadmin"], "rabbitmq-server")
+}
+
 /// With cargo's own words on the terminal: it takes minutes the first time.
 fn build_bongsu(context: &Context) -> Result<(), String> {
     let status = Command::new("cargo")

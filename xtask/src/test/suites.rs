@@ -92,6 +92,9 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             let directory = clients.join("pika");
             setup::prepare_broker(context)?;
             setup::prepare(Ecosystem::Python, &directory)?;
+            if *folder == "admin" {
+                setup::need_rabbitmqadmin()?;
+            }
             let mut broker = Broker::start(context, suite.name)?;
             let tally = pytest(context, &directory, "conformance", &mut broker);
             finish(suite, broker, tally)

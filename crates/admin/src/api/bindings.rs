@@ -222,7 +222,8 @@ async fn bind(context: Context, to_queue: bool) -> Result<Answer, Failure> {
     let place = format!(
         "{}/{}",
         percent::encode_form(&destination),
-        percent::encode_form(&key)
+        // What parts it is no letter of a key, and stays as it is.
+        percent::encode_form(&key).replace("%7E", "~")
     );
     let place = HeaderValue::from_str(&place).expect("a form is of ASCII");
     Ok(Answer::empty(StatusCode::CREATED).with_header(header::LOCATION, place))

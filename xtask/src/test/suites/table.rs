@@ -316,6 +316,13 @@ pub(in crate::test) const ALL: &[Suite] = &[
         },
     },
     Suite {
+        name: "admin",
+        group: "operate",
+        about: "RabbitMQ's management API as RabbitMQ has it, rabbitmqadmin, definitions, made-up requests",
+        judge: Some(Product::RabbitMq),
+        kind: Kind::Operate { folder: "admin" },
+    },
+    Suite {
         name: "health",
         group: "operate",
         about: "the HTTP port: who is let in, and whether the broker is well",
