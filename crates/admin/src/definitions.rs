@@ -97,7 +97,7 @@ pub fn write_space(broker: &Broker, space: &Space) -> Value {
         value
     });
     out.insert("parameters".to_owned(), parameters.collect());
-    if let Some(row) = broker.space_row(&space.name) {
+    if let Some(row) = broker.space_named(&space.name) {
         let definition = &row.definition;
         out.insert("original_vhost_name".to_owned(), json!(&*space.name));
         out.insert("description".to_owned(), json!(definition.description));
@@ -131,7 +131,7 @@ fn user(broker: &Broker, row: &UserRow) -> Value {
 fn parameters(broker: &Broker, spaces: &[Space]) -> Value {
     let rows = spaces
         .iter()
-        .filter_map(|space| broker.space_row(&space.name));
+        .filter_map(|space| broker.space_named(&space.name));
     let rows = rows.filter(|row| !row.definition.limits.is_none());
     let rows = rows.map(|row| {
         json!({
@@ -357,7 +357,7 @@ impl<'a> Reader<'a> {
             Some(only) => only,
             None => fields.required_text("vhost")?,
         };
-        let is_there = self.read.plan.makes_space(name) || self.broker.space_row(name).is_some();
+        let is_there = self.read.plan.makes_space(name) || self.broker.space_named(name).is_some();
         match is_there {
             true => Ok(name.to_owned()),
             false => Err(Failure::bad_request(format!("no_such_vhost: {name}"))),
@@ -365,12 +365,12 @@ impl<'a> Reader<'a> {
     }
 
     fn space_id(&self, name: &str) -> Option<SpaceId> {
-        self.broker.space_row(name).map(|row| row.id)
+        self.broker.space_named(name).map(|row| row.id)
     }
 
     fn space(&mut self, place: &str, fields: &Fields) -> Result<(), Failure> {
         let name = fields.required_text("name")?;
-        let known = self.broker.space_row(name);
+        let known = self.broker.space_named(name);
         let known = known.map(|row| SpaceDefinition::clone(&row.definition));
         let mut space = vhosts::read(name, fields, known)?;
         if let Some(limits) = fields.get("limits") {
@@ -436,7 +436,7 @@ impl<'a> Reader<'a> {
             space.limits = limits;
             return Ok(());
         }
-        let known = self.broker.space_row(&name);
+        let known = self.broker.space_named(&name);
         let known = known.map(|row| SpaceDefinition::clone(&row.definition));
         let mut space = known.unwrap_or_else(|| SpaceDefinition::named(&name));
         space.limits = limits;

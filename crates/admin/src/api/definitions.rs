@@ -81,7 +81,7 @@ async fn export(context: Context) -> Result<Answer, Failure> {
 async fn import(context: Context) -> Result<Answer, Failure> {
     let only = context.path.get("vhost").cloned();
     if let Some(space) = &only
-        && context.broker().space_row(space).is_none()
+        && context.broker().space_named(space).is_none()
     {
         return Err(Failure::no_space());
     }

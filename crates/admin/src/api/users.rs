@@ -396,7 +396,7 @@ fn asked(context: &Context) -> Result<(Option<String>, Option<String>), Failure>
     }
     let space = context.path.get("vhost").cloned();
     if let Some(space) = &space
-        && context.broker().space_row(space).is_none()
+        && context.broker().space_named(space).is_none()
     {
         return Err(Failure::object_not_found());
     }
@@ -669,6 +669,6 @@ pub fn limit_of(name: &str, value: &Value) -> Result<Option<u64>, Failure> {
 const MAX_CONNECTIONS: &str = "max-connections";
 const MAX_CHANNELS: &str = "max-channels";
 /// Ours: RabbitMQ has no such limits.
-pub const MAX_PUBLISH_MESSAGES: &str = "max-publish-messages-per-second";
+pub const MAX_PUBLISH_MESSAGES: &str = "publish-messages-per-second";
 /// As there.
-pub const MAX_PUBLISH_BYTES: &str = "max-publish-bytes-per-second";
+pub const MAX_PUBLISH_BYTES: &str = "publish-bytes-per-second";

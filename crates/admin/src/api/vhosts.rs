@@ -129,7 +129,7 @@ async fn one(context: Context) -> Result<Answer, Failure> {
 
 async fn put(context: Context) -> Result<Answer, Failure> {
     let name = context.part("vhost");
-    let known = context.broker().space_row(name);
+    let known = context.broker().space_named(name);
     let known = known.map(|row| SpaceDefinition::clone(&row.definition));
     let space = read(name, &context.fields()?, known)?;
     let is_new = context.operator()?.put_space(space).await;
@@ -195,7 +195,7 @@ async fn delete(context: Context) -> Result<Answer, Failure> {
 
 /// The space that the path names, for administrators.
 fn found(context: &Context) -> Result<SpaceRow, Failure> {
-    let row = context.broker().space_row(context.part("vhost"));
+    let row = context.broker().space_named(context.part("vhost"));
     row.ok_or_else(Failure::object_not_found)
 }
 
@@ -319,7 +319,7 @@ pub fn queue_count(broker: &Broker, spaces: &[Space]) -> u64 {
 fn describe(context: &Context, space: &Space) -> Value {
     let broker = context.broker();
     let (activity, depth) = sums(broker, std::slice::from_ref(space));
-    let row = broker.space_row(&space.name);
+    let row = broker.space_named(&space.name);
     let definition = row.as_ref().map(|row| &row.definition);
     let description = definition.map_or("", |space| &space.description);
     let tags = definition.map_or(&[][..], |space| &space.tags);

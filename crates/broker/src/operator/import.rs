@@ -107,7 +107,7 @@ impl Operator {
 
     async fn make(&self, plan: Plan, last: &mut Option<Lsn>) -> Result<(), ImportFailed> {
         for (place, space) in plan.spaces {
-            let known = self.broker.space_row(&space.name);
+            let known = self.broker.space_named(&space.name);
             if known.is_some_and(|known| *known.definition == space) {
                 continue;
             }
