@@ -39,6 +39,7 @@ pub async fn let_in(
         None => {
             let token = cookie(headers).ok_or_else(Failure::login_failed)?;
             let operator = admin.logins.find(&token, Instant::now());
+            let operator = operator.filter(|operator| !operator.has_ended());
             let operator = operator.ok_or_else(Failure::login_failed)?;
             origin::check_cookie(method, headers)?;
             operator

@@ -18,6 +18,8 @@ mod traces;
 
 mod supervised;
 
+mod tokens;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -27,6 +27,7 @@ use crate::doors::{Addresses, Doors};
 use crate::logs::{self, Logs};
 use crate::settings::{Settings, TABLE};
 use crate::supervised::{self, Watchdog};
+use crate::tokens::{keep, tokens};
 use crate::traces;
 
 /// How often memory and disk are looked at.
@@ -54,6 +55,7 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let doors = Doors::open(settings)?;
+    let tokens = tokens(settings)?;
     let is_new = !settings.data_dir.join("register").exists();
     let (broker, recovered) = Broker::open(
         Arc::new(LocalDisk),
@@ -69,6 +71,9 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
         open: settings.access_open,
         kafka_space: settings.kafka_space.clone(),
     });
+    if let Some(tokens) = &tokens {
+        broker.take_tokens(tokens.clone());
+    }
     broker.start();
     let exporter = traces::start(settings, &broker)?;
     if let Some(path) = &settings.definitions_load {
@@ -151,7 +156,9 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
     announce(settings, is_new, &recovered, &addresses, begun.elapsed());
     supervised::ready();
     let tls = doors.tls();
-    let keeping = tls.clone().map(|tls| tokio::spawn(tls.watch()));
+    let mut keeping = JoinSet::new();
+    tls.clone().map(|tls| keeping.spawn(tls.watch()));
+    tokens.map(|tokens| keeping.spawn(keep(tokens)));
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,
@@ -172,9 +179,7 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
         listeners.shutdown().await;
     }
     watching.abort();
-    if let Some(keeping) = keeping {
-        keeping.abort();
-    }
+    keeping.abort_all();
     if let Some(exporter) = exporter {
         tokio::task::spawn_blocking(|| exporter.stop()).await?;
     }
@@ -195,9 +200,13 @@ fn amqp_sessions(
     };
     // Seeds of names the server makes up: they need only differ.
     let seed = AtomicU64::new(RandomState::new().build_hasher().finish());
-    move |_guest| {
+    move |guest| {
         let seed = seed.fetch_add(1, Ordering::Relaxed);
-        Session::new(amqp.clone(), seed, Instant::now())
+        let settings = AmqpSettings {
+            certified: guest.certified.is_some(),
+            ..amqp.clone()
+        };
+        Session::new(settings, seed, Instant::now())
     }
 }
 
@@ -304,6 +313,7 @@ fn kafka_sessions(
     let logins = Logins {
         required: settings.kafka_sasl_required,
         lifetime: settings.kafka_reauthenticate,
+        tokens: !settings.oauth_jwks.is_empty(),
     };
     move |guest| {
         let local = guest.local;
@@ -315,7 +325,9 @@ fn kafka_sessions(
             })
         });
         let seed = seed.fetch_add(1, Ordering::Relaxed);
-        bongsu_kafka::Session::new(settings, seed, Instant::now()).with_logins(logins)
+        bongsu_kafka::Session::new(settings, seed, Instant::now())
+            .with_logins(logins)
+            .with_certificate(guest.certified.is_some())
     }
 }
 

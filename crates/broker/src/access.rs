@@ -29,7 +29,7 @@ use crate::access::decisions::{Asked, Decisions};
 pub(crate) use crate::access::proving::Late;
 use crate::access::proving::Proving;
 use crate::broker::Broker;
-use crate::handle::{Executed, SessionHandle};
+use crate::handle::{Executed, Job, SessionHandle};
 use crate::quotas::Buckets;
 
 mod decisions;
@@ -155,6 +155,11 @@ impl Broker {
         self.access().epoch.fetch_add(1, Ordering::Release);
     }
 
+    /// A user whose name was proven elsewhere.
+    pub(crate) fn external(&self, user: &str) -> Result<Principal, Refused> {
+        self.access().users.read().external(user)
+    }
+
     /// What it takes to let somebody in who says a password.
     pub(crate) fn password_login(&self, user: &str, from_loopback: bool) -> PasswordLogin {
         self.access()
@@ -206,9 +211,27 @@ impl SessionHandle {
         self.identity.user = Some(user);
     }
 
+    /// Lets somebody in once a job has proven who it is.
+    pub(crate) fn enter_by(
+        &mut self,
+        prove: impl FnOnce() -> Result<(Principal, Reply), Refused> + Send + 'static,
+    ) -> Executed {
+        let proven = Arc::<Mutex<Option<Principal>>>::default();
+        self.identity.proving = Some(proven.clone());
+        Executed::Job(Job::new(move || match prove() {
+            Ok((principal, reply)) => {
+                *proven.lock() = Some(principal);
+                reply
+            }
+            Err(refused) => Reply::Refused(refused),
+        }))
+    }
+
     /// Who a password was proven to be, since the call before.
     pub(crate) fn settle_identity(&mut self) {
         if let Some(proven) = self.identity.proving.take() {
+            // What was decided for who it was, or with the rights it had, counts no more.
+            self.is_nobody();
             self.identity.user = proven.lock().take();
         }
     }

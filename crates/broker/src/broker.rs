@@ -31,6 +31,7 @@ use crate::registry::Registry;
 use crate::resources::{AlarmKind, Alarms};
 use crate::share::Shares;
 use crate::statistics::{Count, Statistics};
+use crate::tokens::Tokens;
 use crate::topics::TopicSettings;
 use crate::traces::Traces;
 use crate::transactions::Transactions;
@@ -87,6 +88,7 @@ struct Inner {
     set_ms: AtomicU64,
     limits: Limits,
     access: Access,
+    tokens: OnceLock<Arc<Tokens>>,
     catalog: RwLock<Catalog>,
     topics: RwLock<TopicSettings>,
     /// The catalog's epoch, to be looked at without its lock.
@@ -150,6 +152,7 @@ impl Broker {
                 set_ms: AtomicU64::new(0),
                 limits,
                 access: Access::default(),
+                tokens: OnceLock::new(),
                 route_epoch: AtomicU64::new(catalog.epoch()),
                 catalog: RwLock::new(catalog),
                 topics: RwLock::default(),
@@ -488,6 +491,17 @@ impl Broker {
 
     pub(crate) fn storage(&self) -> &Storage {
         &self.inner.storage
+    }
+
+    pub(crate) fn set_tokens(&self, tokens: Arc<Tokens>) {
+        if self.inner.tokens.set(tokens).is_err() {
+            tracing::error!("tokens are taken already as they were set first");
+        }
+    }
+
+    /// What proves tokens, if any are taken.
+    pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
+        self.inner.tokens.get().cloned()
     }
 
     pub(crate) fn access(&self) -> &Access {

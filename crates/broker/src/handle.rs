@@ -386,7 +386,10 @@ impl SessionHandle {
                 self.settle(settle.link, &settle.ranges, settle.outcome);
                 Ok(Executed::Now(Reply::Done))
             }
-            Call::Login { user, password } => self.login(&user, &password),
+            Call::Login { user, password } => match self.broker.tokens() {
+                Some(tokens) if tokens.is_one(&password) => self.login_token(password, now),
+                _ => self.login(&user, &password),
+            },
             Call::OpenSpace { space } => self.open_space(&space, true),
             Call::EnterSpace { space } => self.open_space(&space, false),
             Call::Consume(consume) => self.consume(&consume),
@@ -417,6 +420,9 @@ impl SessionHandle {
                 self.commit(&publishes, &settles, now)
             }
             Call::LoginAnonymous => self.login_anonymous(),
+            Call::LoginExternal => self.login_external(),
+            Call::LoginToken { token } => self.login_token(token, now),
+            Call::RenewLogin { secret } => self.renew_login(secret, now),
             Call::Append(request) => Ok(self.append_all(*request)),
             Call::Fetch(request) => Ok(self.fetch(*request, now)),
             Call::Offsets(request) => Ok(self.offsets(*request)),

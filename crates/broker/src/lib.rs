@@ -25,6 +25,10 @@ pub mod resources;
 
 mod access;
 
+mod external;
+
+pub mod tokens;
+
 pub mod operator;
 
 pub mod publish;

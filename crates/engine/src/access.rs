@@ -28,6 +28,7 @@ pub mod permission;
 pub mod proven;
 pub mod quota;
 pub mod request;
+pub mod scopes;
 pub mod scram;
 pub mod throttle;
 pub mod user;

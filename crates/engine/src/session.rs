@@ -10,6 +10,7 @@
 //! one [`Call::Publish`]; all acknowledgements on one link are one [`Call::Settle`].
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bongsu_record::{Arguments, Batch, Lsn, Offset};
@@ -171,6 +172,21 @@ pub enum Call {
     /// The client does not say who it is: as the guest from loopback, if at all. Answer:
     /// [`Reply::Done`].
     LoginAnonymous,
+    /// The client is who its certificate says, as was verified when it connected. Answer:
+    /// [`Reply::Entered`].
+    LoginExternal,
+    /// The client is who a signed token says, for as long as that says so. Answer:
+    /// [`Reply::Entered`].
+    LoginToken {
+        /// Signed by somebody who is trusted (OAuth 2.0).
+        token: String,
+    },
+    /// Who came in by a token brings a new one before that ends; nobody else has to. Answer:
+    /// [`Reply::Done`], or [`Reply::Entered`] with the new end.
+    RenewLogin {
+        /// Of the same user.
+        secret: String,
+    },
     /// Which space the session works in. Answer: [`Reply::Done`].
     OpenSpace {
         /// Name; AMQP's virtual host.
@@ -415,6 +431,13 @@ pub enum Reply {
     Done,
     /// It is not, and nothing has changed.
     Refused(Refused),
+    /// The client is in, under a name that it did not say itself.
+    Entered {
+        /// The name.
+        user: Arc<str>,
+        /// When what let it in ends, in Unix milliseconds; the session is closed then.
+        until_ms: Option<i64>,
+    },
     /// The queue is there.
     Queue {
         /// Its name, made up if none was given.

@@ -83,6 +83,8 @@ struct Connection<S> {
     awaited: Lsn,
     told: Lsn,
     leave_by: Option<Instant>,
+    /// What let the client in ends then.
+    login_until: Option<Instant>,
     told_alarm: bool,
     /// What whoever watches sees of it.
     shared: Arc<Shared>,
@@ -127,6 +129,7 @@ pub async fn drive<S: Session>(stream: Stream, session: S, handle: SessionHandle
         awaited: Lsn(0),
         told: Lsn(0),
         leave_by: None,
+        login_until: None,
         told_alarm: false,
     };
     let ended = connection.run().await;
@@ -196,6 +199,15 @@ impl<S: Session> Connection<S> {
                         if let Some(reply) = self.executed(executed) {
                             self.answered(reply);
                         }
+                        continue;
+                    }
+                    if self.leave_by.is_none()
+                        && self
+                            .login_until
+                            .is_some_and(|until| until <= Instant::now())
+                    {
+                        self.leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
+                        self.input(Input::Evict("the token it came in by has expired"));
                         continue;
                     }
                     self.input(Input::Timeout);
@@ -303,6 +315,11 @@ impl<S: Session> Connection<S> {
         let awaits =
             self.held_reply.is_some() || self.held_delivery.is_some() || self.awaited > self.told;
         let deadline = match (self.session.deadline(), self.leave_by) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let login_until = self.login_until.filter(|_| self.leave_by.is_none());
+        let deadline = match (deadline, login_until) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
@@ -445,6 +462,12 @@ impl<S: Session> Connection<S> {
     }
 
     fn reply(&mut self, reply: Reply) {
+        if let Reply::Entered { until_ms, .. } = &reply {
+            self.login_until = until_ms.map(|until_ms| {
+                let left_ms = u64::try_from(until_ms - now().unix_ms).unwrap_or(0);
+                Instant::now() + Duration::from_millis(left_ms.min(LOGIN_MS_MAX))
+            });
+        }
         self.session
             .handle(Input::Reply(reply), now(), &mut self.effects);
     }
@@ -637,6 +660,8 @@ fn now() -> Now {
 
 /// After a read of at least so much, others get their turn.
 const LARGE_READ_BYTES: usize = 32 * 1024;
+/// Longest that is waited for the end of a login: a year.
+const LOGIN_MS_MAX: u64 = 365 * 24 * 60 * 60 * 1000;
 /// How soon a slowed publisher looks whether it may go on.
 const SLOWED_TICK: Duration = Duration::from_millis(5);
 /// Parts of one write.

@@ -41,6 +41,10 @@ impl Open {
     ) -> Result<(), Exception> {
         let (number, method, of) = match &then {
             Then::Nothing => return Ok(()),
+            Then::Renewed => {
+                let text = "New secret was refused by one of the backends";
+                return Err(Exception::new(530, UPDATE_SECRET, text).of_connection());
+            }
             Then::Published { channel, count, .. } => {
                 if matches!(refused, Refused::Storage { .. }) {
                     let all = 0..u32::try_from(*count).unwrap_or(u32::MAX);
@@ -82,6 +86,9 @@ impl Open {
 
     fn answered(&mut self, then: Then, reply: Reply, effects: &mut Effects) {
         match (then, reply) {
+            (Then::Renewed, _) => {
+                Method::ConnectionUpdateSecretOk {}.write(0, &mut effects.out);
+            }
             (
                 Then::Published {
                     channel,
@@ -171,6 +178,7 @@ impl Open {
     }
 }
 
+const UPDATE_SECRET: MethodId = (10, 70);
 const PUBLISH: MethodId = (60, 40);
 const CONSUME: MethodId = (60, 20);
 const GET: MethodId = (60, 70);

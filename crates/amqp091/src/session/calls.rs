@@ -61,6 +61,8 @@ pub(super) enum Then {
         queue: String,
         no_wait: bool,
     },
+    /// The new secret is taken.
+    Renewed,
     /// Pass the record on.
     Got { channel: u16, no_ack: bool },
 }

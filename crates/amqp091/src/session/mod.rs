@@ -73,6 +73,8 @@ pub struct Settings {
     pub heartbeat_s: u16,
     /// Largest message.
     pub message_bytes_max: u64,
+    /// The client has shown a certificate that is somebody's.
+    pub certified: bool,
     /// Time from the connection to `connection.open`.
     pub handshake_timeout: Duration,
 }
@@ -84,6 +86,7 @@ impl Default for Settings {
             channel_max: 2047,
             heartbeat_s: 60,
             message_bytes_max: 16 << 20,
+            certified: false,
             handshake_timeout: Duration::from_secs(10),
         }
     }

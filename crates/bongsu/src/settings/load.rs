@@ -204,6 +204,10 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         Value::Addresses(addresses) => addresses.clone(),
         other => unreachable!("{key} is a list of addresses in the table, not {other:?}"),
     };
+    let names = |key| match &values[key] {
+        Value::Names(names) => names.clone(),
+        other => unreachable!("{key} is names in the table, not {other:?}"),
+    };
     let file = |key| Some(PathBuf::from(text(key))).filter(|file| !file.as_os_str().is_empty());
     let small = |key| u32::try_from(number(key)).expect("the table bounds it below 2^32");
     let heartbeat: Duration = duration("amqp.heartbeat");
@@ -272,6 +276,14 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
             Value::Networks(networks) => networks.clone(),
             other => unreachable!("proxy.from is networks in the table, not {other:?}"),
         },
+        oauth_jwks: text("oauth.jwks"),
+        oauth_ca: file("oauth.ca"),
+        oauth_issuer: Some(text("oauth.issuer")).filter(|issuer| !issuer.is_empty()),
+        oauth_audience: text("oauth.audience"),
+        oauth_scope_prefix: text("oauth.scope_prefix"),
+        oauth_scopes_claims: names("oauth.scopes_claims"),
+        oauth_username_claims: names("oauth.username_claims"),
+        oauth_clock_skew: duration("oauth.clock_skew"),
         limits_connections_max: small("limits.connections_max") as usize,
         limits_memory_bytes: number("limits.memory_bytes"),
         limits_cache_bytes: number("limits.cache_bytes"),

@@ -14,6 +14,8 @@ pub enum Kind {
     Path,
     /// The path of a file, or nothing.
     File,
+    /// Any text, or nothing.
+    Text,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A size: bytes, or with `KiB`, `MiB`, `GiB`.
@@ -43,8 +45,8 @@ pub enum Kind {
 /// A value that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Of [`Kind::Name`], [`Kind::Path`], [`Kind::File`], [`Kind::Word`], [`Kind::Levels`] and
-    /// [`Kind::Url`].
+    /// Of [`Kind::Name`], [`Kind::Path`], [`Kind::File`], [`Kind::Text`], [`Kind::Word`],
+    /// [`Kind::Levels`] and [`Kind::Url`].
     Text(String),
     /// Of [`Kind::Bytes`] and [`Kind::Count`].
     Number(u64),
@@ -67,6 +69,7 @@ impl Kind {
     pub fn accepted(self) -> String {
         match self {
             Kind::Path => "a path".to_owned(),
+            Kind::Text => "a text, or nothing".to_owned(),
             Kind::File => "the path of a file, or nothing".to_owned(),
             Kind::Word(words) => words.join(", "),
             Kind::Bytes(least, most) => {
@@ -94,6 +97,7 @@ impl Kind {
     pub fn unit(self) -> String {
         match self {
             Kind::Path | Kind::File => "path".to_owned(),
+            Kind::Text => "text".to_owned(),
             Kind::Word(words) => words.join("|"),
             Kind::Bytes(..) => "bytes".to_owned(),
             Kind::Count(..) => "count".to_owned(),
@@ -114,7 +118,7 @@ impl Kind {
         let text = text.trim();
         match self {
             Kind::Path | Kind::Name => (!text.is_empty()).then(|| Value::Text(text.to_owned())),
-            Kind::File => Some(Value::Text(text.to_owned())),
+            Kind::File | Kind::Text => Some(Value::Text(text.to_owned())),
             Kind::Word(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
             Kind::Bytes(least, most) => {
                 let bytes = scaled(text, SIZES)?;

@@ -43,6 +43,7 @@ use bongsu_engine::session::{Call, Now, Reply};
 use bongsu_record::Lsn;
 
 use crate::broker::Broker;
+use crate::external;
 use crate::handle::{Executed, SessionHandle};
 
 pub mod catalog;
@@ -58,7 +59,7 @@ pub struct Operator {
 }
 
 impl Broker {
-    /// Lets somebody in who says a password.
+    /// Lets somebody in who says a password, or in its place a token.
     ///
     /// # Errors
     /// [`Refused::Login`], the same whatever was wrong.
@@ -68,6 +69,19 @@ impl Broker {
         password: &str,
         host: IpAddr,
     ) -> Result<Operator, Refused> {
+        if let Some(tokens) = self.tokens().filter(|tokens| tokens.is_one(password)) {
+            let token = password.to_owned();
+            let proving = move || {
+                let host = host.to_string();
+                external::proven(&tokens, &token, now().unix_ms, &host)
+            };
+            let proving = tokio::task::spawn_blocking(proving).await;
+            return Ok(Operator {
+                broker: self.clone(),
+                user: Arc::new(proving.map_err(|_| failed())??),
+                host,
+            });
+        }
         let from = (&*host.to_string(), host.is_loopback());
         let user = self.let_in(user, password, from).await?;
         Ok(Operator {
@@ -82,6 +96,13 @@ impl Operator {
     /// Who it is.
     pub fn user(&self) -> &Principal {
         &self.user
+    }
+
+    /// Whether what it came in by has ended.
+    pub fn has_ended(&self) -> bool {
+        let granted = self.user.granted.as_ref();
+        let until_ms = granted.and_then(|granted| granted.until_ms);
+        until_ms.is_some_and(|until_ms| until_ms <= now().unix_ms)
     }
 
     /// The broker.

@@ -10,6 +10,8 @@ use crate::refused::Permission;
 pub struct Granted {
     /// Each permits something.
     pub scopes: Vec<Scope>,
+    /// When it ends, in Unix milliseconds.
+    pub until_ms: Option<i64>,
 }
 
 /// One thing granted: `read:shop/orders-*/eu.*` as RabbitMQ's scopes have it.
@@ -21,8 +23,8 @@ pub struct Scope {
     pub space: Wildcard,
     /// To what.
     pub name: Wildcard,
-    /// With which routing keys, where they matter.
-    pub routing_key: Wildcard,
+    /// With which routing keys, where they matter; `None`: with none, as in RabbitMQ.
+    pub routing_key: Option<Wildcard>,
 }
 
 /// A text in which `*` stands for anything, or nothing.
@@ -44,7 +46,10 @@ impl Granted {
     /// Whether it may be done with this routing key.
     pub fn permits_key(&self, permission: Permission, space: &str, name: &str, key: &str) -> bool {
         let mut scopes = self.of(permission, space, name);
-        scopes.any(|scope| scope.routing_key.matches(key))
+        scopes.any(|scope| {
+            let pattern = scope.routing_key.as_ref();
+            pattern.is_some_and(|pattern| pattern.matches(key))
+        })
     }
 
     fn of<'a>(
@@ -116,8 +121,9 @@ mod tests {
                 permission: Permission::Write,
                 space: wild("shop"),
                 name: wild("orders*"),
-                routing_key: wild("eu.*"),
+                routing_key: Some(wild("eu.*")),
             }],
+            until_ms: None,
         };
         assert!(granted.in_space("shop") && !granted.in_space("/"));
         assert!(granted.permits(Permission::Write, "shop", "orders-1"));

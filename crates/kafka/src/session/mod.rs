@@ -144,6 +144,13 @@ impl Session {
         self
     }
 
+    /// The client has shown a certificate that is somebody's: it need not log in otherwise.
+    #[must_use]
+    pub fn with_certificate(mut self, certified: bool) -> Session {
+        self.login.certified = certified;
+        self
+    }
+
     fn frame(&mut self, frame: Bytes, now: Now, effects: &mut Effects) -> Result<(), Malformed> {
         if matches!(self.stage, Stage::Refused(_)) {
             return Ok(());
@@ -188,32 +195,32 @@ impl Session {
         }
     }
 
-    /// A client that does not say who it is comes in as nobody in particular, and its
-    /// request goes on then.
+    /// A client that does not say who it is comes in as whom its certificate says, or as
+    /// nobody in particular, and its request goes on then.
     fn log_in(&mut self, frame: Bytes, effects: &mut Effects) {
-        self.call(
-            effects,
-            Call::LoginAnonymous,
-            move |session, reply, _, effects| {
+        let login = match self.login.certified {
+            true => Call::LoginExternal,
+            false => Call::LoginAnonymous,
+        };
+        self.call(effects, login, move |session, reply, _, effects| {
+            if !matches!(reply, Reply::Done | Reply::Entered { .. }) {
+                effects.close = Some(Close::Now);
+                return;
+            }
+            let space = Call::EnterSpace {
+                space: session.settings.space.clone(),
+            };
+            session.call(effects, space, move |session, reply, now, effects| {
                 if !matches!(reply, Reply::Done) {
                     effects.close = Some(Close::Now);
                     return;
                 }
-                let space = Call::EnterSpace {
-                    space: session.settings.space.clone(),
-                };
-                session.call(effects, space, move |session, reply, now, effects| {
-                    if !matches!(reply, Reply::Done) {
-                        effects.close = Some(Close::Now);
-                        return;
-                    }
-                    session.stage = Stage::Ready;
-                    if session.frame(frame, now, effects).is_err() {
-                        effects.close = Some(Close::Now);
-                    }
-                });
-            },
-        );
+                session.stage = Stage::Ready;
+                if session.frame(frame, now, effects).is_err() {
+                    effects.close = Some(Close::Now);
+                }
+            });
+        });
     }
 
     /// Asks the broker; `then` goes on with its reply.
