@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::Asked;
-use super::api::path;
+use super::api::{Api, path, with_query};
 use super::failure::Failure;
 use super::listing::{Shown, column, done, print_done, print_list, print_one};
 use super::terminal::confirm;
@@ -60,29 +60,28 @@ pub fn run(asked: &Asked, command: &Command) -> Result<(), Failure> {
     }
 }
 
+/// A group's path: it is of a space.
+fn place(api: &Api, name: &str, more: &[&str]) -> String {
+    let parts = [&["bongsu", "v1", "groups", name], more].concat();
+    with_query(&path(&parts), &[("space", api.space())])
+}
+
 fn list(asked: &Asked) -> Result<(), Failure> {
-    let rows = asked.api()?.list("/bongsu/v1/groups", &[])?;
-    let rows: Vec<_> = rows
-        .into_iter()
-        .map(|mut row| {
-            if let Some(members) = row["members"].as_array() {
-                row["member_count"] = json!(members.len());
-            }
-            row
-        })
-        .collect();
+    let api = asked.api()?;
+    let rows = api.list("/bongsu/v1/groups", &[("space", api.space())])?;
     let columns = [
         column("NAME", "name", Shown::Text),
         column("KIND", "kind", Shown::Text),
         column("STATE", "state", Shown::Text),
-        column("MEMBERS", "member_count", Shown::Count),
+        column("PARTITIONS", "partition_count", Shown::Count),
         column("LAG", "lag", Shown::Count),
     ];
     print_list(asked.is_json, &columns, &rows)
 }
 
 fn show(asked: &Asked, name: &str) -> Result<(), Failure> {
-    let found = asked.api()?.get(&path(&["bongsu", "v1", "groups", name]))?;
+    let api = asked.api()?;
+    let found = api.get(&place(&api, name, &[]))?;
     if asked.is_json {
         return print_one(true, &found);
     }
@@ -121,7 +120,7 @@ fn move_to(asked: &Asked, options: &Move) -> Result<(), Failure> {
         let what = format!("let group '{group}' go on in topic '{topic}' at {to}");
         confirm(asked.is_sure, &what)?;
     }
-    let at = path(&["bongsu", "v1", "groups", &options.name, "offsets"]);
+    let at = place(&api, &options.name, &["offsets"]);
     let found = api.post(&at, &body)?;
     print_one(asked.is_json, &found)
 }
@@ -131,9 +130,8 @@ fn delete(asked: &Asked, name: &str) -> Result<(), Failure> {
         asked.is_sure,
         &format!("forget group '{name}' and its offsets"),
     )?;
-    asked
-        .api()?
-        .delete(&path(&["bongsu", "v1", "groups", name]))?;
+    let api = asked.api()?;
+    api.delete(&place(&api, name, &[]))?;
     let sentence = format!("group '{name}' is deleted");
     print_done(asked.is_json, &sentence, &done("deleted", "group", name))
 }

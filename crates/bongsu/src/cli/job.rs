@@ -11,24 +11,21 @@ use crate::replay::Progress;
 
 /// The answer, once the work is done: at once if it is no job.
 pub fn wait(api: &Api, answer: Value) -> Result<Value, Failure> {
-    let job = match &answer["job"] {
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text.clone(),
-        _ => return Ok(answer),
+    let Some(job) = answer["job"].as_u64().map(|job| job.to_string()) else {
+        return Ok(answer);
     };
     let mut progress = Progress::new();
     let at = path(&["bongsu", "v1", "jobs", &job]);
     loop {
-        let found = api.get(&at)?;
+        let found = match answer["state"] == "running" {
+            true => api.get(&at)?,
+            false => answer.clone(),
+        };
         let state = found["state"].as_str().unwrap_or_default();
         match state {
-            "done" | "finished" => {
+            "done" => {
                 progress.end();
-                let mut whole = answer;
-                for key in ["matched", "count", "moved", "bytes", "failed", "state"] {
-                    whole[key] = found[key].clone();
-                }
-                return Ok(whole);
+                return Ok(found);
             }
             "failed" | "cancelled" => {
                 progress.end();

@@ -287,10 +287,20 @@ pub fn leases(asked: &Asked, options: &Leases) -> Result<(), Failure> {
         let sentence = format!("the lease of the record at {offset} is {ms} ms longer");
         return print_done(asked.is_json, &sentence, &found);
     }
-    let rows = api.list(&queue_path(&api, &options.name, &["leases"]), &[])?;
+    let at = queue_path(&api, &options.name, &["leases"]);
+    let (mut rows, mut from) = (Vec::new(), "0".to_owned());
+    loop {
+        let query = [("from", from.as_str()), ("page_size", "500")];
+        let found = api.get(&with_query(&at, &query))?;
+        rows.extend(items(&found));
+        match found["next"].as_u64() {
+            Some(next) => from = next.to_string(),
+            None => break,
+        }
+    }
     let columns = [
         column("OFFSET", "offset", Shown::Count),
-        column("CONSUMER", "consumer", Shown::Text),
+        column("CONSUMER", "tag", Shown::Text),
         column("CONNECTION", "connection", Shown::Text),
         column("HELD FOR", "leased_for_ms", Shown::Span),
         column("DEADLINE IN", "deadline_in_ms", Shown::Span),

@@ -104,13 +104,12 @@ fn cannot(
     names: &BTreeMap<u64, String>,
     error: &Error,
 ) -> Failure {
-    let shown = show(is_json, "damaged", found, names);
-    match (error, shown) {
-        (Error::Locked { .. }, _) => Failure::Refused(error.to_string()),
-        (_, Err(failure)) => failure,
-        (error, Ok(())) => {
-            Failure::Failed(format!("{error}\nthat cannot be mended: restore a backup"))
-        }
+    if let Error::Locked { .. } = error {
+        return Failure::Refused(error.to_string());
+    }
+    match show(is_json, "damaged", found, names) {
+        Err(failure) => failure,
+        Ok(()) => Failure::Failed(format!("{error}\nthat cannot be mended: restore a backup")),
     }
 }
 

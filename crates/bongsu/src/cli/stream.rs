@@ -55,28 +55,16 @@ pub fn run(asked: &Asked, command: &Command) -> Result<(), Failure> {
 
 fn list(asked: &Asked) -> Result<(), Failure> {
     let api = asked.api()?;
-    let mut rows = api.list(&path(&["bongsu", "v1", "streams"]), &[])?;
-    if asked.names_space {
-        rows.retain(|row| row["space"] == api.space());
-    }
-    for row in &mut rows {
-        let Some(partitions) = row["partitions"].as_array().cloned() else {
-            continue;
-        };
-        let sum = |of: fn(&Value) -> u64| partitions.iter().map(of).sum::<u64>();
-        row["partition_count"] = json!(partitions.len());
-        row["records"] = json!(sum(|p| {
-            let (start, end) = (p["start"].as_u64(), p["end"].as_u64());
-            end.unwrap_or(0).saturating_sub(start.unwrap_or(0))
-        }));
-        row["bytes"] = json!(sum(|p| p["bytes"].as_u64().unwrap_or(0)));
-    }
+    let space = [("space", api.space())];
+    let space = &space[..usize::from(asked.names_space)];
+    let rows = api.list(&path(&["bongsu", "v1", "streams"]), space)?;
     let columns = [
         column("SPACE", "space", Shown::Text),
         column("NAME", "name", Shown::Text),
         column("PARTITIONS", "partition_count", Shown::Count),
-        column("RECORDS", "records", Shown::Count),
+        column("RECORDS", "count", Shown::Count),
         column("BYTES", "bytes", Shown::Bytes),
+        column("READERS", "readers", Shown::Count),
     ];
     print_list(asked.is_json, &columns, &rows)
 }

@@ -36,7 +36,6 @@ const SORTS: &[(char, &str, &str)] = &[
     ('r', "ready", "depth.ready"),
     ('l', "leased", "depth.leased"),
     ('w', "waiting", "depth.waiting"),
-    ('a', "age", "oldest_age_ms"),
     ('c', "consumers", "consumers"),
     ('b', "bytes", "bytes"),
 ];

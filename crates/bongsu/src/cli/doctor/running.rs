@@ -1,5 +1,7 @@
 //! What a running broker says: alarms, queues where nothing moves, users.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::Value;
 
 use super::Check;
@@ -26,17 +28,38 @@ pub fn checks(api: &Api) -> Vec<Check> {
             return checks;
         }
     }
-    checks.push(alarms(api));
+    match api.get("/bongsu/v1/overview") {
+        Ok(overview) => checks.extend([alarms(&overview), clock(&overview)]),
+        Err(failure) => {
+            checks.push(Check::warn(
+                "alarms",
+                failure.to_string(),
+                "look at its log",
+            ));
+        }
+    }
     checks.extend(queues(api));
     checks.extend(guest(api));
     checks
 }
 
-fn alarms(api: &Api) -> Check {
-    let overview = match api.get("/bongsu/v1/overview") {
-        Ok(overview) => overview,
-        Err(failure) => return Check::warn("alarms", failure.to_string(), "look at its log"),
-    };
+/// Expiry and schedules go by the broker's clock.
+fn clock(overview: &Value) -> Check {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let here = since.map_or(0, |since| since.as_millis() as i64);
+    let there = overview["now"].as_i64().unwrap_or(here);
+    let seconds = (there - here) / 1000;
+    match seconds.abs() > CLOCK_SLACK_S {
+        true => Check::warn(
+            "broker's clock",
+            format!("it differs from this machine's by {seconds} s"),
+            "let both follow a time server",
+        ),
+        false => Check::ok("broker's clock", "as this machine's"),
+    }
+}
+
+fn alarms(overview: &Value) -> Check {
     let alarms: Vec<String> = overview["alarms"]
         .as_array()
         .into_iter()
@@ -122,3 +145,5 @@ fn guest(api: &Api) -> Option<Check> {
         false => Check::ok("users", format!("{} users", users.len())),
     })
 }
+
+const CLOCK_SLACK_S: i64 = 30;
