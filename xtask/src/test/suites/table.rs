@@ -358,6 +358,13 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Operate { folder: "logs" },
     },
     Suite {
+        name: "cli",
+        group: "operate",
+        about: "every command, its JSON and exit codes; backup, restore, repair and doctor",
+        judge: None,
+        kind: Kind::Operate { folder: "cli" },
+    },
+    Suite {
         name: "traces",
         group: "operate",
         about: "spans in the traces of clients, at a collector",
