@@ -26,6 +26,7 @@ use crate::fetch::FetchWait;
 use crate::operator::queues::OldestKnown;
 use crate::outbox::{Gates, Item, Lease, Target};
 use crate::reading::{Reading, Tracked};
+use crate::registry::ConnectionId;
 use crate::statistics::{Count, QueueCounts, SpaceStatistics};
 
 /// Kind of the WAL notes that queues write.
@@ -64,6 +65,8 @@ pub struct QueueCell {
 pub(crate) struct State {
     pub(crate) machine: Queue,
     pub(crate) targets: BTreeMap<LinkKey, Arc<Target>>,
+    /// Who may hold leases without consuming: for whoever watches.
+    pub(crate) holders: BTreeMap<LinkKey, ConnectionId>,
     /// Deleted: whoever still holds the cell finds nothing in it.
     pub(crate) gone: bool,
     /// Last time that a client used it other than by publishing, Unix milliseconds.
@@ -215,6 +218,7 @@ impl QueueCell {
             state: Mutex::new(State {
                 machine,
                 targets: BTreeMap::new(),
+                holders: BTreeMap::new(),
                 gone: false,
                 used_ms: now_ms,
                 alarm_ms: None,

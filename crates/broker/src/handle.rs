@@ -575,6 +575,10 @@ impl SessionHandle {
         // Without its target the link is refused by the gate, so nothing returned here
         // goes to it again.
         locked.targets.remove(&key);
+        match release {
+            true => locked.holders.remove(&key),
+            false => locked.holders.insert(key, self.connection.id),
+        };
         if !unsent.is_empty() && !reads {
             // Whoever never saw them did not fail with them.
             let settle = Input::Settle {
@@ -784,6 +788,9 @@ impl SessionHandle {
             let mut locked = cell.lock();
             locked.used_ms = now_ms;
             let leased = cell.get(&mut locked, key, &self.broker);
+            if leased.is_some() {
+                locked.holders.insert(key, self.connection.id);
+            }
             (leased, locked.machine.cursor().ready())
         };
         let Some(Got {

@@ -301,7 +301,10 @@ fn permissions_are_rabbitmqs() {
     let more = permit("ann", "/", [".*", "", ""]);
     assert_eq!(change(&broker, &by, more), Ok(false));
     assert_eq!(denied(call(ann, declare("other", none()))), None);
-    assert_eq!(denied(call(ann, publish("own.x", "k"))).as_deref(), Some("own.x"));
+    assert_eq!(
+        denied(call(ann, publish("own.x", "k"))).as_deref(),
+        Some("own.x")
+    );
     assert_eq!(denied(call(ann, publish("", "own"))).as_deref(), Some(""));
 }
 
@@ -391,7 +394,10 @@ fn spaces_come_and_go_with_all_that_is_in_them() {
         assert_eq!(again, Ok(true));
         let refused = client(&broker, ("ann", "secret"), "shop").err();
         assert!(matches!(refused, Some(Refused::Denied { .. })));
-        assert_eq!(broker.space_named("shop").map(|row| row.queue_count), Some(0));
+        assert_eq!(
+            broker.space_named("shop").map(|row| row.queue_count),
+            Some(0)
+        );
     }
 }
 

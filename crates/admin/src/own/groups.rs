@@ -116,11 +116,13 @@ fn spaces(context: &Context) -> Result<Vec<String>, Failure> {
     )
 }
 
-fn listed(context: &Context, mut items: Vec<Value>) -> Result<Answer, Failure> {
+/// The page, the items on it, and how many there are.
+fn listed(context: &Context, mut items: Vec<Value>) -> Result<(Page, Vec<Value>, u64), Failure> {
     let page = Page::of(context)?;
     let total = items.len() as u64;
     json::sort(context, &mut items);
-    Ok(Answer::json(&page.answer(page.cut(items), total)))
+    let items = page.cut(items);
+    Ok((page, items, total))
 }
 
 async fn streams(context: Context) -> Result<Answer, Failure> {
@@ -131,7 +133,8 @@ async fn streams(context: Context) -> Result<Answer, Failure> {
         let seen = operator.streams(&space, text)?;
         items.extend(seen.iter().map(stream_told));
     }
-    listed(&context, items)
+    let (page, items, total) = listed(&context, items)?;
+    Ok(Answer::json(&page.answer(items, total)))
 }
 
 async fn stream(context: Context) -> Result<Answer, Failure> {
@@ -200,7 +203,15 @@ async fn groups(context: Context) -> Result<Answer, Failure> {
             }));
         }
     }
-    listed(&context, items)
+    let (page, mut items, total) = listed(&context, items)?;
+    for item in &mut items {
+        let part = |name: &str| item[name].as_str().unwrap_or_default();
+        // One that went meanwhile has none.
+        let members = operator.group_members(part("space"), part("name")).await;
+        let members = members.unwrap_or_default();
+        item["members"] = members.iter().map(member_told).collect();
+    }
+    Ok(Answer::json(&page.answer(items, total)))
 }
 
 fn topics(seen: &GroupSeen) -> Vec<&str> {

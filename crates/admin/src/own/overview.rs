@@ -1,5 +1,6 @@
 //! The broker as a whole: what it holds, how fast it goes, how full it is, and the last hour.
 
+use bongsu_broker::operator::queues::QueueKind;
 use bongsu_broker::statistics::{Count, Rates};
 use http::Method;
 use serde_json::{Value, json};
@@ -56,9 +57,12 @@ async fn overview(context: Context) -> Result<Answer, Failure> {
     let mut queues = 0;
     let mut groups = 0;
     for space in operator.spaces() {
-        let (in_space, of_streams) = operator.queue_counts(&space)?;
-        queues += in_space;
-        streams += of_streams;
+        let named = operator.queue_names(&space, "")?;
+        queues += named.len();
+        streams += named
+            .iter()
+            .filter(|one| one.kind == QueueKind::Stream)
+            .count();
         groups += operator.group_count(&space)?;
     }
     let statistics = broker.statistics();

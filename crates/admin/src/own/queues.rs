@@ -1,7 +1,7 @@
 //! `/bongsu/v1/queues`: queues, streams and subscriptions as they are, and why nothing moves.
 
 use bongsu_broker::operator::Operator;
-use bongsu_broker::operator::queues::QueueSeen;
+use bongsu_broker::operator::queues::{QueueName, QueueSeen};
 use bongsu_engine::queue::Properties;
 use bongsu_engine::queue::properties::Overflow;
 use bongsu_engine::queue::why::{Code, Shut};
@@ -139,43 +139,39 @@ async fn list(context: Context) -> Result<Answer, Failure> {
         Some(space) => vec![space.clone()],
         None => operator.spaces(),
     };
-    let mut seen: Vec<QueueSeen> = Vec::new();
+    let mut named: Vec<QueueName> = Vec::new();
     for space in spaces {
-        let queues = operator.queues(&space, text)?;
-        seen.extend(
+        let queues = operator.queue_names(&space, text)?;
+        named.extend(
             queues
                 .into_iter()
                 .filter(|queue| kind.is_none_or(|kind| kind == queue.kind.name()))
                 .filter(|queue| state.holds(operator, queue)),
         );
     }
-    let total = seen.len() as u64;
-    // What a page does not show is only made where all have to be compared.
-    if asked("sort").is_some() {
-        let mut all: Vec<(Value, QueueSeen)> = Vec::with_capacity(seen.len());
-        all.extend(seen.into_iter().map(|queue| (told(&queue), queue)));
-        let mut items: Vec<Value> = (0_u64..)
-            .zip(&mut all)
-            .map(|(index, (item, _))| {
+    let total = named.len() as u64;
+    // Only a page is looked at, but where all have to be compared.
+    let named = match asked("sort") {
+        None => page.cut(named),
+        Some(_) => {
+            let told = (0_u64..).zip(&named).filter_map(|(index, name)| {
+                let mut item = told(&operator.named(name)?);
                 item["index"] = json!(index);
-                item.clone()
-            })
-            .collect();
-        json::sort(&context, &mut items);
-        let order: Vec<u64> = page
-            .cut(items)
-            .iter()
-            .filter_map(|i| i["index"].as_u64())
-            .collect();
-        let mut by_index: std::collections::BTreeMap<u64, QueueSeen> =
-            (0..).zip(all.into_iter().map(|(_, queue)| queue)).collect();
-        seen = order
-            .iter()
-            .filter_map(|index| by_index.remove(index))
-            .collect();
-    } else {
-        seen = page.cut(seen);
-    }
+                Some(item)
+            });
+            let mut items: Vec<Value> = told.collect();
+            json::sort(&context, &mut items);
+            let order = page.cut(items).into_iter();
+            let order = order.filter_map(|item| usize::try_from(item["index"].as_u64()?).ok());
+            order
+                .filter_map(|index| named.get(index).cloned())
+                .collect()
+        }
+    };
+    let seen: Vec<QueueSeen> = named
+        .iter()
+        .filter_map(|name| operator.named(name))
+        .collect();
     let mut items = Vec::with_capacity(seen.len());
     for queue in &seen {
         let mut item = with_age(operator, queue).await?;
@@ -200,7 +196,13 @@ enum State {
 }
 
 impl State {
-    fn holds(self, operator: &Operator, queue: &QueueSeen) -> bool {
+    fn holds(self, operator: &Operator, named: &QueueName) -> bool {
+        if matches!(self, State::Any) {
+            return true;
+        }
+        let Some(queue) = operator.named(named) else {
+            return false;
+        };
         let stuck = || {
             let why = operator.why(&queue.space, &queue.definition.name);
             why.is_ok_and(|seen| seen.why.code != Code::Delivering)

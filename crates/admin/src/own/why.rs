@@ -184,6 +184,7 @@ fn sentence(seen: &WhySeen, code: &str, now_ms: u64) -> String {
 /// What a consumer is called, for people.
 fn name_of(seen: &WhySeen, key: LinkKey) -> String {
     match seen.who.get(&key) {
+        Some(who) if who.tag.is_empty() => format!("somebody of {}", who.connection),
         Some(who) if who.connection.is_empty() => format!("consumer '{}'", who.tag),
         Some(who) => format!("consumer '{}' of {}", who.tag, who.connection),
         None => format!("holder {}", key.0),

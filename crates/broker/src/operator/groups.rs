@@ -21,7 +21,7 @@ use bongsu_engine::stream::StreamOffset;
 use bongsu_record::Offset;
 
 use super::Operator;
-use super::queues::Who;
+use super::queues::{QueueKind, Who};
 use crate::cell::QueueCell;
 use crate::handle::SessionHandle;
 
@@ -176,9 +176,9 @@ impl Operator {
                 seen.push(self.share_seen(id, &group, "Empty"));
             }
         }
-        for queue in self.queues(space, text)? {
-            if queue.source.is_some() {
-                seen.extend(self.subscription_seen(id, &queue.definition.name));
+        for queue in self.queue_names(space, text)? {
+            if queue.kind == QueueKind::Subscription {
+                seen.extend(self.subscription_seen(id, &queue.name));
             }
         }
         seen.sort_by(|one, other| one.name.cmp(&other.name));
@@ -201,11 +201,11 @@ impl Operator {
     /// # Errors
     /// [`GroupRefused`].
     pub async fn group(&self, space: &str, name: &str) -> Result<GroupSeen, GroupRefused> {
-        let mut session = self.session(space)?;
+        let session = self.session(space)?;
         let id = session.in_space()?;
         let seen = match self.group_or_share(&session, id, name)? {
             Some(mut seen) => {
-                seen.members = self.members(&mut session, &seen).await;
+                seen.members = self.group_members(space, name).await?;
                 for part in &mut seen.partitions {
                     let has = |member: &&MemberSeen| {
                         let mut assigned = member.assigned.iter();
@@ -221,19 +221,7 @@ impl Operator {
             None => {
                 let found = self.subscription_seen(id, name);
                 let mut seen = found.ok_or(GroupRefused::NotFound)?;
-                let (consumers, _) = self.consumers(space, name, (0, MEMBERS_MAX))?;
-                let members = consumers.into_iter().map(|consumer| {
-                    let Who {
-                        tag, connection, ..
-                    } = consumer.who;
-                    MemberSeen {
-                        id: consumer.key.0.to_string(),
-                        client_id: tag,
-                        host: connection,
-                        ..MemberSeen::default()
-                    }
-                });
-                seen.members = members.collect();
+                seen.members = self.group_members(space, name).await?;
                 seen
             }
         };
@@ -250,6 +238,35 @@ impl Operator {
             seen
         });
         Ok(dated.await?)
+    }
+
+    /// Who is in a group; of a subscription, its consumers.
+    ///
+    /// # Errors
+    /// [`GroupRefused`].
+    pub async fn group_members(
+        &self,
+        space: &str,
+        name: &str,
+    ) -> Result<Vec<MemberSeen>, GroupRefused> {
+        let mut session = self.session(space)?;
+        let id = session.in_space()?;
+        if let Some(seen) = self.group_or_share(&session, id, name)? {
+            return Ok(self.members(&mut session, &seen).await);
+        }
+        let (consumers, _) = self.consumers(space, name, (0, MEMBERS_MAX))?;
+        let members = consumers.into_iter().map(|consumer| {
+            let Who {
+                tag, connection, ..
+            } = consumer.who;
+            MemberSeen {
+                id: consumer.key.0.to_string(),
+                client_id: tag,
+                host: connection,
+                ..MemberSeen::default()
+            }
+        });
+        Ok(members.collect())
     }
 
     fn group_or_share(

@@ -22,7 +22,7 @@ use crate::broker::Broker;
 use crate::cell::{QueueCell, State};
 use crate::handle::{SessionHandle, not_found, refused};
 use crate::outbox::Target;
-use crate::registry::Consumer;
+use crate::registry::{ConnectionId, Consumer};
 use crate::statistics::Activity;
 
 /// What a queue is.
@@ -45,6 +45,18 @@ impl QueueKind {
             QueueKind::Subscription => "subscription",
         }
     }
+}
+
+/// A queue by its name.
+#[derive(Clone, Debug)]
+pub struct QueueName {
+    /// Where it is.
+    pub space: Arc<str>,
+    /// What it is called there.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: QueueKind,
+    id: QueueId,
 }
 
 /// A queue at one moment.
@@ -100,8 +112,8 @@ pub struct WhySeen {
 /// Who holds leases, or consumes.
 #[derive(Clone, Debug, Default)]
 pub struct Who {
-    /// What the client calls its consumer; empty: it only gets, or is a member of a share
-    /// group.
+    /// What the client calls its consumer; empty: it has been cancelled, only gets, or is a
+    /// member of a share group.
     pub tag: String,
     /// Its connection's name; empty if that is gone, or there is no consumer.
     pub connection: String,
@@ -147,6 +159,12 @@ pub struct Leases {
     pub next: Option<Offset>,
     /// Who the holders are.
     pub who: BTreeMap<LinkKey, Who>,
+}
+
+/// Who a link is, as its queue knows.
+enum Known {
+    Consumer(Arc<Consumer>),
+    Holder(ConnectionId),
 }
 
 /// A queue found for somebody.
@@ -209,27 +227,6 @@ impl Operator {
         names
     }
 
-    /// How many queues a space has that [`Operator::queues`] would tell, and how many of
-    /// them are streams.
-    ///
-    /// # Errors
-    /// [`Refused::NotFound`], [`Refused::Denied`].
-    pub fn queue_counts(&self, space: &str) -> Result<(u64, u64), Refused> {
-        let id = self.session(space)?.in_space()?;
-        let catalog = self.broker().catalog();
-        let (mut queues, mut streams) = (0, 0);
-        for (queue, of, definition) in catalog.queues() {
-            let is_listed =
-                definition.part_of.is_none() && !definition.name.starts_with(SHARE_PREFIX);
-            if of == id && is_listed {
-                queues += 1;
-                let properties = catalog.properties(queue);
-                streams += u64::from(properties.is_some_and(|known| known.is_stream));
-            }
-        }
-        Ok((queues, streams))
-    }
-
     /// How many exchanges there are in the spaces that this user may enter, the default ones
     /// not among them.
     pub fn exchange_count(&self) -> u64 {
@@ -258,27 +255,38 @@ impl Operator {
     ///
     /// # Errors
     /// [`Refused::NotFound`], [`Refused::Denied`].
-    pub fn queues(&self, space: &str, text: &str) -> Result<Vec<QueueSeen>, Refused> {
+    pub fn queue_names(&self, space: &str, text: &str) -> Result<Vec<QueueName>, Refused> {
         let id = self.session(space)?.in_space()?;
-        let mut named: Vec<(Arc<str>, QueueId)> = {
-            let catalog = self.broker().catalog();
-            let of_space = catalog.queues().filter(|(_, of, _)| *of == id);
-            let listed = of_space.filter(|(_, _, definition)| {
-                definition.part_of.is_none()
-                    && !definition.name.starts_with(SHARE_PREFIX)
-                    && definition.name.contains(text)
-            });
-            listed
-                .map(|(id, _, definition)| (definition.name.clone(), id))
-                .collect()
-        };
-        named.sort_unstable();
-        let space_name: Arc<str> = Arc::from(space);
-        let seen = named.into_iter().filter_map(|(_, id)| {
-            let cell = self.broker().cell(id)?;
-            self.broker().queue_seen(&cell, &space_name)
+        let space: Arc<str> = Arc::from(space);
+        let catalog = self.broker().catalog();
+        let of_space = catalog.queues().filter(|(_, of, definition)| {
+            *of == id
+                && definition.part_of.is_none()
+                && !definition.name.starts_with(SHARE_PREFIX)
+                && definition.name.contains(text)
         });
-        Ok(seen.collect())
+        let named = of_space.map(|(id, _, definition)| {
+            let is_stream = catalog.properties(id).is_some_and(|known| known.is_stream);
+            QueueName {
+                space: space.clone(),
+                name: definition.name.clone(),
+                kind: match (definition.source, is_stream) {
+                    (Some(_), _) => QueueKind::Subscription,
+                    (None, true) => QueueKind::Stream,
+                    (None, false) => QueueKind::Queue,
+                },
+                id,
+            }
+        });
+        let mut named: Vec<QueueName> = named.collect();
+        named.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        Ok(named)
+    }
+
+    /// A queue of such a list as it is; `None`: it is gone.
+    pub fn named(&self, named: &QueueName) -> Option<QueueSeen> {
+        let cell = self.broker().cell(named.id)?;
+        self.broker().queue_seen(&cell, &named.space)
     }
 
     /// When the oldest record of a queue was appended: Unix milliseconds. May read the disk.
@@ -439,15 +447,19 @@ impl Operator {
         Ok(leases)
     }
 
-    /// What connections say of consumers; asked without a queue's lock.
-    fn who(&self, consumers: BTreeMap<LinkKey, Arc<Consumer>>) -> BTreeMap<LinkKey, Who> {
-        let told = consumers.into_iter().map(|(key, consumer)| {
-            let connection = self.broker().registry().find(consumer.connection);
+    /// What connections say of who holds or consumes; asked without a queue's lock.
+    fn who(&self, known: BTreeMap<LinkKey, Known>) -> BTreeMap<LinkKey, Who> {
+        let told = known.into_iter().map(|(key, known)| {
+            let (id, tag, channel) = match known {
+                Known::Consumer(one) => (one.connection, one.tag.clone(), one.channel),
+                Known::Holder(id) => (id, String::new(), 0),
+            };
+            let connection = self.broker().registry().find(id);
             let connection = connection.as_ref();
             let who = Who {
-                tag: consumer.tag.clone(),
+                tag,
                 connection: connection.map(|one| one.name()).unwrap_or_default(),
-                channel: consumer.channel,
+                channel,
                 user: connection.map(|one| one.user()).unwrap_or_default(),
             };
             (key, who)
@@ -594,11 +606,16 @@ impl State {
         Some(self.targets.get(&key)?.shut())
     }
 
-    /// What is known of these, where they consume.
-    fn consumers(&self, keys: impl Iterator<Item = LinkKey>) -> BTreeMap<LinkKey, Arc<Consumer>> {
+    /// What is known of these.
+    fn consumers(&self, keys: impl Iterator<Item = LinkKey>) -> BTreeMap<LinkKey, Known> {
         let known = keys.filter_map(|key| {
-            let consumer = self.targets.get(&key)?.consumer.clone()?;
-            Some((key, consumer))
+            let target = self.targets.get(&key);
+            let consumer = target.and_then(|target| target.consumer.clone());
+            let known = match consumer {
+                Some(consumer) => Known::Consumer(consumer),
+                None => Known::Holder(*self.holders.get(&key)?),
+            };
+            Some((key, known))
         });
         known.collect()
     }

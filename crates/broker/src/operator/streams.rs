@@ -52,11 +52,10 @@ impl Operator {
     /// # Errors
     /// [`Refused::NotFound`], [`Refused::Denied`].
     pub fn streams(&self, space: &str, text: &str) -> Result<Vec<StreamSeen>, Refused> {
-        let queues = self.queues(space, text)?;
-        let streams = queues
-            .into_iter()
-            .filter(|queue| queue.kind == QueueKind::Stream);
-        Ok(streams.map(|queue| self.stream_seen(queue)).collect())
+        let queues = self.queue_names(space, text)?;
+        let streams = queues.iter().filter(|one| one.kind == QueueKind::Stream);
+        let seen = streams.filter_map(|one| self.named(one));
+        Ok(seen.map(|queue| self.stream_seen(queue)).collect())
     }
 
     /// A stream with the times of its first and last records. May read the disk.

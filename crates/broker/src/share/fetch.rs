@@ -210,6 +210,7 @@ impl SessionHandle {
                 state.await_ripe(cell.id, &self.sharing.ripe);
                 return;
             }
+            state.holders.insert(key, self.connection.id);
             drop(state);
             round.wait = round.wait.max(after);
             let mut lent = Lent {
