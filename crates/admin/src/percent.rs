@@ -37,7 +37,7 @@ pub fn encode_form(text: &str) -> String {
 }
 
 fn decode_with(part: &str, form: bool) -> Option<String> {
-    if !part.contains('%') && !(form && part.contains('+')) {
+    if !(part.contains('%') || form && part.contains('+')) {
         return Some(part.to_owned());
     }
     let mut out = Vec::with_capacity(part.len());

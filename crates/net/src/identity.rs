@@ -36,12 +36,12 @@ pub fn name_of(certificate: &CertificateDer<'_>, naming: Naming) -> Option<Strin
     let certificate = Certificate::from_der(certificate).ok()?.tbs_certificate;
     let name = match naming {
         Naming::CommonName => {
-            let attributes = certificate
+            let mut attributes = certificate
                 .subject
                 .0
                 .iter()
                 .flat_map(|names| names.0.iter());
-            let value = &attributes.filter(|one| one.oid == CN).last()?.value;
+            let value = &attributes.rfind(|one| one.oid == CN)?.value;
             Utf8StringRef::try_from(value)
                 .map(|text| text.as_str().to_owned())
                 .or_else(|_| PrintableStringRef::try_from(value).map(|t| t.as_str().to_owned()))

@@ -18,6 +18,9 @@
 //! No byte of what was damaged is thrown away: files are copied to `damaged/` before they
 //! are changed. Nobody else may use the directory meanwhile; the lock sees to that.
 
+// It is returned once in a run, and moved to be printed.
+#![allow(clippy::result_large_err)]
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,7 +108,7 @@ pub fn repair(disk: &Arc<dyn Disk>, options: &Options) -> Result<Repaired, (Repa
     }
 }
 
-pub(self) struct Work {
+struct Work {
     disk: Arc<dyn Disk>,
     options: Options,
     aside: Aside,

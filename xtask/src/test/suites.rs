@@ -92,9 +92,6 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             let directory = clients.join("pika");
             setup::prepare_broker(context)?;
             setup::prepare(Ecosystem::Python, &directory)?;
-            if *folder == "admin" {
-                setup::need_rabbitmqadmin()?;
-            }
             let mut broker = Broker::start(context, suite.name)?;
             let tally = pytest(context, &directory, "conformance", &mut broker);
             finish(suite, broker, tally)
@@ -103,6 +100,9 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             let directory = clients.join("operate");
             setup::prepare_broker(context)?;
             setup::prepare(Ecosystem::Python, &directory)?;
+            if *folder == "admin" {
+                setup::need_rabbitmqadmin()?;
+            }
             let mut broker = Broker::start(context, suite.name)?;
             let tally = pytest(context, &directory, folder, &mut broker);
             finish(suite, broker, tally)

@@ -1,6 +1,6 @@
 use super::*;
+use crate::content::Content;
 use http::Response;
-use http_body_util::Full;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path as FilePath;
@@ -17,7 +17,7 @@ fn walk(folder: &FilePath, prefix: &str, into: &mut BTreeSet<String>) {
     }
 }
 
-fn served(path: &str, request: &HeaderMap) -> Response<Full<Bytes>> {
+fn served(path: &str, request: &HeaderMap) -> Response<Content> {
     serve(path, request).expect("it is there").into()
 }
 

@@ -115,10 +115,7 @@ fn sentence(seen: &WhySeen, code: &str, now_ms: u64) -> String {
         Code::NoConsumers if reads => "no readers".to_owned(),
         Code::NoConsumers => format!("no consumers; {} ready", counted(depth.ready, "record")),
         Code::SingleActiveIdle => {
-            let active = why
-                .single_active
-                .map(|key| name_of(key))
-                .unwrap_or_default();
+            let active = why.single_active.map(&name_of).unwrap_or_default();
             let full = match why.prefetch {
                 Some((credit, _)) => format!("is at its prefetch of {credit}"),
                 None => "does not read what it was sent".to_owned(),

@@ -13,6 +13,7 @@ fn parts_of_paths_decode_once() {
 #[test]
 fn queries_are_forms() {
     let query = query("a=1&b=x+y%26&flag&a=2").unwrap();
+    let query: std::collections::BTreeMap<String, String> = query.into_iter().collect();
     assert_eq!(query["a"], "2");
     assert_eq!(query["b"], "x y&");
     assert_eq!(query["flag"], "");

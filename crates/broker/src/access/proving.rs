@@ -5,6 +5,9 @@
 //! processors; others wait their turn without holding a thread. Each failure is logged once,
 //! with user and address, never with what was said.
 
+// Who is refused, or what failed, is worth its bytes: it is once a login, once an import.
+#![allow(clippy::result_large_err)]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -298,15 +298,14 @@ impl Operator {
             let offsets = state.machine.offsets();
             let committed = offsets.committed().map(|((topic, partition), said)| {
                 let name = offsets.name(topic).cloned().unwrap_or_default();
-                let place = Committed {
+                Committed {
                     topic,
                     name,
                     partition,
                     offset: u64::try_from(said.offset).unwrap_or(0),
                     metadata: said.metadata.to_string(),
                     at_ms: said.at_ms,
-                };
-                place
+                }
             });
             (listed, committed.collect::<Vec<_>>())
         };

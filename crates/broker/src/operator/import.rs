@@ -5,6 +5,9 @@
 //! once. Whoever plans checks what can be checked before ([`Plan::check`]); what fails then
 //! nevertheless ends the import there, and is named.
 
+// Who is refused, or what failed, is worth its bytes: it is once a login, once an import.
+#![allow(clippy::result_large_err)]
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

@@ -125,6 +125,9 @@ impl Quotas {
     }
 }
 
+/// An entity and what is set for it.
+pub type EntityQuotas = (Entity, Vec<(QuotaKey, u64)>);
+
 /// One entity's change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuotaChange {
@@ -136,7 +139,7 @@ pub struct QuotaChange {
 
 impl Users {
     /// All quotas, by entity.
-    pub fn all_quotas(&self) -> Vec<(Entity, Vec<(QuotaKey, u64)>)> {
+    pub fn all_quotas(&self) -> Vec<EntityQuotas> {
         let told = |quotas: &BTreeMap<QuotaKey, u64>| {
             quotas.iter().map(|(key, value)| (*key, *value)).collect()
         };
@@ -153,7 +156,7 @@ impl Users {
     ) -> Vec<Result<(), QuotaRefused>> {
         let mut count = self.quotas.len();
         let alter = |change: QuotaChange| {
-            let is_new = self.quotas.by_entity.get(&change.entity).is_none();
+            let is_new = !self.quotas.by_entity.contains_key(&change.entity);
             let sets = change.set.iter().any(|(_, value)| value.is_some());
             if is_new && sets {
                 if count >= QUOTAS_MAX {

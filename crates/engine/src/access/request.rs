@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::acl::{Acl, AclFilter};
-use super::quota::{Entity, QuotaChange, QuotaKey, QuotaRefused};
+use super::quota::{EntityQuotas, QuotaChange, QuotaRefused};
 use super::scram::Mechanism;
 
 /// See [`Call::Access`](crate::session::Call::Access).
@@ -98,7 +98,7 @@ pub enum Answer {
     /// For each filter, what was removed.
     AclsRemoved(Vec<Result<Vec<Arc<Acl>>, AclRefused>>),
     /// By entity.
-    Quotas(Result<Vec<(Entity, Vec<(QuotaKey, u64)>)>, QuotaRefused>),
+    Quotas(Result<Vec<EntityQuotas>, QuotaRefused>),
     /// In the order of the request.
     QuotasAltered(Vec<Result<(), QuotaRefused>>),
 }

@@ -77,10 +77,11 @@ impl Throttle {
     }
 
     fn count(&mut self, key: Key, now_ms: u64) -> u32 {
-        if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&key) {
-            if let Some((_, oldest)) = self.order.pop_first() {
-                self.known.remove(&oldest);
-            }
+        if self.known.len() >= KNOWN_MAX
+            && !self.known.contains_key(&key)
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.known.remove(&oldest);
         }
         let failures = self.known.entry(key.clone()).or_default();
         self.order.remove(&(failures.last_ms, key.clone()));
