@@ -14,11 +14,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kafka", &["record", "engine"]),
     ("broker", &["record", "engine", "storage"]),
     ("net", &["record", "engine", "broker"]),
+    ("admin", &["record", "engine", "broker", "net"]),
     ("sim", &["record", "storage"]),
     (
         "bongsu",
         &[
-            "record", "engine", "storage", "amqp091", "kafka", "broker", "net",
+            "record", "engine", "storage", "amqp091", "kafka", "broker", "net", "admin",
         ],
     ),
 ];
