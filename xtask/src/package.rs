@@ -115,6 +115,10 @@ fn debian(root: &Path, out: &Path, binary: &Path) -> Result<PathBuf, String> {
     let sample = output(Command::new(binary).args(["config", "--toml"]))?;
     let settings = installed_settings(&sample)?;
     write(&tree.join("etc/bongsu/bongsu.toml"), &settings, 0o644)?;
+    for (shell, path) in COMPLETIONS {
+        let text = output(Command::new(binary).args(["completion", shell]))?;
+        write(&tree.join(path), &text, 0o644)?;
+    }
     let bytes = fs::metadata(binary).map_or(0, |metadata| metadata.len());
     let control = fs::read_to_string(packaging.join("debian/control"))
         .map_err(|error| format!("packaging/debian/control: {error}"))?
@@ -182,6 +186,11 @@ fn run_quietly(command: &mut Command) -> Result<(), String> {
 
 const MUSL: &str = "x86_64-unknown-linux-musl";
 const BINARY_BYTES_MAX: usize = 30_000_000;
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "usr/share/bash-completion/completions/bongsu"),
+    ("zsh", "usr/share/zsh/vendor-completions/_bongsu"),
+    ("fish", "usr/share/fish/vendor_completions.d/bongsu.fish"),
+];
 const USAGE: &str = "\
 usage: cargo xtask package
 

@@ -2,26 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use bongsu_broker::Broker;
 use bongsu_broker::operator::Operator;
 use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use tokio::sync::mpsc::Receiver;
+
+use crate::content::Content;
 use crate::failure::Failure;
 use crate::server::Admin;
-use crate::{api, own};
+use crate::spaces::Space;
+use crate::{api, metrics, own};
 
 /// One path with one method.
 pub struct Route {
     /// How it is asked.
     pub method: Method,
-    /// As axum has it: `/api/queues/{vhost}/{name}`. Parts arrive percent-decoded.
+    /// `/api/queues/{vhost}/{name}`: words and parameters, which arrive percent-decoded. A
+    /// `{vhost}` must be there, and open to who asks, unless only administrators may ask.
     pub path: &'static str,
     /// Who may ask.
     pub need: Need,
@@ -36,6 +41,7 @@ pub struct Route {
 }
 
 /// One query parameter.
+#[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,
@@ -69,6 +75,7 @@ pub fn boxed(handling: impl Future<Output = Result<Answer, Failure>> + Send + 's
 /// All routes.
 pub fn all() -> impl Iterator<Item = &'static Route> {
     let families = api::ROUTES.iter().chain(own::ROUTES);
+    let families = families.chain(metrics::FAMILY);
     families.flat_map(|family| family.iter())
 }
 
@@ -78,14 +85,20 @@ pub struct Context {
     pub admin: Admin,
     /// Who asks; `None` only where nobody needs to log in.
     pub operator: Option<Operator>,
+    /// The space that the path names as `{vhost}`.
+    pub space: Option<Space>,
     /// Where from.
     pub peer: IpAddr,
+    /// Nobody can listen in.
+    pub is_secure: bool,
     /// Of the request.
     pub headers: HeaderMap,
     /// Parts of the path by their names.
     pub path: BTreeMap<String, String>,
     /// What follows the `?`; of a name that comes twice, the last.
     pub query: BTreeMap<String, String>,
+    /// The same, in order, with those that come twice.
+    pub pairs: Vec<(String, String)>,
     /// The body, bounded by [`BODY_BYTES_MAX`](crate::server::BODY_BYTES_MAX).
     pub body: Bytes,
 }
@@ -96,13 +109,25 @@ impl Context {
         &self.admin.broker
     }
 
+    /// Where clients come in: protocol and address.
+    pub fn listeners(&self) -> &[(&'static str, SocketAddr)] {
+        &self.admin.settings.listeners
+    }
+
     /// Who asks.
     ///
     /// # Errors
     /// 401 where nobody has logged in.
     pub fn operator(&self) -> Result<&Operator, Failure> {
-        let nobody = || Failure::not_authorised("Login failed");
-        self.operator.as_ref().ok_or_else(nobody)
+        self.operator.as_ref().ok_or_else(Failure::login_failed)
+    }
+
+    /// The space that the path names.
+    ///
+    /// # Errors
+    /// 404, where the path names none.
+    pub fn space(&self) -> Result<&Space, Failure> {
+        self.space.as_ref().ok_or_else(Failure::object_not_found)
     }
 
     /// A part of the path.
@@ -110,16 +135,18 @@ impl Context {
         self.path.get(name).map_or("", String::as_str)
     }
 
+    /// What is said of a name behind the `?`.
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
     /// The body, read as JSON.
     ///
     /// # Errors
     /// 400 with what is wrong and where.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body).map_err(|error| Failure {
-            status: StatusCode::BAD_REQUEST,
-            error: "bad_request",
-            reason: format!("body: {error}"),
-        })
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Failure::bad_request(format!("body: {error}")))
     }
 }
 
@@ -129,7 +156,7 @@ pub struct Answer {
     status: StatusCode,
     content_type: &'static str,
     headers: HeaderMap,
-    body: Bytes,
+    body: Content,
 }
 
 impl Answer {
@@ -145,8 +172,15 @@ impl Answer {
             status: StatusCode::OK,
             content_type,
             headers: HeaderMap::new(),
-            body: body.into(),
+            body: Content::from(body.into()),
         }
+    }
+
+    /// 200 with bytes that come one after the other.
+    pub fn streamed(content_type: &'static str, chunks: Receiver<io::Result<Bytes>>) -> Answer {
+        let mut answer = Answer::of(content_type, Bytes::new());
+        answer.body = Content::Streamed(chunks);
+        answer
     }
 
     /// Without a body: 201 Created, 204 No Content.
@@ -169,27 +203,32 @@ impl Answer {
     }
 }
 
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(self.body.into());
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        let content_type = header::HeaderValue::from_static(self.content_type);
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, content_type);
+impl From<Answer> for Response<Content> {
+    fn from(answer: Answer) -> Response<Content> {
+        let is_empty = answer.body.is_empty();
+        let mut response = Response::new(answer.body);
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        if !is_empty {
+            let content_type = header::HeaderValue::from_static(answer.content_type);
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, content_type);
+        }
         response
     }
 }
 
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let body = serde_json::json!({ "error": self.error, "reason": self.reason });
-        let mut answer = Answer::json(&body).with_status(self.status);
-        if self.status == StatusCode::UNAUTHORIZED {
-            let realm = header::HeaderValue::from_static("Basic realm=\"Bongsu\"");
-            answer = answer.with_header(header::WWW_AUTHENTICATE, realm);
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Answer {
+        let body = serde_json::json!({ "error": failure.error, "reason": failure.reason });
+        let answer = Answer::json(&body).with_status(failure.status);
+        match failure.status {
+            StatusCode::UNAUTHORIZED => {
+                let realm = header::HeaderValue::from_static("Basic realm=\"Bongsu\"");
+                answer.with_header(header::WWW_AUTHENTICATE, realm)
+            }
+            _ => answer,
         }
-        answer.into_response()
     }
 }

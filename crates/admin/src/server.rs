@@ -1,33 +1,58 @@
 //! The HTTP server: sockets in, [`Context`]s to the table's handlers.
 //!
-//! Bounds: a body is at most [`BODY_BYTES_MAX`]; a request that takes longer than
-//! [`REQUEST_TIMEOUT`] is given up.
+//! Bounds: [`CONNECTIONS_MAX`] connections; a head comes within [`HEAD_TIMEOUT`] and has at
+//! most [`HEAD_BYTES_MAX`] in [`HEADERS_MAX`] lines; who has not logged in gets no body read;
+//! [`REQUESTS_MAX`] handlers work at once, on bodies of at most [`BODIES_BYTES_MAX`] together,
+//! each at most [`BODY_BYTES_MAX`]; a request that takes longer than [`REQUEST_TIMEOUT`], the
+//! arrival of its body included, is given up.
 
-use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, Query, RawPathParams, Request, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
 use bongsu_broker::Broker;
-use bongsu_net::door::Door;
+use bongsu_net::door::{Door, Guest};
+use bongsu_net::listener::receive;
+use bongsu_net::stream::Stream;
+use bongsu_net::tls::Acceptor;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::content::Content;
 use crate::failure::Failure;
-use crate::guests::{Guests, Peer};
-use crate::login::let_in;
-use crate::route::{self, Context, Route};
+use crate::login::{self, Logins};
+use crate::metrics;
+use crate::origin;
+use crate::own::logs::LogLevels;
+use crate::paths::{self, Found};
+use crate::percent;
+use crate::route::{Answer, Context, Need, Route};
+use crate::spaces;
 
+/// Connections at once.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// Handlers at work at once.
+pub const REQUESTS_MAX: usize = 64;
 /// Largest body of a request.
 pub const BODY_BYTES_MAX: usize = 32 << 20;
-/// Longest that a request may take.
+/// Bodies in memory at once.
+pub const BODIES_BYTES_MAX: usize = 64 << 20;
+/// Longest that a request may take, once its head is there.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest that a head may take to come, and a connection be idle.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest head.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Most headers.
+pub const HEADERS_MAX: usize = 100;
 
 /// What the process has one of, for the handlers.
 #[derive(Clone)]
@@ -36,6 +61,20 @@ pub struct Admin {
     pub broker: Broker,
     /// How it is set.
     pub settings: Arc<Settings>,
+    /// What the machine is called.
+    pub host: Arc<str>,
+    /// Who has logged in with a cookie.
+    pub logins: Arc<Logins>,
+    room: Arc<Room>,
+    only_metrics: bool,
+}
+
+/// What requests share.
+struct Room {
+    connections: Arc<Semaphore>,
+    requests: Semaphore,
+    /// In KiB.
+    bodies: Semaphore,
 }
 
 /// What is set from outside.
@@ -43,93 +82,265 @@ pub struct Admin {
 pub struct Settings {
     /// Where clients come in: protocol and address.
     pub listeners: Vec<(&'static str, SocketAddr)>,
+    /// The levels of the log, if there is one.
+    pub log_levels: Option<Arc<dyn LogLevels>>,
+    /// What has the certificates, if there are any.
+    pub tls: Option<Arc<Acceptor>>,
 }
 
-/// Answers whoever comes in through `door` until the broker stops.
-///
-/// # Errors
-/// The socket's.
-pub async fn serve(
-    listener: TcpListener,
-    admin: Admin,
-    places: Arc<Semaphore>,
-    door: Door,
-) -> std::io::Result<()> {
+impl Admin {
+    /// For a broker.
+    pub fn new(broker: Broker, settings: Settings) -> Admin {
+        Admin {
+            broker,
+            settings: Arc::new(settings),
+            host: host(),
+            logins: Arc::default(),
+            only_metrics: false,
+            room: Arc::new(Room {
+                connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+                requests: Semaphore::new(REQUESTS_MAX),
+                bodies: Semaphore::new(BODIES_BYTES_MAX >> 10),
+            }),
+        }
+    }
+}
+
+impl Admin {
+    /// The same, for a listener that answers nothing but metrics, and those without a login:
+    /// who may reach it may read them.
+    #[must_use]
+    pub fn for_metrics(mut self) -> Admin {
+        self.only_metrics = true;
+        self
+    }
+}
+
+/// Answers whoever comes in through `door` until the broker stops. Clients of other protocols
+/// take no place from them: somebody must be able to look.
+pub async fn serve(listener: TcpListener, admin: Admin, door: Door) {
+    let stopping = admin.broker.stopping();
+    let places = Arc::clone(&admin.room.connections);
+    receive(listener, stopping, places, door, move |guest| {
+        let admin = admin.clone();
+        async move { serve_one(guest, admin).await }
+    })
+    .await;
+}
+
+async fn serve_one(guest: Guest, admin: Admin) {
     let mut stopping = admin.broker.stopping();
-    let guests = Guests::receive(listener, stopping.clone(), places, door)?;
-    let service = router(admin).into_make_service_with_connect_info::<Peer>();
-    axum::serve(guests, service)
-        .with_graceful_shutdown(async move {
-            let _ = stopping.wait_for(|stops| *stops).await;
-        })
-        .await
+    let peer = guest.peer;
+    let from = From {
+        peer,
+        secure: !matches!(guest.stream, Stream::Plain(_)),
+    };
+    let service = service_fn(move |request| {
+        let admin = admin.clone();
+        async move { Ok::<_, Infallible>(respond(admin, from, request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    let connection = http.serve_connection(TokioIo::new(guest.stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        _ = stopping.wait_for(|stops| *stops) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!("HTTP with {peer}: {error}");
+    }
+    drop(guest.place);
 }
 
-fn router(admin: Admin) -> Router {
-    let mut by_path: BTreeMap<&'static str, MethodRouter<Admin>> = BTreeMap::new();
-    for route in route::all() {
-        let filter = MethodFilter::try_from(route.method.clone());
-        let filter = filter.expect("the table has usual methods only");
-        let at = by_path.remove(route.path).unwrap_or_default();
-        let handler = move |State(admin): State<Admin>,
-                            ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
-                            path: RawPathParams,
-                            Query(query): Query<BTreeMap<String, String>>,
-                            request: Request| async move {
-            let path = path.iter();
-            let path = path.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let path = path.collect();
-            let answered = tokio::time::timeout(
-                REQUEST_TIMEOUT,
-                answer(route, admin, peer, (path, query), request),
-            );
-            match answered.await {
-                Ok(response) => response,
-                Err(_) => Failure {
-                    status: StatusCode::SERVICE_UNAVAILABLE,
-                    error: "timeout",
-                    reason: format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
-                }
-                .into_response(),
-            }
-        };
-        by_path.insert(route.path, at.merge(on(filter, handler)));
-    }
-    let mut router = Router::new();
-    for (path, methods) in by_path {
-        router = router.route(path, methods);
-    }
-    router.with_state(admin)
-}
-
-async fn answer(
-    route: &'static Route,
-    admin: Admin,
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+struct From {
     peer: SocketAddr,
-    (path, query): (BTreeMap<String, String>, BTreeMap<String, String>),
-    request: Request<Body>,
-) -> Response {
+    secure: bool,
+}
+
+async fn respond(admin: Admin, from: From, request: Request<Incoming>) -> Response<Content> {
+    let is_head = request.method() == Method::HEAD;
+    let for_console = request.headers().contains_key(origin::CONSOLE_HEADER);
+    let answered = tokio::time::timeout(REQUEST_TIMEOUT, found(admin, from, request)).await;
+    let answer = answered.unwrap_or_else(|_| {
+        let reason = format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
+        Err(Failure::with(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timeout",
+            reason,
+        ))
+    });
+    let mut response: Response<Content> = answer.unwrap_or_else(Answer::from).into();
+    let headers = response.headers_mut();
+    if for_console {
+        // A browser would ask its user itself.
+        headers.remove(header::WWW_AUTHENTICATE);
+    }
+    for (name, value) in HEADERS {
+        let name = HeaderName::from_static(name);
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if is_head {
+        let bytes = response.body().size_hint().exact().unwrap_or(0);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+        *response.body_mut() = Content::default();
+    }
+    response
+}
+
+/// Finds the route of a request.
+async fn found(admin: Admin, from: From, request: Request<Incoming>) -> Result<Answer, Failure> {
     let (head, body) = request.into_parts();
-    let peer = peer.ip().to_canonical();
-    let operator = match let_in(&admin.broker, &head.headers, peer, route.need).await {
-        Ok(operator) => operator,
-        Err(failure) => return failure.into_response(),
+    let (route, path) = match paths::find(&head.method, head.uri.path()) {
+        Found::Route(route, _) if admin.only_metrics && !metrics::is_of(route) => {
+            return Err(Failure::object_not_found());
+        }
+        Found::Route(route, path) => (route, path),
+        Found::Methods(methods) => return other_method(&head.method, &methods),
+        Found::Nothing => return Err(Failure::object_not_found()),
+        Found::Malformed => {
+            let reason = "the path's percent-encoding is not of UTF-8";
+            return Err(Failure::bad_request(reason));
+        }
     };
-    let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
-        let reason = format!("the body is larger than {BODY_BYTES_MAX} bytes, or did not come");
-        return Failure::bad_request(reason).into_response();
+    let pairs = percent::query(head.uri.query().unwrap_or_default());
+    let pairs = pairs
+        .ok_or_else(|| Failure::bad_request("the query's percent-encoding is not of UTF-8"))?;
+    origin::check(&head.method, &head.headers)?;
+    let peer = from.peer.ip().to_canonical();
+    let need = match admin.only_metrics {
+        true => Need::Nobody,
+        false => route.need,
     };
+    let operator = login::let_in(&admin, &head.method, &head.headers, peer, need).await?;
+    let named = path.get("vhost").or_else(|| path.get("space"));
+    let space = match (&operator, named, route.need) {
+        (Some(operator), Some(name), need) if need != Need::Administrator => {
+            let for_change = !origin::is_safe(&head.method);
+            Some(spaces::find(operator, name, for_change)?)
+        }
+        _ => None,
+    };
+    let room = Arc::clone(&admin.room);
+    let _place = room.requests.acquire().await;
+    let kib = body_bytes(&head.headers)?.div_ceil(1024);
+    let _held = room
+        .bodies
+        .acquire_many(u32::try_from(kib).unwrap_or(u32::MAX))
+        .await;
+    let body = read(body).await?;
     let context = Context {
         admin,
         operator,
+        space,
         peer,
+        is_secure: from.secure,
         headers: head.headers,
         path,
-        query,
+        query: pairs.iter().cloned().collect(),
+        pairs,
         body,
     };
-    match (route.handler)(context).await {
-        Ok(answer) => answer.into_response(),
-        Err(failure) => failure.into_response(),
+    handle(route, context).await
+}
+
+async fn handle(route: &'static Route, context: Context) -> Result<Answer, Failure> {
+    // A task of its own: a client that goes away leaves nothing half done.
+    match tokio::spawn((route.handler)(context)).await {
+        Ok(answered) => answered,
+        Err(error) => {
+            tracing::error!("{} {}: {error}", route.method, route.path);
+            Err(Failure::with(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "the request failed; see the broker's log",
+            ))
+        }
     }
 }
+
+fn other_method(method: &Method, methods: &[&'static Method]) -> Result<Answer, Failure> {
+    let mut allowed: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    if allowed.contains(&"GET") {
+        allowed.push("HEAD");
+    }
+    allowed.push("OPTIONS");
+    allowed.sort_unstable();
+    let allow = HeaderValue::from_str(&allowed.join(", ")).expect("methods are words");
+    let answer = match *method {
+        Method::OPTIONS => Answer::empty(StatusCode::OK),
+        _ => Answer::from(Failure::with(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            format!("{method} is not one of {}", allowed.join(", ")),
+        )),
+    };
+    Ok(answer.with_header(header::ALLOW, allow))
+}
+
+/// Bytes to keep room for: those announced, or as many as may come.
+fn body_bytes(headers: &HeaderMap) -> Result<usize, Failure> {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    match length {
+        Some(bytes) if bytes > BODY_BYTES_MAX => Err(too_large()),
+        Some(bytes) => Ok(bytes),
+        None if headers.contains_key(header::TRANSFER_ENCODING) => Ok(BODY_BYTES_MAX),
+        None => Ok(0),
+    }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Failure> {
+    let limited = Limited::new(body, BODY_BYTES_MAX);
+    match limited.collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(Failure::bad_request("the body did not come")),
+    }
+}
+
+/// What the machine is called, as the kernel knows it.
+fn host() -> Arc<str> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => Arc::from("localhost"),
+        name => Arc::from(name),
+    }
+}
+
+fn too_large() -> Failure {
+    Failure::with(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too_large",
+        format!("a body has at most {BODY_BYTES_MAX} bytes"),
+    )
+}
+
+/// What every response says, unless its handler says otherwise.
+const HEADERS: [(&str, &str); 7] = [
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+    (
+        "content-security-policy",
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+];

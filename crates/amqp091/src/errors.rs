@@ -7,7 +7,7 @@ mod arguments;
 use std::fmt::{self, Display};
 
 use bongsu_engine::Refused;
-use bongsu_engine::refused::{Kind, Permission, StreamOperation};
+use bongsu_engine::refused::{Kind, Limit, StreamOperation};
 
 use crate::codec::frame::FrameMalformed;
 use crate::codec::wire::Malformed;
@@ -119,36 +119,30 @@ pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
             format_args!("access to vhost '{name}' refused for user '{user}'"),
         ),
         Refused::Denied {
-            permission,
-            kind,
-            name,
-            user,
+            kind, name, user, ..
         } => {
             // The default exchange has no name, and RabbitMQ lends it one here.
             let name = match (kind, name.as_str()) {
                 (Kind::Exchange, "") => "amq.default",
                 (_, name) => name,
             };
-            let permission = permission_name(*permission);
             let thing = thing(*kind, name);
             say(
                 403,
-                format_args!("{permission} access to {thing} refused for user '{user}'"),
+                format_args!("access to {thing} refused for user '{user}'"),
             )
         }
         Refused::TopicDenied {
-            permission,
             exchange,
             routing_key,
             user,
+            ..
         } => {
-            let permission = permission_name(*permission);
             let thing = thing(Kind::Exchange, exchange);
             say(
                 403,
                 format_args!(
-                    "{permission} access to topic '{routing_key}' in {thing} refused for user \
-                     '{user}'"
+                    "access to topic '{routing_key}' in {thing} refused for user '{user}'"
                 ),
             )
         }
@@ -307,6 +301,34 @@ pub fn worded(refused: &Refused, asked: Asked<'_>) -> Exception {
             ),
         ),
         Refused::Unsupported { what } => say(540, format_args!("{what}")),
+        Refused::LimitReached {
+            limit,
+            count,
+            user,
+            space,
+        } => match limit {
+            Limit::SpaceConnections => say(
+                530,
+                format_args!(
+                    "access to vhost '{space}' refused for user '{user}': \
+                     connection limit ({count}) is reached"
+                ),
+            ),
+            Limit::UserConnections => say(
+                530,
+                format_args!(
+                    "connection refused for user '{user}': user connection limit ({count}) is \
+                     reached"
+                ),
+            ),
+            Limit::UserChannels => say(
+                530,
+                format_args!(
+                    "number of channels opened for user '{user}' has reached the maximum allowed \
+                     user limit of ({count})"
+                ),
+            ),
+        },
         Refused::Storage { cause } => say(541, format_args!("{cause}")),
     }
 }
@@ -391,14 +413,6 @@ impl Display for Quoted<'_> {
             "none" => f.write_str("none"),
             bare => write!(f, "'{bare}'"),
         }
-    }
-}
-
-fn permission_name(permission: Permission) -> &'static str {
-    match permission {
-        Permission::Configure => "configure",
-        Permission::Write => "write",
-        Permission::Read => "read",
     }
 }
 

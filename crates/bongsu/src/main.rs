@@ -4,6 +4,8 @@ mod allocator;
 
 mod cli;
 
+mod logs;
+
 mod replay;
 
 mod doors;
@@ -12,17 +14,15 @@ mod serve;
 
 mod settings;
 
+mod traces;
+
 mod supervised;
+
+mod tokens;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     allocator::give_back_at_once();
-    match cli::run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bongsu: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run()
 }

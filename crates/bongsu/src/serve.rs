@@ -24,8 +24,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::doors::{Addresses, Doors};
+use crate::logs::{self, Logs};
 use crate::settings::{Settings, TABLE};
 use crate::supervised::{self, Watchdog};
+use crate::tokens::{keep, tokens};
+use crate::traces;
 
 /// How often memory and disk are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -37,21 +40,22 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// The data directory cannot be taken over, or an address cannot be listened on.
 pub fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
-    log_to_stderr(&settings.log_level);
+    let logs = logs::start(settings.log_json, &settings.log_levels);
     allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&settings))
+    runtime.block_on(serve(&settings, logs))
 }
 
-async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
+async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error>> {
     let begun = Instant::now();
     // Signals are caught before anything is on the disk that wants an orderly end.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let doors = Doors::open(settings)?;
+    let tokens = tokens(settings)?;
     let is_new = !settings.data_dir.join("register").exists();
     let (broker, recovered) = Broker::open(
         Arc::new(LocalDisk),
@@ -65,8 +69,19 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
     broker.configure_access(AccessSettings {
         administrators: settings.access_administrators.clone(),
         open: settings.access_open,
+        kafka_space: settings.kafka_space.clone(),
     });
+    if let Some(tokens) = &tokens {
+        broker.take_tokens(tokens.clone());
+    }
     broker.start();
+    let exporter = traces::start(settings, &broker)?;
+    if let Some(path) = &settings.definitions_load {
+        // Before anybody comes: they find what they expect.
+        for warning in bongsu_admin::definitions::load(&broker, path).await? {
+            tracing::warn!("definitions.load: {warning}");
+        }
+    }
     let places = Arc::new(Semaphore::new(settings.limits_connections_max));
     let mut listeners = JoinSet::new();
     let mut addresses = Vec::new();
@@ -81,7 +96,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         let session = amqp_sessions(settings);
         listeners.spawn(receive(
             listener,
-            broker.clone(),
+            (broker.clone(), "AMQP 0-9-1"),
             places.clone(),
             door,
             session,
@@ -98,41 +113,52 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         let session = kafka_sessions(settings);
         listeners.spawn(receive(
             listener,
-            broker.clone(),
+            (broker.clone(), "Kafka"),
             places.clone(),
             door,
             session,
         ));
     }
-    let admin = Admin {
-        broker: broker.clone(),
-        settings: Arc::new(AdminSettings {
-            listeners: addresses.clone(),
-        }),
-    };
-    for entrance in doors.listen(&Addresses {
+    let http = doors.listen(&Addresses {
         names: ["HTTP", "HTTPS"],
         plain: &settings.admin_listen,
         tls: &settings.admin_tls_listen,
         proxied: settings.admin_proxy_protocol,
+    })?;
+    addresses.extend(
+        http.iter()
+            .map(|entrance| (entrance.name, entrance.address)),
+    );
+    let admin = Admin::new(
+        broker.clone(),
+        AdminSettings {
+            listeners: addresses.clone(),
+            log_levels: Some(logs),
+            tls: doors.tls(),
+        },
+    );
+    for entrance in http {
+        let (listener, door) = (entrance.listener, entrance.door);
+        listeners.spawn(bongsu_admin::serve(listener, admin.clone(), door));
+    }
+    for entrance in doors.listen(&Addresses {
+        names: ["metrics", "metrics"],
+        plain: &settings.metrics_listen,
+        tls: &[],
+        proxied: false,
     })? {
         addresses.push((entrance.name, entrance.address));
         let (listener, door) = (entrance.listener, entrance.door);
-        let serving = bongsu_admin::serve(listener, admin.clone(), places.clone(), door);
-        listeners.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!("HTTP ends: {error}");
-            }
-        });
+        let serving = bongsu_admin::serve(listener, admin.clone().for_metrics(), door);
+        listeners.spawn(serving);
     }
     let watching = tokio::spawn(watch_limits(broker.clone()));
-    print!(
-        "{}",
-        summary(settings, is_new, &recovered, &addresses, begun.elapsed())
-    );
+    announce(settings, is_new, &recovered, &addresses, begun.elapsed());
     supervised::ready();
     let tls = doors.tls();
-    let keeping = tls.clone().map(|tls| tokio::spawn(tls.watch()));
+    let mut keeping = JoinSet::new();
+    tls.clone().map(|tls| keeping.spawn(tls.watch()));
+    tokens.map(|tokens| keeping.spawn(keep(tokens)));
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,
@@ -145,7 +171,7 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         }
     }
     supervised::stopping();
-    println!("stopping: taking leave of clients");
+    say(settings, "stopping: taking leave of clients");
     broker.stop();
     let left = async { while listeners.join_next().await.is_some() {} };
     if tokio::time::timeout(LEAVE_TIMEOUT, left).await.is_err() {
@@ -153,11 +179,12 @@ async fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         listeners.shutdown().await;
     }
     watching.abort();
-    if let Some(keeping) = keeping {
-        keeping.abort();
+    keeping.abort_all();
+    if let Some(exporter) = exporter {
+        tokio::task::spawn_blocking(|| exporter.stop()).await?;
     }
     tokio::task::spawn_blocking(move || broker.close()).await??;
-    println!("stopped");
+    say(settings, "stopped");
     Ok(())
 }
 
@@ -173,9 +200,13 @@ fn amqp_sessions(
     };
     // Seeds of names the server makes up: they need only differ.
     let seed = AtomicU64::new(RandomState::new().build_hasher().finish());
-    move |_guest| {
+    move |guest| {
         let seed = seed.fetch_add(1, Ordering::Relaxed);
-        Session::new(amqp.clone(), seed, Instant::now())
+        let settings = AmqpSettings {
+            certified: guest.certified.is_some(),
+            ..amqp.clone()
+        };
+        Session::new(settings, seed, Instant::now())
     }
 }
 
@@ -274,6 +305,7 @@ fn kafka_sessions(
         request_bytes_max: settings.kafka_request_bytes_max,
         decompressed_bytes_max: settings.kafka_decompressed_bytes_max,
         idle: settings.kafka_idle,
+        space: settings.kafka_space.clone(),
         configs: told(settings),
     };
     let advertised = advertised.map(|_| Arc::new(kafka.clone()));
@@ -281,6 +313,7 @@ fn kafka_sessions(
     let logins = Logins {
         required: settings.kafka_sasl_required,
         lifetime: settings.kafka_reauthenticate,
+        tokens: !settings.oauth_jwks.is_empty(),
     };
     move |guest| {
         let local = guest.local;
@@ -292,7 +325,9 @@ fn kafka_sessions(
             })
         });
         let seed = seed.fetch_add(1, Ordering::Relaxed);
-        bongsu_kafka::Session::new(settings, seed, Instant::now()).with_logins(logins)
+        bongsu_kafka::Session::new(settings, seed, Instant::now())
+            .with_logins(logins)
+            .with_certificate(guest.certified.is_some())
     }
 }
 
@@ -329,13 +364,14 @@ fn limits(settings: &Settings) -> Limits {
     }
 }
 
-fn summary(
+/// Where the broker is and what it has found.
+fn announce(
     settings: &Settings,
     is_new: bool,
     recovered: &Recovered,
     addresses: &[(&str, SocketAddr)],
     took: Duration,
-) -> String {
+) {
     let report = &recovered.storage;
     let how = match (is_new, report.clean) {
         (true, _) => "new".to_owned(),
@@ -346,6 +382,21 @@ fn summary(
             report.torn_bytes
         ),
     };
+    if settings.log_json {
+        let listeners = addresses.iter();
+        let listeners = listeners.map(|(protocol, address)| format!("{protocol} {address}"));
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            data = %settings.data_dir.display(),
+            found = how,
+            queue_count = recovered.queue_count,
+            record_count = recovered.record_count,
+            took_ms = took.as_millis() as u64,
+            listeners = listeners.collect::<Vec<_>>().join(", "),
+            "started"
+        );
+        return;
+    }
     let mut out = format!(
         "bongsu {}\n  data       {} ({}; {} queues, {} records; {} ms)\n",
         env!("CARGO_PKG_VERSION"),
@@ -358,7 +409,15 @@ fn summary(
     for (protocol, address) in addresses {
         out.push_str(&format!("  {protocol:<10} {address}\n"));
     }
-    out
+    print!("{out}");
+}
+
+/// Where programs read the log, nothing is written beside it.
+fn say(settings: &Settings, text: &str) {
+    match settings.log_json {
+        true => tracing::info!("{text}"),
+        false => println!("{text}"),
+    }
 }
 
 /// A socket is a file: the usual soft limit of 1024 is far below what we serve, and the
@@ -373,15 +432,4 @@ fn allow_many_files() {
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!("the limit of open files stays as it is: {error}");
     }
-}
-
-fn log_to_stderr(level: &str) {
-    use std::io::IsTerminal;
-    let level = level.parse().unwrap_or(tracing::Level::INFO);
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .init();
 }

@@ -5,6 +5,7 @@
 //! its name has at each request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -14,17 +15,28 @@ use bongsu_engine::access::note::Note;
 use bongsu_engine::access::quota::{QuotaKey, QuotaRefused, Shared};
 use bongsu_engine::access::request::{AclRefused, CredentialRefused};
 use bongsu_engine::access::{
-    Answer, PasswordLogin, Principal, Request, ScramLogin, Settings, Users,
+    Answer, Asking, PasswordLogin, Principal, Request, ScramLogin, Settings, Users,
 };
+use bongsu_engine::catalog::clean_name;
 use bongsu_engine::refused::{Kind, Permission};
+use bongsu_engine::router::{ExchangeType, SpaceId};
 use bongsu_engine::session::Reply;
 use bongsu_record::Lsn;
 use bongsu_storage::{EntryRef, Error, Recovery};
 use parking_lot::{Mutex, RwLock};
 
+use crate::access::decisions::{Asked, Decisions};
+pub(crate) use crate::access::proving::Late;
+use crate::access::proving::Proving;
 use crate::broker::Broker;
 use crate::handle::{Executed, Job, SessionHandle};
 use crate::quotas::Buckets;
+
+mod decisions;
+
+mod declare;
+
+mod proving;
 
 /// Kind of the WAL notes and the checkpoint's section of access; the id is 0.
 ///
@@ -37,8 +49,11 @@ pub(crate) const ACCESS_NOTE: u8 = 8;
 /// What a broker knows of users.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
-    users: RwLock<Users>,
+    pub(crate) users: RwLock<Users>,
+    proving: Proving,
     quotas: Buckets,
+    /// Grows with every change: what was decided before may be otherwise.
+    epoch: AtomicU64,
 }
 
 /// Who a session is.
@@ -50,6 +65,7 @@ pub(crate) struct Identity {
     scram: Option<ScramLogin>,
     /// Whose its certificate is, as was verified when it connected.
     pub(crate) certified: Option<Arc<str>>,
+    decisions: Mutex<Decisions>,
 }
 
 /// Users while the WAL is replayed.
@@ -97,10 +113,17 @@ impl RestoredAccess {
             .changed(!self.users.quotas().is_empty());
         *broker.access().users.write() = self.users;
         broker.configure_access(Settings::default());
+        // A crash may have come between a space's end and this.
+        broker.forget_permissions();
     }
 }
 
 impl Access {
+    /// How passwords are proven.
+    pub(crate) fn proving(&self) -> &Proving {
+        &self.proving
+    }
+
     /// Who has taken how much of a quota.
     pub(crate) fn quotas(&self) -> &Buckets {
         &self.quotas
@@ -129,6 +152,12 @@ impl Broker {
     pub fn configure_access(&self, settings: Settings) {
         let mut users = self.access().users.write();
         users.configure(settings, unguessable());
+        self.access().epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// A user whose name was proven elsewhere.
+    pub(crate) fn external(&self, user: &str) -> Result<Principal, Refused> {
+        self.access().users.read().external(user)
     }
 
     /// What it takes to let somebody in who says a password.
@@ -140,7 +169,11 @@ impl Broker {
     }
 
     /// Records and does changes, under the lock of whoever decided them.
-    fn change_access(&self, users: &mut Users, notes: Vec<Note>) -> Result<Option<Lsn>, ()> {
+    pub(crate) fn change_access(
+        &self,
+        users: &mut Users,
+        notes: Vec<Note>,
+    ) -> Result<Option<Lsn>, ()> {
         if notes.is_empty() {
             return Ok(None);
         }
@@ -155,56 +188,101 @@ impl Broker {
         let lsn = recorded.map_err(|error| self.report(&error))?;
         notes.into_iter().for_each(|note| users.apply(note));
         self.access().quotas.changed(!users.quotas().is_empty());
+        self.access().epoch.fetch_add(1, Ordering::Release);
         Ok(Some(lsn))
     }
 }
 
 impl SessionHandle {
-    pub(crate) fn login(&mut self, user: &str, password: &str) -> Result<Executed, Refused> {
-        let password = password.to_owned();
-        let users = self.broker.access().users.read();
-        let login = users.password_login(user, self.from_loopback);
-        drop(users);
-        self.identity.user = None;
-        if login.is_quick() {
-            self.identity.user = Some(login.prove(&password)?);
-            return Ok(Executed::Now(Reply::Done));
-        }
-        let proven = Arc::<Mutex<Option<Principal>>>::default();
-        self.identity.proving = Some(proven.clone());
-        Ok(Executed::Job(Job::new(move || {
-            match login.prove(&password) {
-                Ok(principal) => {
-                    *proven.lock() = Some(principal);
-                    Reply::Done
-                }
-                Err(refused) => Reply::Refused(refused),
-            }
-        })))
-    }
-
     pub(crate) fn login_anonymous(&mut self) -> Result<Executed, Refused> {
         let users = self.broker.access().users.read();
         self.identity.user = Some(users.anonymous(self.from_loopback)?);
         Ok(Executed::Now(Reply::Done))
     }
 
+    pub(crate) fn is_nobody(&mut self) {
+        self.identity.user = None;
+        self.identity.decisions.get_mut().forget(0);
+    }
+
     /// Somebody who was let in elsewhere.
     pub(crate) fn is_user(&mut self, user: Principal) {
+        self.is_nobody();
         self.identity.user = Some(user);
+    }
+
+    /// Lets somebody in once a job has proven who it is.
+    pub(crate) fn enter_by(
+        &mut self,
+        prove: impl FnOnce() -> Result<(Principal, Reply), Refused> + Send + 'static,
+    ) -> Executed {
+        let proven = Arc::<Mutex<Option<Principal>>>::default();
+        self.identity.proving = Some(proven.clone());
+        Executed::Job(Job::new(move || match prove() {
+            Ok((principal, reply)) => {
+                *proven.lock() = Some(principal);
+                reply
+            }
+            Err(refused) => Reply::Refused(refused),
+        }))
     }
 
     /// Who a password was proven to be, since the call before.
     pub(crate) fn settle_identity(&mut self) {
         if let Some(proven) = self.identity.proving.take() {
+            // What was decided for who it was, or with the rights it had, counts no more.
+            self.is_nobody();
             self.identity.user = proven.lock().take();
         }
+    }
+
+    /// Its name; empty before the login.
+    pub(crate) fn user_name(&self) -> Arc<str> {
+        let user = self.identity.user.as_ref();
+        user.map(|user| user.name.clone()).unwrap_or_default()
     }
 
     pub(crate) fn user(&self) -> Result<&Principal, Refused> {
         self.identity.user.as_ref().ok_or_else(|| Refused::Login {
             user: String::new(),
         })
+    }
+
+    /// Who asks, from where, and in which space.
+    fn asking(&self) -> Result<Asking<'_>, Refused> {
+        Ok(Asking {
+            user: self.user()?,
+            host: &self.host,
+            space: self.in_space()?,
+            space_name: &self.space_name,
+        })
+    }
+
+    /// Whether the user may enter a space by name.
+    pub(crate) fn may_enter(&self, space: SpaceId, name: &str) -> Result<(), Refused> {
+        let asking = Asking {
+            user: self.user()?,
+            host: &self.host,
+            space,
+            space_name: name,
+        };
+        let users = self.broker.access().users.read();
+        match users.may_enter(asking) {
+            true => Ok(()),
+            false => Err(Refused::Denied {
+                permission: Permission::Read,
+                kind: Kind::Space,
+                name: name.to_owned(),
+                user: asking.user.name.to_string(),
+            }),
+        }
+    }
+
+    /// It works in another space from now on.
+    pub(crate) fn is_in(&mut self, space: SpaceId, name: Arc<str>) {
+        self.space = Some(space);
+        self.space_name = name;
+        self.identity.decisions.get_mut().forget(0);
     }
 
     /// Whether the user may do this to a queue or an exchange of its space.
@@ -214,25 +292,70 @@ impl SessionHandle {
         kind: Kind,
         name: &str,
     ) -> Result<(), Refused> {
-        let space = self.in_space()?;
-        let user = self.user()?;
-        if user.administrator {
+        // The name that the thing will be known by.
+        let name = &*clean_name(name);
+        self.decided(Asked::To(permission, kind), name, |users, asking| {
+            users.check(asking, permission, kind, name)
+        })
+    }
+
+    /// Whether the user may publish to a queue by the default exchange.
+    pub(crate) fn allowed_to_publish(&self, queue: &str) -> Result<(), Refused> {
+        self.decided(Asked::Publish, queue, |users, asking| {
+            users.check_publish(asking, queue)
+        })
+    }
+
+    fn decided(
+        &self,
+        asked: Asked,
+        name: &str,
+        decide: impl FnOnce(&Users, Asking<'_>) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        let asking = self.asking()?;
+        if asking.user.administrator {
             return Ok(());
         }
-        let users = self.broker.access().users.read();
-        users.check(user, &self.host, permission, space, kind, name)
+        let access = self.broker.access();
+        let epoch = access.epoch.load(Ordering::Acquire);
+        let mut decisions = self.identity.decisions.lock();
+        if decisions.know(epoch, asked, name) {
+            return Ok(());
+        }
+        decide(&access.users.read(), asking)?;
+        decisions.learn(epoch, asked, name);
+        Ok(())
+    }
+
+    /// Whether the user may use this routing key of an exchange, if it is a topic exchange.
+    pub(crate) fn allowed_key(
+        &self,
+        permission: Permission,
+        exchange: &str,
+        routing_key: &str,
+    ) -> Result<(), Refused> {
+        let asking = self.asking()?;
+        let decide = || {
+            let users = self.broker.access().users.read();
+            users.check_key(asking, permission, exchange, routing_key)
+        };
+        // Mostly there is nothing to be looked up.
+        decide().or_else(|refused| {
+            let catalog = self.broker.catalog();
+            match catalog.exchange_type(asking.space, exchange) {
+                Some(ExchangeType::Topic) => Err(refused),
+                _ => Ok(()),
+            }
+        })
     }
 
     /// Whether the user may do this to a thing of that name.
     pub(crate) fn may(&self, operation: Operation, resource: Resource, name: &str) -> bool {
-        let Ok(user) = self.user() else {
+        let Ok(asking) = self.asking() else {
             return false;
         };
-        if user.administrator {
-            return true;
-        }
         let users = self.broker.access().users.read();
-        users.may(user, &self.host, operation, resource, name)
+        users.may(asking, operation, resource, name)
     }
 
     /// Whether the user may do this to the broker as a whole.
@@ -260,13 +383,22 @@ impl SessionHandle {
                 proof,
             } => {
                 let login = self.identity.scram.take();
-                self.identity.user = None;
+                self.is_nobody();
                 let login = login.ok_or_else(|| Refused::Login {
                     user: String::new(),
                 })?;
+                if !self.may_log_in() {
+                    let user = login.user().to_owned();
+                    return Err(Refused::Login { user });
+                }
                 let users = self.broker.access().users.read();
-                let (user, server_signature) = users.scram_end(&login, &auth_message, &proof)?;
+                let ended = users.scram_end(&login, &auth_message, &proof);
                 drop(users);
+                let (user, server_signature) = match ended {
+                    Ok(ended) => ended,
+                    Err(refused) => return Ok(self.is_refused(login.user(), refused)),
+                };
+                self.has_logged_in(&user.name);
                 self.identity.user = Some(user);
                 Answer::ScramEnded { server_signature }
             }
@@ -381,7 +513,7 @@ fn refuse_all(answer: &mut Answer) {
 }
 
 /// Bytes that nobody can foresee.
-fn unguessable<const N: usize>() -> [u8; N] {
+pub(crate) fn unguessable<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     // A system that has no randomness lets nobody in by it: better to stop.
     getrandom::fill(&mut bytes).expect("the system's randomness");

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::{Catalog, Owner, QueueId, SpaceId};
@@ -19,14 +19,21 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
 use crate::access::Access;
+use crate::bounds::Throttles;
 use crate::cell::QueueCell;
 use crate::checkpoint::Source;
 use crate::clerk::{Clerk, Desk};
 use crate::compaction::Compactor;
 use crate::groups::Groups;
 use crate::handle::{SessionHandle, not_found};
+use crate::operator::insight::Insight;
+use crate::registry::Registry;
+use crate::resources::{AlarmKind, Alarms};
 use crate::share::Shares;
+use crate::statistics::{Count, Statistics};
+use crate::tokens::Tokens;
 use crate::topics::TopicSettings;
+use crate::traces::Traces;
 use crate::transactions::Transactions;
 use crate::windows::Windows;
 
@@ -81,6 +88,7 @@ struct Inner {
     set_ms: AtomicU64,
     limits: Limits,
     access: Access,
+    tokens: OnceLock<Arc<Tokens>>,
     catalog: RwLock<Catalog>,
     topics: RwLock<TopicSettings>,
     /// The catalog's epoch, to be looked at without its lock.
@@ -92,6 +100,12 @@ struct Inner {
     transactions: Transactions,
     groups: Groups,
     shares: Shares,
+    /// Empty: nothing is traced.
+    traces: OnceLock<Arc<Traces>>,
+    registry: Registry,
+    throttles: Throttles,
+    insight: Insight,
+    statistics: Arc<Statistics>,
     /// Of random exchanges; a test sets its own.
     seed: AtomicU64,
     next_owner: AtomicU64,
@@ -101,6 +115,8 @@ struct Inner {
     alarm: watch::Sender<Option<Arc<str>>>,
     /// As `alarm`, and for a moment while too much waits for a commit.
     alarmed: AtomicBool,
+    alarms: Alarms,
+    started_at_ms: u64,
 }
 
 impl std::fmt::Debug for Broker {
@@ -119,7 +135,10 @@ impl Broker {
     ) -> Broker {
         let durable = watch::Sender::new(storage.durable());
         let teller = durable.clone();
+        let statistics = Arc::<Statistics>::default();
+        let timed = statistics.clone();
         storage.on_durable(Box::new(move |lsn| {
+            timed.commits.durable(lsn);
             teller.send_replace(lsn);
         }));
         let broker = Broker {
@@ -133,6 +152,7 @@ impl Broker {
                 set_ms: AtomicU64::new(0),
                 limits,
                 access: Access::default(),
+                tokens: OnceLock::new(),
                 route_epoch: AtomicU64::new(catalog.epoch()),
                 catalog: RwLock::new(catalog),
                 topics: RwLock::default(),
@@ -142,6 +162,11 @@ impl Broker {
                 transactions,
                 groups: Groups::default(),
                 shares: Shares::default(),
+                traces: OnceLock::new(),
+                registry: Registry::default(),
+                throttles: Throttles::default(),
+                insight: Insight::default(),
+                statistics,
                 seed: AtomicU64::new(RandomState::new().build_hasher().finish()),
                 next_owner: AtomicU64::new(1),
                 next_link: AtomicU64::new(1),
@@ -149,6 +174,8 @@ impl Broker {
                 stopping: watch::Sender::new(false),
                 alarm: watch::Sender::new(None),
                 alarmed: AtomicBool::new(false),
+                alarms: Alarms::default(),
+                started_at_ms: unix_ms(),
                 storage,
             }),
         };
@@ -157,6 +184,7 @@ impl Broker {
             // Each looks at what it has to do: what was due meanwhile, what it must ask.
             broker.clerk().wake_at(0, cell.id);
             cell.tell_subscribers(&broker);
+            cell.show(&mut cell.lock(), &broker);
         }
         broker.wake_transactions();
         broker
@@ -219,9 +247,37 @@ impl Broker {
         &self.inner.windows
     }
 
+    /// What is counted.
+    pub fn statistics(&self) -> &Statistics {
+        &self.inner.statistics
+    }
+
+    pub(crate) fn throttles(&self) -> &Throttles {
+        &self.inner.throttles
+    }
+
+    /// Who is connected.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
     /// Groups of consumers.
     pub(crate) fn shares(&self) -> &Shares {
         &self.inner.shares
+    }
+
+    /// Who looks into it, and what was started so.
+    pub(crate) fn insight(&self) -> &Insight {
+        &self.inner.insight
+    }
+
+    /// Who makes spans, if any are made.
+    pub fn traces(&self) -> Option<&Arc<Traces>> {
+        self.inner.traces.get()
+    }
+
+    pub(crate) fn set_traces(&self, traces: Traces) {
+        self.inner.traces.get_or_init(|| Arc::new(traces));
     }
 
     pub(crate) fn groups(&self) -> &Groups {
@@ -274,6 +330,27 @@ impl Broker {
     /// Storage's.
     pub fn step_checkpoint(&self) -> Result<bool, Error> {
         self.storage().checkpoint(&Source::new(self.downgrade()))
+    }
+
+    /// What each log belongs to, as `name in space`: for who looks at files.
+    pub fn names_of_logs(&self) -> std::collections::BTreeMap<u64, String> {
+        let cells = self.all_cells();
+        let catalog = self.catalog();
+        let named = cells.iter().map(|cell| {
+            let (name, space) = (&cell.name, catalog.space_name(cell.space));
+            (cell.log.id().0, format!("'{name}' in space '{space}'"))
+        });
+        named.collect()
+    }
+
+    /// Pins what is durable now, for a copy of the data directory; after a checkpoint, so that
+    /// little of the lane belongs to it. `None`: a copy is being made already.
+    ///
+    /// # Errors
+    /// Storage's.
+    pub fn pin(&self) -> Result<Option<bongsu_storage::backup::Pinned>, Error> {
+        self.step_checkpoint()?;
+        self.storage().pin()
     }
 
     /// End of everything recorded: what was done so far survives once this is durable.
@@ -347,22 +424,26 @@ impl Broker {
         // A disk that cannot say is judged by whether it takes writes.
         let free = self.inner.disk.free_bytes(&self.inner.dir);
         let disk_free_bytes = free.unwrap_or(u64::MAX);
-        let reason = if let Some(error) = self.storage().failed() {
-            Some(format!("storage failed: {error}"))
+        let alarm = if let Some(error) = self.storage().failed() {
+            Some((AlarmKind::Storage, format!("storage failed: {error}")))
         } else if pressure.pinned_bytes > limits.memory_bytes {
-            Some(format!(
+            let reason = format!(
                 "low on memory: {} bytes of records wait to be written, the limit is {}",
                 pressure.pinned_bytes, limits.memory_bytes
-            ))
+            );
+            Some((AlarmKind::Memory, reason))
         } else if pressure.full || disk_free_bytes < limits.disk_free_bytes_min {
-            Some(format!(
+            let reason = format!(
                 "low on disk: {} bytes are free, the limit is {}",
                 disk_free_bytes, limits.disk_free_bytes_min
-            ))
+            );
+            Some((AlarmKind::Disk, reason))
         } else {
             None
         };
-        let reason: Option<Arc<str>> = reason.map(Arc::from);
+        let alarm = alarm.map(|(kind, reason)| (kind, Arc::<str>::from(reason)));
+        let reason = alarm.as_ref().map(|(_, reason)| reason.clone());
+        self.inner.alarms.set(alarm, self.now_ms());
         self.inner
             .alarmed
             .store(reason.is_some(), Ordering::Relaxed);
@@ -378,10 +459,49 @@ impl Broker {
             (true, None) => tracing::info!("publishers go on"),
             (false, _) => {}
         }
+        self.sample();
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    pub(crate) fn alarms(&self) -> &Alarms {
+        &self.inner.alarms
+    }
+
+    pub(crate) fn started_at_ms(&self) -> u64 {
+        self.inner.started_at_ms
+    }
+
+    pub(crate) fn disk_total_bytes(&self) -> Option<u64> {
+        self.inner.disk.total_bytes(&self.inner.dir).ok()
+    }
+
+    /// Counts something that was done to a queue, and so in its space.
+    pub(crate) fn count_of(&self, cell: &QueueCell, count: Count, more: u64) {
+        if more > 0 {
+            let now_ms = self.now_ms();
+            cell.count(count, more, now_ms);
+            let stripe = cell.id.0 as usize;
+            cell.space_statistics(self)
+                .count(stripe, count, more, now_ms);
+        }
     }
 
     pub(crate) fn storage(&self) -> &Storage {
         &self.inner.storage
+    }
+
+    pub(crate) fn set_tokens(&self, tokens: Arc<Tokens>) {
+        if self.inner.tokens.set(tokens).is_err() {
+            tracing::error!("tokens are taken already as they were set first");
+        }
+    }
+
+    /// What proves tokens, if any are taken.
+    pub(crate) fn tokens(&self) -> Option<Arc<Tokens>> {
+        self.inner.tokens.get().cloned()
     }
 
     pub(crate) fn access(&self) -> &Access {
@@ -448,6 +568,11 @@ impl Broker {
 
     pub(crate) fn take_cell(&self, id: QueueId) -> Option<Arc<QueueCell>> {
         self.inner.cells.write().remove(&id)
+    }
+
+    /// How many queues there are.
+    pub(crate) fn cell_count(&self) -> usize {
+        self.inner.cells.read().len()
     }
 
     /// All queues, ascending by id: an order of effects must not come from hashing.

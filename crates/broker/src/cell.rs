@@ -8,11 +8,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bongsu_engine::catalog::QueueId;
 use bongsu_engine::producers::Producers;
-use bongsu_engine::queue::{Effect, FactRun, Hold, Input, LinkKey, Note, Queue};
+use bongsu_engine::queue::why::Depth;
+use bongsu_engine::queue::{Deaths, Effect, FactRun, Hold, Input, LinkKey, Note, Queue, Reason};
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::Tries;
 use bongsu_record::{Batch, Lsn, Offset};
@@ -22,8 +23,11 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use crate::broker::Broker;
 use crate::facts;
 use crate::fetch::FetchWait;
+use crate::operator::queues::OldestKnown;
 use crate::outbox::{Gates, Item, Lease, Target};
 use crate::reading::{Reading, Tracked};
+use crate::registry::ConnectionId;
+use crate::statistics::{Count, QueueCounts, SpaceStatistics};
 
 /// Kind of the WAL notes that queues write.
 pub(crate) const QUEUE_NOTE: u8 = 2;
@@ -48,6 +52,11 @@ pub struct QueueCell {
     pub(crate) subscribers: RwLock<Vec<(QueueId, Weak<QueueCell>)>>,
     /// The catalog wants to know when its last consumer goes.
     pub(crate) auto_delete: bool,
+    /// For whoever watches.
+    pub(crate) oldest: OldestKnown,
+    /// Begun when there is something to count.
+    counts: OnceLock<Box<QueueCounts>>,
+    statistics: OnceLock<Arc<SpaceStatistics>>,
     state: Mutex<State>,
 }
 
@@ -56,6 +65,8 @@ pub struct QueueCell {
 pub(crate) struct State {
     pub(crate) machine: Queue,
     pub(crate) targets: BTreeMap<LinkKey, Arc<Target>>,
+    /// Who may hold leases without consuming: for whoever watches.
+    pub(crate) holders: BTreeMap<LinkKey, ConnectionId>,
     /// Deleted: whoever still holds the cell finds nothing in it.
     pub(crate) gone: bool,
     /// Last time that a client used it other than by publishing, Unix milliseconds.
@@ -76,6 +87,8 @@ pub(crate) struct State {
     ripe: bool,
     effects: Vec<Effect>,
     mark: Mark,
+    /// What it was last shown to hold, in the sum of its space.
+    shown: Depth,
 }
 
 impl State {
@@ -199,9 +212,13 @@ impl QueueCell {
             source,
             subscribers: RwLock::default(),
             auto_delete,
+            oldest: OldestKnown::default(),
+            counts: OnceLock::new(),
+            statistics: OnceLock::new(),
             state: Mutex::new(State {
                 machine,
                 targets: BTreeMap::new(),
+                holders: BTreeMap::new(),
                 gone: false,
                 used_ms: now_ms,
                 alarm_ms: None,
@@ -213,6 +230,7 @@ impl QueueCell {
                 ripe: false,
                 effects: Vec::new(),
                 mark,
+                shown: Depth::default(),
             }),
         })
     }
@@ -227,6 +245,38 @@ impl QueueCell {
         match state.machine.properties().is_stream {
             true => cursor.end().0.saturating_sub(self.log.start().0),
             false => cursor.ready(),
+        }
+    }
+
+    /// Adds what changed to the sums of its space.
+    pub(crate) fn show(&self, state: &mut State, broker: &Broker) {
+        let now = match state.gone {
+            true => Depth::default(),
+            false => self.depth(state),
+        };
+        if now != state.shown {
+            let stripe = self.id.0 as usize;
+            self.space_statistics(broker)
+                .moved(stripe, &state.shown, &now);
+            state.shown = now;
+        }
+    }
+
+    pub(crate) fn space_statistics(&self, broker: &Broker) -> &Arc<SpaceStatistics> {
+        self.statistics
+            .get_or_init(|| broker.statistics().space(self.space))
+    }
+
+    /// What was counted of it; `None`: nothing yet.
+    pub(crate) fn counts(&self) -> Option<&QueueCounts> {
+        self.counts.get().map(|counts| &**counts)
+    }
+
+    /// Counts something.
+    pub(crate) fn count(&self, count: Count, more: u64, now_ms: u64) {
+        if more > 0 {
+            let counts = self.counts.get_or_init(Box::default);
+            counts.add(0, count, more, now_ms);
         }
     }
 
@@ -254,7 +304,11 @@ impl QueueCell {
         batch: &Batch,
         broker: &Broker,
     ) -> Result<Option<Lsn>, Error> {
+        if let Some(traces) = broker.traces() {
+            traces.appended(self, base, batch);
+        }
         let mut known: Vec<FactRun> = Vec::new();
+        self.count(Count::BytesIn, batch.len() as u64, broker.now_ms());
         let is_stream = state.machine.properties().is_stream;
         if !is_stream && (state.machine.judges() || batch.has_terms()) {
             let all = 0..batch.record_count();
@@ -309,9 +363,15 @@ impl QueueCell {
         );
         let configures = matches!(input, Input::Configure { .. });
         let now_ms = broker.now_ms();
+        if let Input::Append { count, .. } = &input {
+            self.count(Count::Publish, *count, now_ms);
+        }
         state
             .machine
             .handle(input, now_ms, &gates, &mut state.effects);
+        if let Some(deaths) = state.machine.take_deaths() {
+            self.count_deaths(&deaths, broker);
+        }
         if configures {
             self.configure_reading(state, broker);
         } else if appends && let Some(reading) = &mut state.reading {
@@ -325,6 +385,19 @@ impl QueueCell {
             let durable = broker.durable_lsn();
             reading.appended(end, broker.position(), durable, &gates);
             self.note_retention(state, false, broker);
+        }
+    }
+
+    /// Counts what died in the last step, whatever becomes of it.
+    fn count_deaths(&self, deaths: &Deaths, broker: &Broker) {
+        let counted = [
+            (Count::Rejected, deaths.of(Reason::Rejected)),
+            (Count::Expired, deaths.of(Reason::Expired)),
+            (Count::MaxLength, deaths.of(Reason::MaxLen)),
+            (Count::DeliveryLimit, deaths.of(Reason::DeliveryLimit)),
+        ];
+        for (count, more) in counted {
+            broker.count_of(self, count, more);
         }
     }
 
@@ -354,6 +427,9 @@ impl QueueCell {
                     };
                     let after = self.after(&mut state.mark, records.end, durable);
                     wait |= after.is_some();
+                    if let Some(traces) = broker.traces() {
+                        traces.lent(self.log.id(), &records);
+                    }
                     let covered = at_hand.filter(|(base, _)| *base <= records.start);
                     target.outbox.push(Item::Lease(Lease {
                         link: target.link,
@@ -406,6 +482,7 @@ impl QueueCell {
                 wait.grown(self.id, storage.position());
             }
         }
+        self.show(state, broker);
         self.set_alarm(state, broker);
     }
 

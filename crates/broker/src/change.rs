@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bongsu_engine::Refused;
-use bongsu_engine::catalog::{Answer, Catalog, Effect, Input, Owner, Policy, QueueId};
+use bongsu_engine::catalog::{Answer, Catalog, Change, Effect, Input, Owner, Policy, QueueId};
 use bongsu_engine::queue::dedup::Dedup;
 use bongsu_engine::queue::{Input as QueueInput, Queue};
 use bongsu_engine::refused::{Kind, Permission};
-use bongsu_engine::session::{Binding, Call, Destination, Reply};
+use bongsu_engine::session::{Call, Reply};
 use bongsu_record::{Lsn, Offset};
 use bongsu_storage::EntryRef;
 use parking_lot::RwLockWriteGuard;
@@ -19,6 +19,7 @@ use crate::cell::QueueCell;
 use crate::handle::{Executed, SessionHandle, not_found, refused};
 use crate::outbox::Item;
 use crate::reading::Tracked;
+use crate::statistics::Churn;
 use crate::subscription::is_subscription;
 use crate::windows;
 
@@ -28,13 +29,11 @@ impl SessionHandle {
         let owner = Owner(self.owner);
         let input = match call {
             Call::DeclareExchange(declare) => {
-                if !declare.passive {
-                    self.allowed(Permission::Configure, Kind::Exchange, &declare.name)?;
-                }
+                self.may_declare_exchange(space, &declare)?;
                 Input::DeclareExchange { space, declare }
             }
             Call::DeleteExchange { name, if_unused } => {
-                self.allowed(Permission::Configure, Kind::Exchange, &name)?;
+                self.may_delete_exchange(&name)?;
                 Input::DeleteExchange {
                     space,
                     name,
@@ -61,15 +60,14 @@ impl SessionHandle {
                 self.subscription(space, owner, declare)?
             }
             Call::DeclareQueue(declare) => {
-                // Whoever was told an address for answers may ask whether it is there.
-                if !declare.passive && !declare.name.starts_with(REPLY_TO) {
-                    self.allowed(Permission::Configure, Kind::Queue, &declare.name)?;
-                }
+                let token = self.broker.token();
+                self.may_declare_queue(space, &declare, token)?;
+                Churn::one(&self.broker.statistics().churn.queues_declared);
                 Input::DeclareQueue {
                     space,
                     owner,
                     declare,
-                    token: self.broker.token(),
+                    token,
                 }
             }
             Call::DeleteQueue {
@@ -107,14 +105,6 @@ impl SessionHandle {
             Answer::Done | Answer::Deleted { .. } | Answer::Space { .. } => Reply::Done,
         };
         Ok(answered(lsn, reply))
-    }
-
-    fn may_bind(&self, binding: &Binding) -> Result<(), Refused> {
-        match &binding.destination {
-            Destination::Queue(name) => self.allowed(Permission::Write, Kind::Queue, name)?,
-            Destination::Exchange(name) => self.allowed(Permission::Write, Kind::Exchange, name)?,
-        }
-        self.allowed(Permission::Read, Kind::Exchange, &binding.source)
     }
 
     fn delete_queue(
@@ -191,8 +181,11 @@ impl Broker {
         let mut topics_of = BTreeSet::new();
         for effect in effects {
             match effect {
-                Effect::Durable(change) => notes.push(change.encode()),
-                Effect::Transient(_) => {}
+                Effect::Durable(change) => {
+                    self.forget_counts(&change);
+                    notes.push(change.encode());
+                }
+                Effect::Transient(change) => self.forget_counts(&change),
                 Effect::Reconfigure { id, properties } => {
                     configured.extend(self.cell(id).map(|cell| (cell, properties)));
                 }
@@ -211,6 +204,7 @@ impl Broker {
                     queue,
                     properties,
                 } => {
+                    Churn::one(&self.statistics().churn.queues_created);
                     if catalog.partition_of(id).is_some() {
                         topics_of.insert(space);
                     }
@@ -240,6 +234,7 @@ impl Broker {
                     }
                 }
                 Effect::DropQueue { id } => {
+                    Churn::one(&self.statistics().churn.queues_deleted);
                     let cell = self.take_cell(id);
                     topics_of.extend(cell.iter().map(|cell| cell.space));
                     dropped.extend(cell);
@@ -284,6 +279,17 @@ impl Broker {
             self.storage().hurry();
         }
         Ok(lsn)
+    }
+
+    /// What is gone is not counted any more.
+    fn forget_counts(&self, change: &Change) {
+        match change {
+            Change::DeleteExchange { space, name } => {
+                self.statistics().space(*space).exchange_deleted(name);
+            }
+            Change::DeleteSpace { id, .. } => self.statistics().space_deleted(*id),
+            _ => {}
+        }
     }
 
     /// Sets a policy, in place of one of its name, and waits for nothing: whoever needs it
@@ -379,6 +385,7 @@ impl Broker {
         for target in std::mem::take(&mut state.targets).into_values() {
             target.outbox.push(Item::Closed(target.link));
         }
+        cell.show(&mut state, self);
         drop(state);
         if let Some(source) = &cell.source {
             let mut subscribers = source.subscribers.write();

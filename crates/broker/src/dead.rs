@@ -23,6 +23,7 @@ use crate::cell::QueueCell;
 use crate::group::{Group, Leaving, Part};
 use crate::publish::{Cells, lead_to_the_same};
 use crate::route::{Address, OfBlock, delay_ms, delayed_block};
+use crate::statistics::Count;
 
 /// A dead record made ready for where it goes.
 struct Dead {
@@ -98,6 +99,7 @@ impl Broker {
             // Whoever is dead here has nobody to be refused by: a full queue drops its head.
             group.forced = dead_letter.at_least_once;
         }
+        let count = records.end.0 - records.start.0;
         group.leaving = Some(Leaving {
             cell: cell.clone(),
             records,
@@ -105,6 +107,9 @@ impl Broker {
         });
         match self.group(&group) {
             Ok(grouped) => {
+                if dead_letter.is_some() {
+                    self.count_of(cell, Count::DeadLettered, count);
+                }
                 self.bury_refused(grouped.dead);
                 true
             }
@@ -123,6 +128,8 @@ impl Broker {
             let Some(dead_letter) = dead_letter else {
                 continue;
             };
+            let count = u64::from(batch.record_count());
+            self.count_of(&cell, Count::DeadLettered, count);
             let mut runs = Runs::default();
             let timestamp = batch.header().base_timestamp;
             for record in batch.native_records(0..batch.record_count()) {

@@ -23,6 +23,10 @@ use crate::broker::Broker;
 use crate::cell::{QueueCell, State};
 use crate::handle::{Executed, Job, Prepared, SessionHandle};
 use crate::outbox::{Item, Outbox};
+use crate::registry::Connection;
+use crate::statistics::Count;
+use crate::traces::Traces;
+use crate::traces::leading::{self, Reader};
 
 /// A fetch that waits.
 #[derive(Debug)]
@@ -103,6 +107,16 @@ struct Looked {
     cells: Vec<Option<Arc<QueueCell>>>,
     bytes: u64,
     refused: bool,
+    traced: Option<TracedFetch>,
+}
+
+/// What whoever traces has to know of a fetch.
+struct TracedFetch {
+    traces: Arc<Traces>,
+    connection: Arc<Connection>,
+    /// Which partition, and from where on, by part.
+    wanted: Vec<(i32, i64)>,
+    since_ns: u64,
 }
 
 struct OnDisk {
@@ -219,7 +233,18 @@ impl SessionHandle {
             cells: Vec::with_capacity(request.parts.len()),
             bytes: 0,
             refused: false,
+            traced: None,
         };
+        looked.traced = self.broker().traces().map(|traces| TracedFetch {
+            traces: traces.clone(),
+            connection: self.connection.clone(),
+            wanted: request
+                .parts
+                .iter()
+                .map(|part| (part.partition, part.offset))
+                .collect(),
+            since_ns: leading::now_ns(),
+        });
         let mut stored = Vec::new();
         for (index, part) in request.parts.iter().enumerate() {
             let mut fetched = FetchedPart::default();
@@ -283,7 +308,7 @@ impl SessionHandle {
         // What has to be read from the disk counts as what it may be: about as much.
         self.quota_taken(QuotaKey::ConsumerByteRate, &request.client, looked.bytes);
         if looked.on_disk.is_empty() {
-            return Ok(Reply::Fetched(finished(looked, committed)));
+            return Ok(Reply::Fetched(finished(looked, committed, self.broker())));
         }
         let broker = self.broker().clone();
         Err(Job::new(move || {
@@ -291,7 +316,7 @@ impl SessionHandle {
             for missing in std::mem::take(&mut looked.on_disk) {
                 read(&mut looked, &missing, &broker);
             }
-            Reply::Fetched(finished(looked, committed))
+            Reply::Fetched(finished(looked, committed, &broker))
         }))
     }
 }
@@ -314,15 +339,50 @@ fn read(looked: &mut Looked, missing: &OnDisk, broker: &Broker) {
     }
 }
 
-/// Adds to each part what was taken back among its records.
-fn finished(looked: Looked, committed: bool) -> Vec<FetchedPart> {
+/// Adds to each part what was taken back among its records, and counts them.
+fn finished(looked: Looked, committed: bool, broker: &Broker) -> Vec<FetchedPart> {
     let mut parts = looked.parts;
+    if let Some(traced) = &looked.traced {
+        traced.fetched(&parts, &looked.cells);
+    }
     for (part, cell) in parts.iter_mut().zip(&looked.cells) {
+        if let Some(cell) = cell {
+            count(cell, part, broker);
+        }
         if let (true, Some(cell), Some(range)) = (committed, cell, range_of(part)) {
             part.aborted = cell.lock().aborted(range);
         }
     }
     parts
+}
+
+fn count(cell: &QueueCell, part: &FetchedPart, broker: &Broker) {
+    let batches = || part.batches.iter().map(|(_, batch)| batch);
+    let records = batches().map(|batch| u64::from(batch.record_count())).sum();
+    let bytes = batches().map(|batch| batch.len() as u64).sum();
+    if bytes > 0 {
+        broker.count_of(cell, Count::DeliverNoAck, records);
+        broker.count_of(cell, Count::BytesOut, bytes);
+    }
+}
+
+impl TracedFetch {
+    fn fetched(&self, parts: &[FetchedPart], cells: &[Option<Arc<QueueCell>>]) {
+        for ((part, cell), (partition, from)) in parts.iter().zip(cells).zip(&self.wanted) {
+            if let (Some(cell), Some(records)) = (cell, range_of(part)) {
+                // A batch may begin before what was asked for.
+                let from = Offset(u64::try_from(*from).unwrap_or(0));
+                let reader = Reader {
+                    connection: Some(&self.connection),
+                    partition: Some(*partition),
+                    ..Reader::default()
+                };
+                let records = records.start.max(from)..records.end;
+                let how = (Some(self.since_ns), false);
+                self.traces.delivered(cell, &records, reader, how);
+            }
+        }
+    }
 }
 
 fn range_of(part: &FetchedPart) -> Option<Range<Offset>> {

@@ -52,12 +52,20 @@ pub(crate) struct Leaving {
     pub(crate) reason: Reason,
 }
 
+/// Ready records that leave their queue because somebody moves them.
+pub(crate) struct Discarding {
+    pub(crate) cell: Arc<QueueCell>,
+    pub(crate) ranges: Vec<Range<Offset>>,
+}
+
 /// See the module's comment.
 #[derive(Default)]
 pub(crate) struct Group<'a> {
     pub(crate) parts: Vec<Part>,
     pub(crate) endings: Vec<Ending<'a>>,
     pub(crate) leaving: Option<Leaving>,
+    /// Nothing is done unless all of them are ready, and each part finds a queue.
+    pub(crate) discarding: Option<Discarding>,
     /// Queues that are full take these all the same.
     pub(crate) forced: bool,
     /// Nothing is done if a full queue refuses some of it.
@@ -73,6 +81,9 @@ pub(crate) struct Grouped {
     pub(crate) lsn: Lsn,
     /// By part: whether a queue was there.
     pub(crate) routed: Vec<bool>,
+    /// Nothing was done: what was to leave its queue is not ready any more, or where it was
+    /// to go is gone.
+    pub(crate) stale: bool,
     /// A queue that refused some.
     pub(crate) full: Option<String>,
     /// By part: records that some queue refused.
@@ -117,6 +128,16 @@ impl Broker {
                 return Ok(Grouped::default());
             }
         }
+        if let Some(discarding) = &group.discarding {
+            let state = &locked[place[&discarding.cell.id]].1;
+            let cursor = state.machine.cursor();
+            if state.gone || !discarding.ranges.iter().all(|range| cursor.is_ready(range)) {
+                return Ok(Grouped {
+                    stale: true,
+                    ..Grouped::default()
+                });
+            }
+        }
         if self.storage().pressure().full && !group.parts.is_empty() {
             return Err(Refused::Storage {
                 cause: "the disk has no room for another lane file".to_owned(),
@@ -130,6 +151,16 @@ impl Broker {
         {
             forget(&mut locked, &seen);
             return Err(Refused::Full { queue });
+        }
+        if let Some(discarding) = &group.discarding {
+            if grouped.routed.iter().any(|routed| !routed) {
+                forget(&mut locked, &seen);
+                grouped.stale = true;
+                return Ok(grouped);
+            }
+            let (cell, state) = &mut locked[place[&discarding.cell.id]];
+            let ranges = &discarding.ranges;
+            cell.decide(state, Input::Discard { ranges }, self);
         }
         let mut entries: Vec<(usize, Entries)> = Vec::new();
         for ending in &group.endings {
@@ -152,7 +183,10 @@ impl Broker {
             }
         }
         match self.record_group(group, &locked, &appends, &entries, &seen) {
-            Ok(lsn) => grouped.lsn = lsn,
+            Ok(lsn) => {
+                self.statistics().commits.appended(lsn, self.durable_lsn());
+                grouped.lsn = lsn;
+            }
             Err(refused) => {
                 forget(&mut locked, &seen);
                 return Err(refused);
@@ -347,7 +381,8 @@ impl Group<'_> {
         let parts = self.parts.iter().flat_map(|part| part.cells.iter());
         let ended = self.endings.iter().map(|ending| &ending.cell);
         let left = self.leaving.iter().map(|leaving| &leaving.cell);
-        let all = parts.chain(ended).chain(left);
+        let moved = self.discarding.iter().map(|moved| &moved.cell);
+        let all = parts.chain(ended).chain(left).chain(moved);
         all.map(|cell| (cell.id, cell.clone())).collect()
     }
 }

@@ -34,6 +34,7 @@ use crate::broker::Broker;
 use crate::clerk::Due;
 use crate::handle::{Executed, SessionHandle};
 use crate::outbox::{Item, Outbox};
+use crate::traces::passing::Passing;
 use topics::SpaceTopics;
 
 mod topics;
@@ -449,10 +450,19 @@ impl SessionHandle {
                 let configs = catalog.group_configs(space, name).unwrap_or(&unset);
                 state.machine.configure_members(configs);
             }
+            let passing = match (broker.traces(), catalog.as_deref()) {
+                (Some(_), Some(catalog)) => {
+                    Passing::of(&request, &state.machine, (catalog, space), &broker)
+                }
+                _ => None,
+            };
             state.machine.handle(input, now_ms, &mut effects);
             let acted = broker.act_group(&cell, &mut state, effects, Some(ticket), along);
             if let Some(answer) = acted.own {
                 drop(state);
+                if let (Some(traces), Some(passing)) = (broker.traces(), passing) {
+                    passing.passed(&answer, name, &self.connection, traces);
+                }
                 // A share group's places are not its own to forget.
                 let forgotten = match &answer {
                     Answer::Deleted(Ok(())) => broker.forget_share_group(space, name),

@@ -4,21 +4,25 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::arguments::{self, Place};
 use bongsu_engine::queue::{Input, Link, LinkKey};
 use bongsu_engine::refused::{Kind, Permission, StreamOperation};
 use bongsu_engine::router::SpaceId;
+use bongsu_engine::session::describe::Tally;
 use bongsu_engine::session::{
     Call, Consume, Delivery, LinkId, Now, Outcome, PoolId, Reply, Settle,
 };
 use bongsu_engine::stream::Filter;
 use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::{Error, Stored};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
-use crate::access::Identity;
+use crate::access::{Identity, Late};
+use crate::bounds::Throttled;
 use crate::broker::Broker;
 use crate::cell::{Got, QueueCell};
 use crate::fetch::{FetchWait, Fetching};
@@ -27,7 +31,11 @@ use crate::groups::GroupWait;
 use crate::outbox::{Item, Outbox, Pool, Target};
 use crate::partitions::TopicCache;
 use crate::publish::RouteCache;
+use crate::registry::{Connection, ConnectionId, Consumer, Peer};
 use crate::share::Sharing;
+use crate::statistics::{Churn, Count, SpaceStatistics};
+use crate::traces::Traces;
+use crate::traces::leading::{self, Reader};
 
 mod deliver;
 mod read;
@@ -41,8 +49,12 @@ pub struct SessionHandle {
     pub(crate) from_loopback: bool,
     /// Where its client is, as text; empty: nobody said.
     pub(crate) host: String,
+    pub(crate) connection: Arc<Connection>,
+    /// Where what it does is counted: in its space.
+    statistics: Option<Arc<SpaceStatistics>>,
     pub(crate) identity: Identity,
     pub(crate) space: Option<SpaceId>,
+    pub(crate) space_name: Arc<str>,
     /// Answers to calls that wait are pushed here too.
     pub(crate) outbox: Arc<Outbox>,
     links: HashMap<LinkId, LinkState>,
@@ -65,6 +77,7 @@ pub struct SessionHandle {
     /// A group that will answer.
     pub(crate) group_wait: Option<GroupWait>,
     pub(crate) publishes: bool,
+    pub(crate) throttled: Throttled,
     /// Until when its client is not read.
     pub(crate) quiet_until: Option<std::time::Instant>,
     ended: bool,
@@ -114,16 +127,77 @@ impl Executed {
 }
 
 /// Work that may block, for instance on the disk, and leads to the answer to a call.
-pub struct Job(Box<dyn FnOnce() -> Reply + Send>);
+pub struct Job {
+    work: Box<dyn FnOnce() -> (Reply, Option<Late>) + Send>,
+    turn: Turn,
+}
+
+/// When a job runs, and is answered.
+enum Turn {
+    /// At once.
+    Now,
+    /// At once, but its answer may be late.
+    Late,
+    /// As soon as there is a place; its answer may be late.
+    Place(Arc<Semaphore>),
+}
 
 impl Job {
     pub(crate) fn new(work: impl FnOnce() -> Reply + Send + 'static) -> Job {
-        Job(Box::new(work))
+        Job {
+            work: Box::new(|| (work(), None)),
+            turn: Turn::Now,
+        }
     }
 
-    /// Blocks.
+    /// Of which only so many run at once as there are places, and whose answer may be late.
+    pub(crate) fn proving(
+        places: Arc<Semaphore>,
+        work: impl FnOnce() -> (Reply, Option<Late>) + Send + 'static,
+    ) -> Job {
+        Job {
+            work: Box::new(work),
+            turn: Turn::Place(places),
+        }
+    }
+
+    /// Nothing but a late refusal.
+    pub(crate) fn late(refused: Refused, late: Late) -> Job {
+        Job {
+            work: Box::new(|| (Reply::Refused(refused), Some(late))),
+            turn: Turn::Late,
+        }
+    }
+
+    /// Blocks; does not wait where the answer should be late.
     pub fn run(self) -> Reply {
-        (self.0)()
+        (self.work)().0
+    }
+
+    /// Runs it where blocking is allowed, in its turn, and answers when it is time to.
+    pub fn start(self) -> JoinHandle<Reply> {
+        let work = self.work;
+        let places = match self.turn {
+            Turn::Now => return tokio::task::spawn_blocking(move || work().0),
+            Turn::Late => None,
+            Turn::Place(places) => Some(places),
+        };
+        tokio::spawn(async move {
+            let place = match places {
+                Some(places) => places.acquire_owned().await.ok(),
+                None => None,
+            };
+            let done = tokio::task::spawn_blocking(work).await;
+            drop(place);
+            let (reply, late) = done.unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => (Reply::Refused(crate::operator::failed()), None),
+            });
+            if let Some(late) = late {
+                late.wait().await;
+            }
+            reply
+        })
     }
 }
 
@@ -214,6 +288,8 @@ impl SessionHandle {
         let outbox = Arc::<Outbox>::default();
         SessionHandle {
             topics: TopicCache::default(),
+            connection: Connection::new(ConnectionId(owner), None, broker.now_ms()),
+            statistics: None,
             fetching: None,
             group_wait: None,
             growth: FetchWait::new(&outbox),
@@ -224,6 +300,7 @@ impl SessionHandle {
             host: String::new(),
             identity: Identity::default(),
             space: None,
+            space_name: Arc::default(),
             outbox,
             links: HashMap::new(),
             pools: HashMap::new(),
@@ -234,6 +311,7 @@ impl SessionHandle {
             along_of: None,
             routes: RouteCache::seeded(seed),
             publishes: false,
+            throttled: Throttled::default(),
             quiet_until: None,
             ended: false,
         }
@@ -251,6 +329,21 @@ impl SessionHandle {
     pub fn with_certificate(mut self, user: Option<Arc<str>>) -> SessionHandle {
         self.identity.certified = user;
         self
+    }
+
+    /// Lists it among the connections, as that of this client.
+    #[must_use]
+    pub fn of_client(mut self, peer: Peer) -> SessionHandle {
+        let id = ConnectionId(self.owner);
+        self.connection = Connection::new(id, Some(peer), self.broker.now_ms());
+        self.broker.registry().add(self.connection.clone());
+        Churn::one(&self.broker.statistics().churn.connections_opened);
+        self
+    }
+
+    /// What whoever watches knows of it.
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
     }
 
     /// The broker.
@@ -275,6 +368,13 @@ impl SessionHandle {
 
     /// Executes one call.
     pub fn execute(&mut self, call: Call, now: Now) -> Executed {
+        match self.broker.traces().cloned() {
+            None => self.execute_call(call, now),
+            Some(traces) => self.execute_traced(&traces, call, now),
+        }
+    }
+
+    pub(crate) fn execute_call(&mut self, call: Call, now: Now) -> Executed {
         self.settle_identity();
         let result = match call {
             Call::Publish(publish) => {
@@ -282,12 +382,24 @@ impl SessionHandle {
                 self.publish(&publish, now)
             }
             Call::Settle(settle) => {
+                self.count_settle(&settle);
                 self.settle(settle.link, &settle.ranges, settle.outcome);
                 Ok(Executed::Now(Reply::Done))
             }
-            Call::Login { user, password } => self.login(&user, &password),
-            Call::OpenSpace { space } => self.open_space(&space),
+            Call::Login { user, password } => match self.broker.tokens() {
+                Some(tokens) if tokens.is_one(&password) => self.login_token(password, now),
+                _ => self.login(&user, &password),
+            },
+            Call::OpenSpace { space } => self.open_space(&space, true),
+            Call::EnterSpace { space } => self.open_space(&space, false),
             Call::Consume(consume) => self.consume(&consume),
+            Call::OpenChannel { channel } => self.open_channel(channel),
+            Call::CloseChannel { channel } => {
+                let registry = self.broker.registry();
+                registry.close_channel(&self.connection, channel);
+                Churn::one(&self.broker.statistics().churn.channels_closed);
+                Ok(Executed::Now(Reply::Done))
+            }
             Call::CloseLink { link, release } => {
                 self.close_link(link, release);
                 Ok(Executed::Now(Reply::Done))
@@ -308,6 +420,9 @@ impl SessionHandle {
                 self.commit(&publishes, &settles, now)
             }
             Call::LoginAnonymous => self.login_anonymous(),
+            Call::LoginExternal => self.login_external(),
+            Call::LoginToken { token } => self.login_token(token, now),
+            Call::RenewLogin { secret } => self.renew_login(secret, now),
             Call::Append(request) => Ok(self.append_all(*request)),
             Call::Fetch(request) => Ok(self.fetch(*request, now)),
             Call::Offsets(request) => Ok(self.offsets(*request)),
@@ -322,8 +437,28 @@ impl SessionHandle {
         result.unwrap_or_else(|refused| Executed::Now(Reply::Refused(refused)))
     }
 
-    fn open_space(&mut self, space: &str) -> Result<Executed, Refused> {
-        self.space = Some(self.broker.space(space)?);
+    fn open_space(&mut self, name: &str, asks: bool) -> Result<Executed, Refused> {
+        let id = self.broker.space(name)?;
+        if asks {
+            self.may_enter(id, name)?;
+        }
+        let (user, bounds) = (self.user_name(), self.bounds(id));
+        let registry = self.broker.registry();
+        registry.enter(&self.connection, &user, (id, name), &bounds)?;
+        if let Some(peer) = self.connection.peer() {
+            let protocol = peer.protocol;
+            tracing::debug!(peer = %peer.peer, protocol, %user, space = name, "entered a space");
+        }
+        self.is_in(id, Arc::from(name));
+        self.statistics = Some(self.broker.statistics().space(id));
+        Ok(Executed::Now(Reply::Done))
+    }
+
+    fn open_channel(&mut self, channel: u32) -> Result<Executed, Refused> {
+        let registry = self.broker.registry();
+        let bounds = self.bounds(self.in_space()?);
+        registry.open_channel(&self.connection, channel, &bounds)?;
+        Churn::one(&self.broker.statistics().churn.channels_opened);
         Ok(Executed::Now(Reply::Done))
     }
 
@@ -353,13 +488,15 @@ impl SessionHandle {
         let pool = consume
             .pool
             .map(|pool| Arc::clone(self.pools.entry(pool).or_default()));
+        let key = self.broker.next_link_key();
+        let consumer = self.consumer(&cell, key, consume, false);
         let target = Arc::new(Target {
             outbox: self.outbox.clone(),
             link: consume.link,
             pool,
             pooled: AtomicU64::new(0),
+            consumer: Some(consumer.clone()),
         });
-        let key = self.broker.next_link_key();
         let mut state = cell.lock();
         if state.gone {
             return Err(not_found(&consume.queue));
@@ -377,6 +514,8 @@ impl SessionHandle {
         let attached = cell.handle(&mut state, Input::Attach { key, link }, &self.broker);
         drop(state);
         self.broker.noted(attached);
+        let registry = self.broker.registry();
+        registry.consumes(&self.connection, consumer);
         self.links.insert(
             consume.link,
             LinkState {
@@ -391,6 +530,33 @@ impl SessionHandle {
         Ok(Executed::Now(Reply::Done))
     }
 
+    /// What whoever watches is told of a consumer.
+    pub(crate) fn consumer(
+        &self,
+        cell: &QueueCell,
+        key: LinkKey,
+        consume: &Consume,
+        reads: bool,
+    ) -> Arc<Consumer> {
+        Arc::new(Consumer {
+            connection: self.connection.id,
+            link: consume.link,
+            key,
+            channel: consume.channel,
+            tag: consume.tag.clone(),
+            space: cell.space,
+            space_name: self.connection.space_name(),
+            queue_id: cell.id,
+            queue: cell.name.clone(),
+            ack_required: !consume.auto_settle,
+            exclusive: consume.exclusive,
+            prefetch: consume.credit,
+            priority: priority(consume).unwrap_or(0),
+            reads,
+            arguments: consume.arguments.clone(),
+        })
+    }
+
     fn close_link(&mut self, link: LinkId, release: bool) {
         let state = match release {
             true => self.links.remove(&link),
@@ -401,6 +567,7 @@ impl SessionHandle {
         };
         let (cell, key, target) = (state.cell.clone(), state.key, state.target.clone());
         let (consumes, reads) = (state.consumes, state.reads.is_some());
+        self.broker.registry().consumed(&self.connection, link);
         // What was lent and not yet encoded goes back now: a client that cancelled must
         // get nothing more, nor hold what it never saw.
         let unsent = self.take_unsent(link);
@@ -408,6 +575,10 @@ impl SessionHandle {
         // Without its target the link is refused by the gate, so nothing returned here
         // goes to it again.
         locked.targets.remove(&key);
+        match release {
+            true => locked.holders.remove(&key),
+            false => locked.holders.insert(key, self.connection.id),
+        };
         if !unsent.is_empty() && !reads {
             // Whoever never saw them did not fail with them.
             let settle = Input::Settle {
@@ -455,6 +626,50 @@ impl SessionHandle {
         unsent
     }
 
+    /// Counts something that was done in the session's space, and to a queue of it.
+    pub(crate) fn count(&self, cell: Option<&QueueCell>, count: Count, more: u64, now_ms: u64) {
+        if let Some(statistics) = &self.statistics {
+            statistics.count(self.owner as usize, count, more, now_ms);
+        }
+        if let Some(cell) = cell {
+            cell.count(count, more, now_ms);
+        }
+    }
+
+    /// Where what this session does is counted; `None` before it is in a space.
+    pub(crate) fn space_statistics(&self) -> Option<&Arc<SpaceStatistics>> {
+        self.statistics.as_ref()
+    }
+
+    /// Counts what a client accepts; what becomes of the rest is counted by their queues.
+    fn count_settle(&self, settle: &Settle) {
+        if settle.outcome == Outcome::Accept
+            && let Some(state) = self.links.get(&settle.link)
+        {
+            let ranges = settle.ranges.iter();
+            let count = ranges.map(|range| range.end.0 - range.start.0).sum();
+            self.count(Some(&state.cell), Count::Ack, count, self.broker.now_ms());
+        }
+    }
+
+    /// Counts a connection that ends, with what it had open.
+    fn count_end(&self) {
+        let churn = &self.broker.statistics().churn;
+        if self.connection.is_listed() {
+            Churn::one(&churn.connections_closed);
+        }
+        let channels = u64::from(self.connection.channel_count());
+        churn.channels_closed.fetch_add(channels, Ordering::Relaxed);
+    }
+
+    /// Counts what a session told its client.
+    pub fn tally(&self, tally: &Tally) {
+        let now_ms = self.broker.now_ms();
+        self.count(None, Count::Confirm, tally.confirmed, now_ms);
+        self.count(None, Count::ReturnUnroutable, tally.returned, now_ms);
+        self.count(None, Count::DropUnroutable, tally.dropped, now_ms);
+    }
+
     fn settle(&mut self, link: LinkId, ranges: &[Range<Offset>], outcome: Outcome) {
         let Some(state) = self.links.get(&link) else {
             return;
@@ -467,9 +682,33 @@ impl SessionHandle {
         };
         let cell = &state.cell;
         let settled = cell.handle(&mut cell.lock(), input, &self.broker);
+        if let Some(traces) = self.broker.traces() {
+            self.trace_settle(traces, state, ranges, outcome);
+        }
         let refused = state.target.ended(count);
         self.broker.noted(settled);
         self.broker.resume(refused);
+    }
+
+    fn trace_settle(
+        &self,
+        traces: &Traces,
+        state: &LinkState,
+        ranges: &[Range<Offset>],
+        outcome: Outcome,
+    ) {
+        let stays = state.reads.is_some() || state.cell.source.is_some();
+        let since = (leading::now_ns(), stays);
+        let reader = self.reader(state);
+        traces.settled(&state.cell, ranges, reader, Some(outcome), since);
+    }
+
+    fn reader(&self, state: &LinkState) -> Reader<'_> {
+        Reader {
+            key: state.key.0,
+            connection: Some(&self.connection),
+            ..Reader::default()
+        }
     }
 
     /// What settles of a group mean for queues.
@@ -489,7 +728,11 @@ impl SessionHandle {
     /// Settles of a group have happened: what they counted against has room again.
     pub(crate) fn ended(&self, settles: &[Settle]) {
         for settle in settles {
+            self.count_settle(settle);
             if let Some(state) = self.links.get(&settle.link) {
+                if let Some(traces) = self.broker.traces() {
+                    self.trace_settle(traces, state, &settle.ranges, settle.outcome);
+                }
                 let ranges = settle.ranges.iter();
                 let count = ranges.map(|range| range.end.0 - range.start.0).sum();
                 self.broker.resume(state.target.ended(count));
@@ -529,6 +772,7 @@ impl SessionHandle {
                 link,
                 pool: None,
                 pooled: AtomicU64::new(0),
+                consumer: None,
             }),
             auto_settle: false,
             consumes: false,
@@ -539,10 +783,14 @@ impl SessionHandle {
             state.cell = cell.clone();
         }
         let key = state.key;
+        let now_ms = self.broker.now_ms();
         let (leased, left) = {
             let mut locked = cell.lock();
-            locked.used_ms = self.broker.now_ms();
+            locked.used_ms = now_ms;
             let leased = cell.get(&mut locked, key, &self.broker);
+            if leased.is_some() {
+                locked.holders.insert(key, self.connection.id);
+            }
             (leased, locked.machine.cursor().ready())
         };
         let Some(Got {
@@ -552,6 +800,7 @@ impl SessionHandle {
             after,
         }) = leased
         else {
+            self.count(Some(&cell), Count::GetEmpty, 1, now_ms);
             return Ok(Executed::Now(Reply::Got(None)));
         };
         let mut stored = Vec::new();
@@ -564,6 +813,14 @@ impl SessionHandle {
                     self.settle(link, std::slice::from_ref(&records), Outcome::Release);
                     refused(&error)
                 })?;
+        }
+        let count = match auto_settle {
+            true => Count::GetNoAck,
+            false => Count::Get,
+        };
+        self.count(Some(&cell), count, 1, now_ms);
+        if tries.acquired > 0 {
+            self.count(Some(&cell), Count::Redeliver, 1, now_ms);
         }
         let Some(found) = stored.first().filter(|found| found.base <= records.start) else {
             self.settle(link, &[records], Outcome::Accept);
@@ -578,6 +835,10 @@ impl SessionHandle {
             tries: tells_tries.then_some(tries),
             tell_offsets: false,
         };
+        if let (Some(traces), Some(state)) = (self.broker.traces(), self.links.get(&link)) {
+            let how = (None, delivery.redelivered);
+            traces.delivered(&cell, &records, self.reader(state), how);
+        }
         if auto_settle {
             self.settle(link, &[records], Outcome::Accept);
         }
@@ -609,6 +870,8 @@ impl SessionHandle {
             self.end_shares();
             self.abandon_group();
             self.broker.session_closed(self.owner);
+            self.count_end();
+            self.broker.registry().remove(&self.connection);
         }
     }
 }

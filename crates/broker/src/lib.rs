@@ -2,7 +2,7 @@
 //!
 //! It decides nothing that the engine could decide. Reading order: [`broker`] (what a
 //! process has one of), [`cell`] (one queue behind its lock), [`outbox`] (what a session is
-//! to be handed), [`handle`] (one session's calls), [`publish`], `group` and [`change`] (the
+//! to be handed), [`handle`] (one session's calls), [`registry`] (who is connected), [`statistics`] (what is counted), [`resources`] (what it runs on), [`publish`], `group` and [`change`] (the
 //! calls that touch many queues), `facts` (what a queue is told of records), `clerk` (what is
 //! due without anybody asking), `compaction` (logs that keep the last record of each key),
 //! `reading` (readers and retention), `subscription` (queues that consume a stream's
@@ -17,13 +17,25 @@ pub mod outbox;
 
 pub mod handle;
 
+pub mod registry;
+
+pub mod statistics;
+
+pub mod resources;
+
 mod access;
+
+mod external;
+
+pub mod tokens;
 
 pub mod operator;
 
 pub mod publish;
 
-pub mod rate;
+pub mod bounds;
+
+mod rate;
 
 mod quotas;
 
@@ -59,6 +71,8 @@ mod groups;
 
 pub mod change;
 
+pub mod traces;
+
 mod clerk;
 
 mod compaction;
@@ -71,6 +85,7 @@ pub mod recover;
 
 pub mod checkpoint;
 
+pub use bongsu_storage::backup::Pinned;
 pub use broker::{Alarm, Broker, Durable, Limits, Stopping};
 pub use handle::{Executed, HaveRead, Job, Prepared, ReadJob, SessionHandle};
 pub use recover::Recovered;

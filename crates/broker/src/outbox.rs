@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::cell::QueueCell;
+use crate::registry::Consumer;
 
 /// Records that may wait in one outbox. Enough for a large socket write of small
 /// messages; the bytes are shared with the log's tail, so a record costs little here.
@@ -98,6 +99,8 @@ pub struct Target {
     pub(crate) pool: Option<Arc<Pool>>,
     /// Records of the pool that this link holds.
     pub(crate) pooled: AtomicU64,
+    /// What whoever watches is told of it; `None`: it only gets.
+    pub(crate) consumer: Option<Arc<Consumer>>,
 }
 
 impl Held {
@@ -181,6 +184,12 @@ impl Pool {
     pub(crate) fn set_credit(&self, credit: u32) -> Vec<(Arc<QueueCell>, LinkKey)> {
         self.credit.store(u64::from(credit), Ordering::SeqCst);
         self.held.take_refused()
+    }
+
+    /// Records that its links hold together, and how many they may; 0 = no limit.
+    pub(crate) fn held_of(&self) -> (u64, u64) {
+        let held = self.held.count.load(Ordering::SeqCst);
+        (held, self.credit.load(Ordering::SeqCst))
     }
 
     fn limit(&self) -> u64 {

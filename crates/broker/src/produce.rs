@@ -28,6 +28,7 @@ use crate::handle::{Executed, SessionHandle};
 use crate::laid_out::{for_queue, may_expire};
 use crate::producers::{PRODUCER_NOTE, producer_note, sequence};
 use crate::publish::Cells;
+use crate::statistics::Count;
 use crate::transactions::TRANSACTION_NOTE;
 use crate::transactions::joining::{Appending, Joined, Locked};
 
@@ -66,6 +67,14 @@ impl SessionHandle {
             let appended = cell.map_err(AppendRefused::Partition).and_then(|cell| {
                 self.append_one((append, &cell), &request, member.as_mut(), &mut last)
             });
+            if appended.is_ok() {
+                let now_ms = self.broker().now_ms();
+                let count = u64::from(append.batch.record_count());
+                self.count(None, Count::Publish, count, now_ms);
+                let bytes = append.batch.len() as u64;
+                self.count(None, Count::BytesIn, bytes, now_ms);
+                self.throttle(count, bytes, now_ms);
+            }
             results.push(appended);
         }
         drop(member);
@@ -187,6 +196,10 @@ impl SessionHandle {
             member.entered(joined, appended.is_ok(), broker);
         }
         let appended = appended.map_err(|error| self.append_failed(&error))?;
+        broker
+            .statistics()
+            .commits
+            .appended(appended.lsn, storage.durable());
         *last = appended.lsn.max(*last);
         // Before readers are told that the log has grown: they stop at what is open.
         let timestamp_ms = fitted.stamped_ms.unwrap_or(-1);

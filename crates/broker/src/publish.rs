@@ -22,6 +22,7 @@ use crate::cell::QueueCell;
 use crate::group::{Group, Grouped, Part};
 use crate::handle::{Executed, SessionHandle, refused};
 use crate::route::{Address, OfRecord, Way, delay_ms, delayed_block};
+use crate::statistics::{Count, ExchangeCounts};
 use crate::windows::{Passing, Window};
 
 /// The queues of a route, ascending by id.
@@ -41,6 +42,8 @@ pub struct RouteCache {
     routing_key: String,
     cells: Cells,
     filled: bool,
+    /// Where the last exchange is counted, by name, as long as nothing changes.
+    counted: Option<(String, u64, Arc<ExchangeCounts>)>,
     scratch: RouteScratch,
     queues: Vec<QueueId>,
 }
@@ -55,27 +58,32 @@ impl RouteCache {
 }
 
 impl SessionHandle {
-    /// The default exchange is a way to every queue: whoever takes it must be allowed to
-    /// write to those it leads to.
+    /// The default exchange is a way to every queue: rules about those that it leads to
+    /// count.
     fn may_publish(&self, publish: &Publish) -> Result<(), Refused> {
-        if !publish.exchange.is_empty() {
-            return self.allowed(Permission::Write, Kind::Exchange, &publish.exchange);
+        let exchange = &publish.exchange;
+        let keys = || std::iter::once(&publish.routing_key).chain(&publish.more_keys);
+        if exchange.is_empty() {
+            return keys().try_for_each(|key| self.allowed_to_publish(key));
         }
-        self.allowed(Permission::Write, Kind::Queue, &publish.routing_key)?;
-        let mut more = publish.more_keys.iter();
-        more.try_for_each(|key| self.allowed(Permission::Write, Kind::Queue, key))
+        self.allowed(Permission::Write, Kind::Exchange, exchange)?;
+        keys().try_for_each(|key| self.allowed_key(Permission::Write, exchange, key))
     }
 
     pub(crate) fn publish(&mut self, publish: &Publish, now: Now) -> Result<Executed, Refused> {
         self.may_publish(publish)?;
         let space = self.in_space()?;
         if let Some(cells) = self.cached(space, publish)? {
-            return self.broker.append(&cells, &publish.batch);
+            let executed = self.broker.append(&cells, &publish.batch)?;
+            let count = u64::from(publish.batch.record_count());
+            self.count_published(publish, count * cells.len() as u64, now);
+            return Ok(executed);
         }
         let routes = self.routes_of(space, publish)?;
         let windows = self.windows_of(std::slice::from_ref(&routes));
         let mut passing = Passing::lock(&windows);
         let plan = Plan::of(&publish.batch, &routes, &mut passing, now);
+        let out = plan.out();
         let group = Group {
             notes: passing.notes(self.broker.now_ms()),
             parts: plan.parts,
@@ -89,6 +97,7 @@ impl SessionHandle {
             }
         };
         drop(passing);
+        self.count_published(publish, out, now);
         let refused = in_batch(&grouped.refused, &plan.indexes);
         let routed = plan.all_routed && grouped.routed.iter().all(|routed| *routed);
         let durable = windows.iter().any(|(_, window)| window.durable);
@@ -118,8 +127,10 @@ impl SessionHandle {
         let mut passing = Passing::lock(&windows);
         let mut group = Group::default();
         let mut counts = Vec::with_capacity(publishes.len());
+        let mut out = Vec::with_capacity(publishes.len());
         for (publish, routes) in publishes.iter().zip(&routes) {
             let plan = Plan::of(&publish.batch, routes, &mut passing, now);
+            out.push(plan.out());
             counts.push((plan.parts.len(), plan.all_routed));
             group.parts.extend(plan.parts);
         }
@@ -134,6 +145,9 @@ impl SessionHandle {
             }
         };
         drop((passing, group));
+        for (publish, out) in publishes.iter().zip(out) {
+            self.count_published(publish, out, now);
+        }
         let durable = windows.iter().any(|(_, window)| window.durable);
         let wait = self.broker.wait_of(&grouped, durable);
         self.ended(settles);
@@ -148,6 +162,32 @@ impl SessionHandle {
             unrouted: unrouted.collect(),
             wait,
         }))
+    }
+
+    /// A batch was taken, and put so many records into queues.
+    fn count_published(&mut self, publish: &Publish, out: u64, now: Now) {
+        let Some(space) = self.space_statistics() else {
+            return;
+        };
+        let now_ms = u64::try_from(now.unix_ms).unwrap_or(0);
+        let count = u64::from(publish.batch.record_count());
+        let stripe = self.owner as usize;
+        space.count(stripe, Count::Publish, count, now_ms);
+        space.count(stripe, Count::BytesIn, publish.batch.len() as u64, now_ms);
+        space.count(stripe, Count::PublishIn, count, now_ms);
+        space.count(stripe, Count::PublishOut, out, now_ms);
+        let epoch = self.broker.route_epoch();
+        let counts = match &self.routes.counted {
+            Some((of, at, counts)) if *at == epoch && *of == publish.exchange => counts,
+            _ => {
+                let counts = space.exchange(&publish.exchange);
+                let counted = (publish.exchange.clone(), epoch, counts);
+                &self.routes.counted.insert(counted).2
+            }
+        };
+        counts.add(0, Count::PublishIn, count, now_ms);
+        counts.add(0, Count::PublishOut, out, now_ms);
+        self.throttle(count, publish.batch.len() as u64, now_ms);
     }
 
     /// The route, if one holds for all records with this exchange and routing key, and is a
@@ -292,6 +332,13 @@ impl Plan {
         plan
     }
 
+    /// Records that are put into queues, one for each.
+    fn out(&self) -> u64 {
+        let parts = self.parts.iter();
+        let out = parts.map(|part| u64::from(part.batch.record_count()) * part.cells.len() as u64);
+        out.sum()
+    }
+
     fn take(&mut self, run: &mut Run, batch: &Batch) {
         let taken = std::mem::take(run);
         let mut builder = taken.builder;
@@ -409,6 +456,9 @@ impl Broker {
         let appended = storage
             .append(&targets, batch, &[])
             .map_err(|error| refused(&error))?;
+        self.statistics()
+            .commits
+            .appended(appended.lsn, storage.durable());
         let bases: Vec<_> = targets.iter().map(|(_, base)| *base).collect();
         let mut failed = None;
         for ((cell, mut state), base) in locked.into_iter().zip(bases) {

@@ -68,6 +68,15 @@ impl Reading {
         self.readers.count()
     }
 
+    /// Records that a reader was handed and has not settled.
+    pub(crate) fn held(&self, key: LinkKey) -> u64 {
+        self.readers.held(key)
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
     pub(crate) fn due_ms(&self) -> Option<u64> {
         self.due_ms
     }
@@ -211,6 +220,9 @@ impl QueueCell {
                         false => None,
                     };
                     wait |= after.is_some();
+                    if let Some(traces) = broker.traces() {
+                        traces.lent(self.log.id(), &records);
+                    }
                     let covered = at_hand.filter(|(base, _)| *base <= records.start);
                     target.outbox.push(Item::Lease(Lease {
                         link: target.link,

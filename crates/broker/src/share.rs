@@ -294,7 +294,10 @@ impl Broker {
         for cell in held_in.into_values() {
             let outcome = Some(Outcome::Release);
             let input = Input::Detach { key, outcome };
-            let detached = cell.handle(&mut cell.lock(), input, self);
+            let mut state = cell.lock();
+            state.holders.remove(&key);
+            let detached = cell.handle(&mut state, input, self);
+            drop(state);
             self.noted(detached);
         }
     }

@@ -127,7 +127,8 @@ impl SessionHandle {
         owner: Owner,
         declare: DeclareQueue,
     ) -> Result<Input, Refused> {
-        self.allowed(Permission::Configure, Kind::Queue, &declare.name)?;
+        let token = self.broker.token();
+        self.may_declare_queue(space, &declare, token)?;
         arguments::check(Of::Queue, &declare.arguments)?;
         let name = declare.arguments.get(SUBSCRIBE).and_then(|v| v.as_text());
         let name = name.unwrap_or_default();
@@ -148,7 +149,7 @@ impl SessionHandle {
             space,
             owner,
             declare,
-            token: self.broker.token(),
+            token,
             start,
         })
     }

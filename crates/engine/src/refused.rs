@@ -31,6 +31,17 @@ pub enum StreamOperation {
     AutoSettle,
 }
 
+/// A bound on what is open at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Connections in a space.
+    SpaceConnections,
+    /// Connections of a user.
+    UserConnections,
+    /// Channels of a user, on all its connections.
+    UserChannels,
+}
+
 /// A request declined. Nothing has changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refused {
@@ -211,6 +222,17 @@ pub enum Refused {
     Unsupported {
         /// What: an argument's or feature's name.
         what: String,
+    },
+    /// As much is open as may be.
+    LimitReached {
+        /// Of what.
+        limit: Limit,
+        /// How much that is.
+        count: u32,
+        /// Whose connection this is.
+        user: String,
+        /// Where it works; empty where that does not matter.
+        space: String,
     },
     /// Storage cannot take it: disk full, sync failed. The text is for people.
     Storage {

@@ -10,6 +10,7 @@
 //! one [`Call::Publish`]; all acknowledgements on one link are one [`Call::Settle`].
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bongsu_record::{Arguments, Batch, Lsn, Offset};
@@ -22,7 +23,10 @@ use crate::share;
 use crate::topic;
 use crate::transaction;
 
+pub mod describe;
 pub mod records;
+
+use describe::{Client, Description, Tally};
 
 /// The time, handed to every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,9 @@ pub trait Session: Send {
 
     /// When to come back with [`Input::Timeout`] (heartbeats, handshake limits).
     fn deadline(&self) -> Option<Instant>;
+
+    /// How it stands, for whoever watches.
+    fn describe(&self) -> Description;
 }
 
 /// What happens to a session.
@@ -72,6 +79,9 @@ pub enum Input<'a> {
     Timeout,
     /// The broker stops: say goodbye as the protocol does.
     Stop,
+    /// Somebody who runs the broker closes this session, with the reason: say goodbye as the
+    /// protocol does.
+    Evict(&'a str),
 }
 
 /// What a session wants done. Reused between calls; whoever drives the session takes
@@ -86,6 +96,10 @@ pub struct Effects {
     pub call: Option<Call>,
     /// Close the connection: `Flushed` once `out` is sent, `Now` without.
     pub close: Option<Close>,
+    /// Who the client is, when it has said so.
+    pub client: Option<Box<Client>>,
+    /// What happened since it was last taken.
+    pub tally: Tally,
 }
 
 /// Bytes that belong in between the others.
@@ -158,9 +172,30 @@ pub enum Call {
     /// The client does not say who it is: as the guest from loopback, if at all. Answer:
     /// [`Reply::Done`].
     LoginAnonymous,
+    /// The client is who its certificate says, as was verified when it connected. Answer:
+    /// [`Reply::Entered`].
+    LoginExternal,
+    /// The client is who a signed token says, for as long as that says so. Answer:
+    /// [`Reply::Entered`].
+    LoginToken {
+        /// Signed by somebody who is trusted (OAuth 2.0).
+        token: String,
+    },
+    /// Who came in by a token brings a new one before that ends; nobody else has to. Answer:
+    /// [`Reply::Done`], or [`Reply::Entered`] with the new end.
+    RenewLogin {
+        /// Of the same user.
+        secret: String,
+    },
     /// Which space the session works in. Answer: [`Reply::Done`].
     OpenSpace {
         /// Name; AMQP's virtual host.
+        space: String,
+    },
+    /// As [`Call::OpenSpace`], for clients who do not choose theirs: nobody is refused entry,
+    /// but everything that is done there is asked about. Answer: [`Reply::Done`].
+    EnterSpace {
+        /// Name.
         space: String,
     },
     /// Answer: [`Reply::Done`].
@@ -204,6 +239,17 @@ pub enum Call {
         publishes: Vec<Publish>,
         /// In order, after the publishes.
         settles: Vec<Settle>,
+    },
+    /// A channel is opened: counted, and refused at its user's bound. Answer:
+    /// [`Reply::Done`].
+    OpenChannel {
+        /// Its number within the session.
+        channel: u32,
+    },
+    /// A channel is closed; its links are closed before. Answer: [`Reply::Done`].
+    CloseChannel {
+        /// Its number within the session.
+        channel: u32,
     },
     /// Opens a link. Answer: [`Reply::Done`]; deliveries follow it.
     Consume(Consume),
@@ -344,11 +390,15 @@ pub struct Publish {
 pub struct Consume {
     /// The new link.
     pub link: LinkId,
+    /// The channel it is of, 0 where there are none: told to whoever watches.
+    pub channel: u32,
     /// Which queue.
     pub queue: String,
     /// What the client calls it (AMQP: the consumer tag); where a tracked reader came to is
     /// kept under this name.
     pub name: String,
+    /// As it is called where the client called it nothing: told to whoever watches.
+    pub tag: String,
     /// Records it may hold at once; 0 = no limit.
     pub credit: u32,
     /// A limit shared with other links.
@@ -381,6 +431,13 @@ pub enum Reply {
     Done,
     /// It is not, and nothing has changed.
     Refused(Refused),
+    /// The client is in, under a name that it did not say itself.
+    Entered {
+        /// The name.
+        user: Arc<str>,
+        /// When what let it in ends, in Unix milliseconds; the session is closed then.
+        until_ms: Option<i64>,
+    },
     /// The queue is there.
     Queue {
         /// Its name, made up if none was given.

@@ -67,6 +67,7 @@ impl World {
     fn new() -> World {
         let start = Instant::now();
         let settings = Settings {
+            space: "/".to_owned(),
             node_id: 7,
             advertised_host: "here".to_owned(),
             advertised_port: 9092,
@@ -132,7 +133,7 @@ impl World {
 
     fn execute(&mut self, call: Call) -> Reply {
         let call = match call {
-            Call::LoginAnonymous | Call::OpenSpace { .. } => return Reply::Done,
+            Call::LoginAnonymous | Call::EnterSpace { .. } => return Reply::Done,
             Call::Group(call) => *call,
             other => panic!("{other:?}"),
         };

@@ -58,6 +58,7 @@ impl World {
     fn new(client_count: usize) -> World {
         let start = Instant::now();
         let settings = Arc::new(Settings {
+            space: "/".to_owned(),
             node_id: 7,
             advertised_host: "here".to_owned(),
             advertised_port: 9092,
@@ -161,7 +162,7 @@ impl World {
 
     fn execute(&mut self, client: usize, call: Call) -> Option<Reply> {
         let call = match call {
-            Call::LoginAnonymous | Call::OpenSpace { .. } => return Some(Reply::Done),
+            Call::LoginAnonymous | Call::EnterSpace { .. } => return Some(Reply::Done),
             Call::Group(call) => *call,
             other => panic!("{other:?}"),
         };

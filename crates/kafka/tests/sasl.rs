@@ -93,7 +93,7 @@ impl World {
                 }
                 Err(error) => refused(error),
             },
-            Call::OpenSpace { .. } => Reply::Done,
+            Call::EnterSpace { .. } => Reply::Done,
             Call::Access(request) => match *request {
                 Request::ScramBegin { mechanism, user } => {
                     let begun = self.users.scram_begin(mechanism, &user, self.from_loopback);

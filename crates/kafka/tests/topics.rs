@@ -78,6 +78,7 @@ impl World {
             meaning: "how many".to_owned(),
         };
         let settings = Arc::new(Settings {
+            space: "/".to_owned(),
             node_id: 7,
             advertised_host: "here".to_owned(),
             advertised_port: 9092,
@@ -137,7 +138,7 @@ impl World {
         let used = self.session.handle(input, now, &mut effects);
         while let Some(call) = effects.call.take() {
             let reply = match call {
-                Call::LoginAnonymous | Call::OpenSpace { .. } => Reply::Done,
+                Call::LoginAnonymous | Call::EnterSpace { .. } => Reply::Done,
                 Call::Topic(request) => Reply::Topic(Box::new(self.answer(*request))),
                 // Of no group anything was set.
                 Call::Share(_) => Reply::Share {

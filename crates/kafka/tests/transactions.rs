@@ -39,6 +39,7 @@ impl Client {
             unix_ms: 1_000_000,
         };
         let settings = Arc::new(Settings {
+            space: "/".to_owned(),
             node_id: 7,
             advertised_host: "here".to_owned(),
             advertised_port: 9092,
@@ -79,7 +80,7 @@ impl Client {
         let mut asked = false;
         while let Some(call) = effects.call.take() {
             let reply = match call {
-                Call::LoginAnonymous | Call::OpenSpace { .. } => Reply::Done,
+                Call::LoginAnonymous | Call::EnterSpace { .. } => Reply::Done,
                 Call::Transaction(request) => {
                     asked = true;
                     let answer = answer.expect("the broker is not asked");

@@ -12,9 +12,12 @@ use std::cell::RefCell;
 use std::future::pending;
 use std::io;
 use std::io::IoSlice;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bongsu_broker::registry::{Connection as Shared, ConnectionState, Question};
 use bongsu_broker::{Broker, Executed, Prepared, SessionHandle};
+use bongsu_engine::session::describe::Tally;
 use bongsu_engine::session::{Close, Delivery, Effects, Input, Now, Reply, Session};
 use bongsu_record::Lsn;
 use tokio::task::JoinHandle;
@@ -80,7 +83,12 @@ struct Connection<S> {
     awaited: Lsn,
     told: Lsn,
     leave_by: Option<Instant>,
+    /// What let the client in ends then.
+    login_until: Option<Instant>,
     told_alarm: bool,
+    /// What whoever watches sees of it.
+    shared: Arc<Shared>,
+    state: ConnectionState,
 }
 
 enum Event {
@@ -94,6 +102,7 @@ enum Event {
     Stirred(Option<Seen>),
     Answered(Reply),
     JobFailed,
+    Asked,
     Stop,
 }
 
@@ -102,6 +111,8 @@ pub async fn drive<S: Session>(stream: Stream, session: S, handle: SessionHandle
     let mut connection = Connection {
         stream,
         session,
+        shared: handle.connection().clone(),
+        state: ConnectionState::Starting,
         handle,
         effects: Effects::default(),
         written: 0,
@@ -118,6 +129,7 @@ pub async fn drive<S: Session>(stream: Stream, session: S, handle: SessionHandle
         awaited: Lsn(0),
         told: Lsn(0),
         leave_by: None,
+        login_until: None,
         told_alarm: false,
     };
     let ended = connection.run().await;
@@ -137,6 +149,7 @@ impl<S: Session> Connection<S> {
                 // A client that does not read its goodbye is not waited for.
                 self.leave_by.get_or_insert(Instant::now() + LEAVE_TIMEOUT);
             }
+            self.tell();
             self.write()?;
             match self.effects.close {
                 Some(Close::Now) => return Ok(Ended::BySession),
@@ -188,15 +201,63 @@ impl<S: Session> Connection<S> {
                         }
                         continue;
                     }
+                    if self.leave_by.is_none()
+                        && self
+                            .login_until
+                            .is_some_and(|until| until <= Instant::now())
+                    {
+                        self.leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
+                        self.input(Input::Evict("the token it came in by has expired"));
+                        continue;
+                    }
                     self.input(Input::Timeout);
                     self.shrink();
                 }
                 Event::Alarm => {}
+                Event::Asked => self.asked(),
                 Event::Stop => {
                     self.leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
                     self.input(Input::Stop);
                 }
             }
+        }
+    }
+
+    /// Passes on what the session said of itself and of what it did.
+    fn tell(&mut self) {
+        if let Some(client) = self.effects.client.take() {
+            self.shared.set_client(*client);
+        }
+        if self.effects.tally != Tally::default() {
+            self.handle.tally(&std::mem::take(&mut self.effects.tally));
+        }
+    }
+
+    /// Answers those who watch, and does what they say.
+    fn asked(&mut self) {
+        for question in self.shared.take_questions() {
+            match question {
+                // Who asked may have given up.
+                Question::Describe(answer) => drop(answer.send(self.session.describe())),
+                Question::Leave(reason) if self.leave_by.is_none() => {
+                    self.leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
+                    self.input(Input::Evict(&reason));
+                }
+                Question::Leave(_) => {}
+            }
+        }
+    }
+
+    /// Tells whoever watches what the client waits for.
+    fn show_state(&mut self, slowed: bool) {
+        let state = match (self.told_alarm, slowed) {
+            (true, _) => ConnectionState::Blocked,
+            (false, true) => ConnectionState::Flow,
+            (false, false) => ConnectionState::Running,
+        };
+        if self.state != state && self.shared.state() != ConnectionState::Starting {
+            self.state = state;
+            self.shared.set_state(state);
         }
     }
 
@@ -249,10 +310,16 @@ impl<S: Session> Connection<S> {
             .handle
             .quiet_until()
             .filter(|_| self.leave_by.is_none());
+        self.show_state(slowed || quiet.is_some());
         let readable = room && !held && quiet.is_none() && (!slowed || self.leave_by.is_some());
         let awaits =
             self.held_reply.is_some() || self.held_delivery.is_some() || self.awaited > self.told;
         let deadline = match (self.session.deadline(), self.leave_by) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let login_until = self.login_until.filter(|_| self.leave_by.is_none());
+        let deadline = match (deadline, login_until) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
@@ -275,6 +342,7 @@ impl<S: Session> Connection<S> {
             () = at(quiet) => Ok(Event::Writable),
             reply = done(&mut self.job) => Ok(reply.map_or(Event::JobFailed, Event::Answered)),
             () = at(deadline) => Ok(Event::Deadline),
+            () = self.shared.asked() => Ok(Event::Asked),
         }
     }
 
@@ -291,6 +359,7 @@ impl<S: Session> Connection<S> {
                 let cause = "it speaks TLS, which this listener does not";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, cause));
             }
+            self.shared.traffic.read(count);
             if self.carry.is_empty() {
                 let used = self.bytes(&buffer[..count]);
                 self.carry.extend_from_slice(&buffer[used..count]);
@@ -373,7 +442,7 @@ impl<S: Session> Connection<S> {
                 self.held_reply = Some((lsn, reply));
             }
             Executed::Job(job) => {
-                self.job = Some(tokio::task::spawn_blocking(move || job.run()));
+                self.job = Some(job.start());
             }
             Executed::Later => {
                 self.waits = true;
@@ -393,6 +462,12 @@ impl<S: Session> Connection<S> {
     }
 
     fn reply(&mut self, reply: Reply) {
+        if let Reply::Entered { until_ms, .. } = &reply {
+            self.login_until = until_ms.map(|until_ms| {
+                let left_ms = u64::try_from(until_ms - now().unix_ms).unwrap_or(0);
+                Instant::now() + Duration::from_millis(left_ms.min(LOGIN_MS_MAX))
+            });
+        }
         self.session
             .handle(Input::Reply(reply), now(), &mut self.effects);
     }
@@ -428,7 +503,7 @@ impl<S: Session> Connection<S> {
                 }
                 Prepared::Job(job) => {
                     self.waits = false;
-                    self.job = Some(tokio::task::spawn_blocking(move || job.run()));
+                    self.job = Some(job.start());
                 }
                 Prepared::Deliver => {
                     let deliveries = std::mem::take(&mut self.deliveries);
@@ -452,7 +527,10 @@ impl<S: Session> Connection<S> {
         if self.effects.attached.is_empty() {
             while self.written < self.effects.out.len() {
                 match self.stream.try_write(&self.effects.out[self.written..]) {
-                    Ok(count) => self.written += count,
+                    Ok(count) => {
+                        self.written += count;
+                        self.shared.traffic.wrote(count);
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                     Err(error) => return Err(error),
                 }
@@ -462,7 +540,10 @@ impl<S: Session> Connection<S> {
                 let at = (self.written, self.attached_written, self.attached_at);
                 let slices = slices(&self.effects, at);
                 match self.stream.try_write_vectored(&slices) {
-                    Ok(count) => self.advance(count),
+                    Ok(count) => {
+                        self.advance(count);
+                        self.shared.traffic.wrote(count);
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                     Err(error) => return Err(error),
                 }
@@ -579,6 +660,8 @@ fn now() -> Now {
 
 /// After a read of at least so much, others get their turn.
 const LARGE_READ_BYTES: usize = 32 * 1024;
+/// Longest that is waited for the end of a login: a year.
+const LOGIN_MS_MAX: u64 = 365 * 24 * 60 * 60 * 1000;
 /// How soon a slowed publisher looks whether it may go on.
 const SLOWED_TICK: Duration = Duration::from_millis(5);
 /// Parts of one write.

@@ -24,6 +24,13 @@ pub enum Naming {
     SanUri,
 }
 
+/// When a certificate ends, Unix seconds; `None` if it is none.
+pub fn expires_s(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let ends = certificate.tbs_certificate.validity.not_after;
+    Some(ends.to_unix_duration().as_secs())
+}
+
 /// The user's name; `None` where the certificate has none of that kind.
 pub fn name_of(certificate: &CertificateDer<'_>, naming: Naming) -> Option<String> {
     let certificate = Certificate::from_der(certificate).ok()?.tbs_certificate;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bongsu_broker::registry::Peer;
 use bongsu_broker::{Broker, Stopping};
 use bongsu_engine::session::Session;
 use tokio::net::TcpListener;
@@ -13,14 +14,14 @@ use tokio::task::JoinSet;
 use crate::connection::{Ended, drive};
 use crate::door::{Door, Guest};
 
-/// `session` makes one for a client, given how it came in.
+/// `session` makes one of `protocol` for a client, given how it came in.
 ///
 /// Accepts on `listener` until the broker stops, then waits for the connections to end.
 /// At the bound of `places` (shared by all listeners) a new client is closed at once: it
 /// may try again, and nobody who is in loses anything.
 pub async fn serve<S: Session + 'static>(
     listener: TcpListener,
-    broker: Broker,
+    (broker, protocol): (Broker, &'static str),
     places: Arc<Semaphore>,
     door: Door,
     session: impl Fn(&Guest) -> S + Send + Sync + 'static,
@@ -32,15 +33,27 @@ pub async fn serve<S: Session + 'static>(
         let handle = broker.session(guest.is_from_loopback());
         let handle = handle.from_host(guest.peer.ip().to_canonical());
         let handle = handle.with_certificate(guest.certified.clone());
+        let handle = handle.of_client(Peer {
+            protocol,
+            peer: guest.peer,
+            local: guest.local,
+        });
         async move {
             let peer = guest.peer;
+            let connection = handle.connection().clone();
             match drive(guest.stream, session, handle).await {
                 // Not what it should be: somebody set something up wrong.
                 Ended::Failed(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::warn!(%peer, "closed: {error}");
                 }
-                Ended::Failed(error) => tracing::debug!(%peer, "connection failed: {error}"),
-                ended => tracing::debug!(%peer, ?ended, "connection ended"),
+                Ended::Failed(error) => {
+                    let (user, space) = (connection.user(), connection.space_name());
+                    tracing::debug!(%peer, protocol, %user, %space, "connection failed: {error}");
+                }
+                ended => {
+                    let (user, space) = (connection.user(), connection.space_name());
+                    tracing::debug!(%peer, protocol, %user, %space, ?ended, "connection ended");
+                }
             }
             drop(guest.place);
         }

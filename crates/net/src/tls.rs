@@ -176,6 +176,16 @@ impl Acceptor {
         }
     }
 
+    /// When the first certificate of the file ends, Unix seconds; `None` if it cannot be
+    /// read. Blocks.
+    pub fn expires_s(&self) -> Option<u64> {
+        let pem = std::fs::read(&self.settings.certificate).ok()?;
+        let certificates = CertificateDer::pem_slice_iter(&pem);
+        certificates
+            .filter_map(|certificate| crate::identity::expires_s(&certificate.ok()?))
+            .min()
+    }
+
     /// Which user a client's certificate is of.
     pub fn naming(&self) -> Naming {
         self.settings.naming

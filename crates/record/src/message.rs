@@ -21,6 +21,7 @@ use crate::blocks::{BlockMalformed, Properties, amqp091, kafka as kafka_block, p
 use crate::id::Offset;
 use crate::kafka::{self, KafkaMalformed, Records};
 use crate::native::{self, Origin, PERSISTENT};
+use crate::table;
 use crate::value::Arguments;
 
 /// The messages of one batch of either encoding.
@@ -254,6 +255,30 @@ impl<'a> Message<'a> {
             Block::Pairs(raw) => Ok(pairs::read(raw)?.headers()),
             Block::Kafka(headers) => Ok(kafka_block::headers(headers)),
             Block::Unknown(origin) => Err(BlockMalformed::Origin(origin)),
+        }
+    }
+
+    /// The text or bytes of one header, found without decoding the others; of a name that a
+    /// Kafka record has twice, the last. `None` also for a value that is neither.
+    pub fn text_header(&self, name: &[u8]) -> Option<&'a [u8]> {
+        match self.block() {
+            Block::Plain | Block::Unknown(_) => None,
+            Block::Amqp091(raw) => {
+                let mut fields = table::fields(amqp091::read(raw).ok()?.table?);
+                let found = fields.find(|field| match field {
+                    Ok(field) => field.name == name,
+                    Err(_) => true,
+                });
+                table::text(found?.ok()?.value)
+            }
+            Block::Pairs(raw) => {
+                let mut pairs = pairs::read(raw).ok()?;
+                pairs.find(|pair| pair.0 == name).map(|pair| pair.1)
+            }
+            Block::Kafka(headers) => {
+                let found = headers.filter(|header| header.name == name).last()?;
+                found.value
+            }
         }
     }
 

@@ -136,6 +136,14 @@ pub fn fields(table: &[u8]) -> impl Iterator<Item = Result<Field<'_>, TableMalfo
     })
 }
 
+/// A value with its type letter in front, if it is a text or bytes.
+pub fn text(value: &[u8]) -> Option<&[u8]> {
+    let (letter, rest) = value.split_first()?;
+    let (length, text) = rest.split_first_chunk()?;
+    let is_text = matches!(letter, b'S' | b'x');
+    (is_text && text.len() == u32::from_be_bytes(*length) as usize).then_some(text)
+}
+
 /// The values of one array with its u32 length in front, each with its type letter, not
 /// decoded. Ends with the first error.
 pub fn elements(array: &[u8]) -> impl Iterator<Item = Result<&[u8], TableMalformed>> {

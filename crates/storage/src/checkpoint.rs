@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bongsu_record::{LogId, Lsn, Offset};
 
@@ -122,12 +123,18 @@ impl Shared {
             || self.unvouched.load(Ordering::Relaxed)
             || self.shelf.direct_bytes.load(Ordering::Relaxed)
                 >= DIRECT_FACTOR * self.options.checkpoint_bytes
-            || self.shelf.droppable() >= self.options.droppable_bytes
+            || (self.shelf.droppable() >= self.options.droppable_bytes && !self.is_pinned())
             || (self.lane.is_full() && (grown > 0 || self.shelf.droppable() > 0))
+    }
+
+    /// Whether a copy is being made, so that a checkpoint gives nothing back.
+    fn is_pinned(&self) -> bool {
+        self.pinned.load(Ordering::Acquire)
     }
 
     pub(crate) fn checkpoint(&self, source: &dyn CheckpointSource) -> Result<bool, Error> {
         let mut manifest = self.manifest.lock();
+        let begun = Instant::now();
         let taken = self.try_checkpoint(source, &mut manifest);
         let taken = match taken {
             Err(Error::Full { needed_bytes, .. }) if self.give_up_reserve(needed_bytes) => {
@@ -137,6 +144,9 @@ impl Shared {
         };
         if taken.is_ok() {
             self.restore_reserve();
+        }
+        if matches!(taken, Ok(true)) {
+            self.checkpoint_times.lock().took(begun.elapsed());
         }
         taken
     }
@@ -167,7 +177,10 @@ impl Shared {
                 self.unvouched.store(false, Ordering::Relaxed);
                 let direct = &self.shelf.direct_bytes;
                 direct.fetch_sub(direct_bytes, Ordering::Relaxed);
-                self.shelf.delete(buried);
+                match self.is_pinned() {
+                    true => self.shelf.keep_buried(buried),
+                    false => self.shelf.delete(buried),
+                }
                 *self.last_checkpoint.lock() = Last {
                     position: floor,
                     bytes,
@@ -245,8 +258,10 @@ impl Shared {
             })?;
         let old = std::mem::replace(manifest, (version, next));
         self.set_floor(floor);
-        self.lane.set_floor(floor);
-        let _ = self.seams.blobs.delete(&blob::name(old.1.checkpoint));
+        if !self.is_pinned() {
+            self.lane.set_floor(floor);
+            let _ = self.seams.blobs.delete(&blob::name(old.1.checkpoint));
+        }
         Ok((bytes.len() as u64, inline_bytes))
     }
 

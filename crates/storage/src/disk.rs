@@ -52,6 +52,11 @@ pub trait Disk: Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
     /// Bytes that can still be written below `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// How large the disk below `path` is, as far as it may be used.
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// What makes all that was written to files below `path` durable in one go, where there
     /// is such a thing: thousands of files, each with a little, then cost one sync.
     fn whole(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskSync>>> {

@@ -139,11 +139,16 @@ impl fmt::Display for Error {
             } => write!(
                 f,
                 "{} is corrupt at byte {position}: {what}; nothing was skipped or changed; \
-                 put an undamaged copy of it in its place to start",
+                 `bongsu repair` with the data directory says what it holds and mends what can \
+                 be, or put an undamaged copy of the file in its place",
                 path.display()
             ),
             Error::Missing { path, what } => {
-                write!(f, "{} is missing: {what}", path.display())
+                write!(
+                    f,
+                    "{} is missing: {what}; `bongsu repair` says what that means",
+                    path.display()
+                )
             }
             Error::Full { what, needed_bytes } => {
                 write!(f, "no room for {needed_bytes} bytes: {what}")

@@ -35,8 +35,14 @@ mod writer;
 
 mod sealed;
 
+mod copy;
+
+mod salvage;
+
 mod store;
 
+pub(crate) use files::{file_name as file_name_of, parse_name as parse_file_name};
+pub(crate) use salvage::{body_bytes_at, goes_on_at, ids_and_starts, sound_frames};
 pub use store::{DiskLaneStore, LaneOptions};
 
 /// Most bytes of one block, unless a single frame is larger.

@@ -28,6 +28,10 @@ pub mod recovery;
 
 pub mod threads;
 
+pub mod backup;
+
+pub mod repair;
+
 pub use checkpoint::{CheckpointSource, SectionWriter};
 pub use entry::{Entry, EntryRef, SegmentId};
 pub use error::Error;
@@ -36,7 +40,7 @@ pub use log::times::Timed;
 pub use log::{Bounds, Log, LogStats, Stored};
 pub use options::{Durability, Options};
 pub use recovery::{LogSection, Recovery, Report, Section};
-pub use storage::{Appended, Pressure, Publish, Storage};
+pub use storage::{Appended, CheckpointTimes, Pressure, Publish, Storage};
 pub use threads::Threads;
 
 #[cfg(test)]

@@ -61,11 +61,35 @@ pub trait LaneStore: Send + Sync {
     /// `Io`.
     fn list(&self) -> Result<Vec<LaneId>, Error>;
 
+    /// The files of a lane in use as a crash would leave them if nothing behind `until`,
+    /// which is durable, had been written: from the one that holds `floor`.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Missing` or `Io`; a store without files has none to copy.
+    fn copy(&self, lane: LaneId, floor: Lsn, until: Lsn) -> Result<Vec<LanePart>, Error> {
+        let _ = (floor, until);
+        Err(Error::Missing {
+            path: PathBuf::from(format!("lane {}", lane.0)),
+            what: "this store keeps no files that could be copied".to_owned(),
+        })
+    }
+
     /// Drops every lane that is not in `lanes`.
     ///
     /// # Errors
     /// `Io`.
     fn keep(&self, lanes: &[LaneId]) -> Result<(), Error>;
+}
+
+/// A file of a lane, for a copy: `front`, and zeros up to `bytes`.
+#[derive(Clone, Debug)]
+pub struct LanePart {
+    /// Its name.
+    pub name: String,
+    /// What it begins with.
+    pub front: Bytes,
+    /// How long it is.
+    pub bytes: u64,
 }
 
 /// What frames ask of their commit. Nobody waits for the settles of a queue, yet they

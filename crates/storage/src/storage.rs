@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use bongsu_record::{Batch, LogId, Lsn, Offset};
 use bytes::Bytes;
@@ -44,10 +45,13 @@ pub(crate) struct Shared {
     /// The register's version and value. Held over a checkpoint: one at a time.
     pub manifest: Mutex<(u64, Manifest)>,
     pub last_checkpoint: Mutex<Last>,
+    pub checkpoint_times: Mutex<CheckpointTimes>,
     pub wake: Wake,
     /// Recovery took references that no lane vouches for: until a checkpoint lists what
     /// they refer to, damage to it would pass for what a power cut may take.
     pub unvouched: AtomicBool,
+    /// A copy is being made: nothing that it refers to may go. Set under the manifest's lock.
+    pub pinned: AtomicBool,
     floor: AtomicU64,
     free_bytes: AtomicU64,
     failed: OnceLock<Arc<Error>>,
@@ -60,6 +64,25 @@ pub(crate) struct Shared {
 
 type TellDurable = Box<dyn Fn(Lsn) + Send + Sync>;
 type TellFailed = Box<dyn Fn(&Error) + Send + Sync>;
+
+/// How long checkpoints took, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointTimes {
+    /// How many there were.
+    pub count: u64,
+    /// The last one.
+    pub last: Duration,
+    /// All of them.
+    pub all: Duration,
+}
+
+impl CheckpointTimes {
+    pub(crate) fn took(&mut self, time: Duration) {
+        self.count += 1;
+        self.last = time;
+        self.all += time;
+    }
+}
 
 /// Where an append stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +177,7 @@ impl Storage {
             floor: AtomicU64::new(manifest.1.floor.0),
             free_bytes: AtomicU64::new(seams.blobs.free_bytes()),
             unvouched: AtomicBool::new(false),
+            pinned: AtomicBool::new(false),
             told: Mutex::new((lane.durable(), Vec::new())),
             seams,
             shelf,
@@ -161,6 +185,7 @@ impl Storage {
             logs: RwLock::default(),
             manifest: Mutex::new(manifest),
             last_checkpoint: Mutex::new(last),
+            checkpoint_times: Mutex::default(),
             wake: Wake::default(),
             failed: OnceLock::new(),
             tell_failed: Mutex::default(),
@@ -329,6 +354,11 @@ impl Storage {
             disk_free_bytes: shared.free_bytes.load(Ordering::Relaxed),
             full: shared.lane.is_full(),
         }
+    }
+
+    /// How long checkpoints took.
+    pub fn checkpoint_times(&self) -> CheckpointTimes {
+        *self.shared.checkpoint_times.lock()
     }
 
     /// Stops cleanly: commits, takes a last checkpoint, seals the lane. Drop the

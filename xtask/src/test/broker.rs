@@ -38,6 +38,8 @@ impl Product {
 pub(super) struct Broker {
     product: Product,
     program: PathBuf,
+    /// The only directory it sees, if not all.
+    world: Option<PathBuf>,
     directory: PathBuf,
     port: u16,
     process: Option<Child>,
@@ -48,6 +50,28 @@ pub(super) struct Broker {
 impl Broker {
     /// Starts a broker for one suite and waits until it accepts connections.
     pub(super) fn start(context: &Context, suite: &str) -> Result<Self, String> {
+        Self::prepare(context, suite).and_then(Self::started)
+    }
+
+    /// As [`Broker::start`], with the binary `/bongsu` of a directory that is all it sees:
+    /// where we are not root, only its working directory.
+    pub(super) fn start_alone(
+        context: &Context,
+        suite: &str,
+        world: &Path,
+    ) -> Result<Self, String> {
+        let mut broker = Self::prepare(context, suite)?;
+        broker.program = world.join("bongsu");
+        broker.world = Some(world.to_path_buf());
+        broker.started()
+    }
+
+    fn started(mut self) -> Result<Self, String> {
+        self.launch()?;
+        Ok(self)
+    }
+
+    fn prepare(context: &Context, suite: &str) -> Result<Self, String> {
         let directory = context
             .target
             .join("test-runs")
@@ -61,6 +85,7 @@ impl Broker {
                 Product::RabbitMq => RABBITMQ_SERVER.into(),
                 Product::Kafka => context.root.join(KAFKA_SCRIPT),
             },
+            world: None,
             directory,
             port: free_port()?,
             process: None,
@@ -69,7 +94,6 @@ impl Broker {
         if broker.product == Product::RabbitMq {
             broker.prepare_rabbitmq()?;
         }
-        broker.launch()?;
         Ok(broker)
     }
 
@@ -181,11 +205,17 @@ impl Broker {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        let mut data = self.directory.join("data");
+        if let Some(world) = self.world.as_ref().filter(|_| is_root()) {
+            command = Command::new("chroot");
+            command.arg(world).arg("/bongsu");
+            data = "/data".into();
+        }
         match self.product {
             Product::Bongsu => {
                 command
                     .arg("serve")
-                    .env("BONGSU_DATA_DIR", self.directory.join("data"))
+                    .env("BONGSU_DATA_DIR", data)
                     .env("BONGSU_AMQP_LISTEN", format!("127.0.0.1:{}", self.port))
                     .env("BONGSU_KAFKA_LISTEN", self.kafka())
                     .env(
@@ -289,6 +319,11 @@ impl Drop for Broker {
             let _ = epmd.wait();
         }
     }
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 /// Whether Debian's package is installed.

@@ -5,6 +5,7 @@
 //! A suite that cannot start counts as one failure and does not keep the others from running.
 
 mod broker;
+mod package;
 mod program;
 mod setup;
 mod suites;

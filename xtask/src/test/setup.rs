@@ -14,6 +14,8 @@ use std::process::{Command, Stdio};
 pub(super) enum Ecosystem {
     Python,
     Node,
+    /// Node, and Debian's Chromium to be driven by it.
+    Browser,
     Go,
     Rust,
     Java,
@@ -40,6 +42,10 @@ pub(super) fn prepare(ecosystem: Ecosystem, directory: &Path) -> Result<(), Stri
             once(directory, "package-lock.json", "node_modules", || {
                 quiet(directory, "npm", &["ci", "--no-audit", "--no-fund"])
             })
+        }
+        Ecosystem::Browser => {
+            need(&["chromium", "--version"], "chromium")?;
+            prepare(Ecosystem::Node, directory)
         }
         Ecosystem::Go => {
             need(&["go", "version"], "golang-go")?;
@@ -107,6 +113,11 @@ pub(super) fn need_kcat() -> Result<(), String> {
     need(&["kcat", "-V"], "kcat")
 }
 
+/// RabbitMQ's tool for its management API, as Debian ships it.
+pub(super) fn need_rabbitmqadmin() -> Result<(), String> {
+    need(&["test", "-x", "/usr/bin/rabbitmqadmin"], "rabbitmq-server")
+}
+
 /// With cargo's own words on the terminal: it takes minutes the first time.
 fn build_bongsu(context: &Context) -> Result<(), String> {
     let status = Command::new("cargo")
@@ -159,6 +170,12 @@ fn read_all(path: &Path, into: &mut String) -> Result<(), String> {
         into.push_str(&fs::read_to_string(path).map_err(failed)?);
         Ok(())
     }
+}
+
+/// The compiler for static binaries, and what packs them.
+pub(super) fn need_musl() -> Result<(), String> {
+    need(&["musl-gcc", "--version"], "musl-tools")?;
+    need(&["dpkg-deb", "--version"], "dpkg")
 }
 
 /// Makes sure that a tool answers, installing Debian's package where that is possible.

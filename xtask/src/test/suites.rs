@@ -5,7 +5,7 @@ mod table;
 use super::broker::{Broker, Product};
 use super::program::{self, Done};
 use super::setup::{self, Ecosystem};
-use super::{Context, Tally};
+use super::{Context, Tally, package};
 use std::cell::RefMut;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -44,6 +44,8 @@ enum Kind {
     Conformance,
     /// pytest over a folder of `tests/clients/operate`, with a broker of its own.
     Operate { folder: &'static str },
+    /// The static binary and the Debian package.
+    Package,
     /// The ledger over many kills; one test.
     Kill,
     /// pytest over a folder of `tests/clients/kafka-python-suites`, on the shared broker.
@@ -98,6 +100,9 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             let directory = clients.join("operate");
             setup::prepare_broker(context)?;
             setup::prepare(Ecosystem::Python, &directory)?;
+            if *folder == "admin" {
+                setup::need_rabbitmqadmin()?;
+            }
             let mut broker = Broker::start(context, suite.name)?;
             let tally = pytest(context, &directory, folder, &mut broker);
             finish(suite, broker, tally)
@@ -130,6 +135,7 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
                 broker,
             ))
         }
+        Kind::Package => package::run(context),
         Kind::Kill => {
             setup::prepare_broker(context)?;
             setup::need_python()?;

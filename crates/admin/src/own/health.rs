@@ -1,7 +1,7 @@
 //! Whether the broker lives, and whether it takes what is published: for probes, which do
 //! not log in.
 
-use axum::http::{Method, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::failure::Failure;

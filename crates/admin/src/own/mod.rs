@@ -1,7 +1,33 @@
 //! Bongsu's own paths, under [`PREFIX`], a file a family; and those that tell whether it is
 //! well.
 
+pub mod backup;
+
 mod health;
+
+pub mod logs;
+
+pub mod json;
+
+mod groups;
+
+mod leases;
+
+mod moves;
+
+pub mod overview;
+
+mod queues;
+
+mod records;
+
+mod traces;
+
+mod why;
+
+mod session;
+
+pub mod openapi;
 
 use crate::route::Route;
 
@@ -9,4 +35,17 @@ use crate::route::Route;
 pub const PREFIX: &str = "/bongsu/v1";
 
 /// All of them.
-pub const ROUTES: &[&[Route]] = &[health::ROUTES];
+pub const ROUTES: &[&[Route]] = &[
+    backup::ROUTES,
+    health::ROUTES,
+    session::ROUTES,
+    openapi::ROUTES,
+    logs::ROUTES,
+    overview::ROUTES,
+    queues::ROUTES,
+    leases::ROUTES,
+    moves::ROUTES,
+    groups::ROUTES,
+    records::ROUTES,
+    traces::ROUTES,
+];

@@ -49,12 +49,12 @@ fn every_refusal_has_its_words() {
         ),
         (
             denied(Permission::Write, Kind::Exchange, ""),
-            "403 channel ACCESS_REFUSED - write access to exchange 'amq.default' in vhost '/' \
+            "403 channel ACCESS_REFUSED - access to exchange 'amq.default' in vhost '/' \
              refused for user 'guest'",
         ),
         (
             denied(Permission::Configure, Kind::Queue, "q"),
-            "403 channel ACCESS_REFUSED - configure access to queue 'q' in vhost '/' refused for \
+            "403 channel ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for \
              user 'guest'",
         ),
         (

@@ -41,6 +41,10 @@ impl Open {
     ) -> Result<(), Exception> {
         let (number, method, of) = match &then {
             Then::Nothing => return Ok(()),
+            Then::Renewed => {
+                let text = "New secret was refused by one of the backends";
+                return Err(Exception::new(530, UPDATE_SECRET, text).of_connection());
+            }
             Then::Published { channel, count, .. } => {
                 if matches!(refused, Refused::Storage { .. }) {
                     let all = 0..u32::try_from(*count).unwrap_or(u32::MAX);
@@ -82,6 +86,9 @@ impl Open {
 
     fn answered(&mut self, then: Then, reply: Reply, effects: &mut Effects) {
         match (then, reply) {
+            (Then::Renewed, _) => {
+                Method::ConnectionUpdateSecretOk {}.write(0, &mut effects.out);
+            }
             (
                 Then::Published {
                     channel,
@@ -94,11 +101,13 @@ impl Open {
                     refused,
                 },
             ) => {
-                if !routed
-                    && let Some(batch) = &returnable
-                    && self.channel(channel).is_some()
-                {
-                    self.give_back(channel, batch, effects);
+                if !routed {
+                    if let Some(batch) = &returnable
+                        && self.channel(channel).is_some()
+                    {
+                        self.give_back(channel, batch, effects);
+                    }
+                    self.unroutable(channel, count, returnable.is_some(), effects);
                 }
                 self.published(channel, count, wait, &refused, effects);
             }
@@ -129,10 +138,11 @@ impl Open {
                 Then::Replies {
                     channel,
                     link,
+                    tag,
                     no_wait,
                 },
                 Reply::Queue { name, .. },
-            ) => self.replies_open(channel, link, name, no_wait),
+            ) => self.replies_open(channel, (link, tag), name, no_wait),
             (Then::Consuming { link, no_wait, .. }, _) => self.consuming(link, no_wait, effects),
             (Then::Got { channel, no_ack }, Reply::Got(got)) => {
                 self.got(channel, no_ack, got.as_ref(), effects);
@@ -168,6 +178,7 @@ impl Open {
     }
 }
 
+const UPDATE_SECRET: MethodId = (10, 70);
 const PUBLISH: MethodId = (60, 40);
 const CONSUME: MethodId = (60, 20);
 const GET: MethodId = (60, 70);

@@ -11,6 +11,7 @@ use bongsu_engine::session::{Call, Effects, LinkId};
 use bongsu_record::Batch;
 
 use crate::codec::method::Method;
+use crate::codec::wire::Long;
 use crate::errors::MethodId;
 
 /// See the module's comment.
@@ -50,6 +51,7 @@ pub(super) enum Then {
     Replies {
         channel: u16,
         link: LinkId,
+        tag: String,
         no_wait: bool,
     },
     /// The link is open.
@@ -59,6 +61,8 @@ pub(super) enum Then {
         queue: String,
         no_wait: bool,
     },
+    /// The new secret is taken.
+    Renewed,
     /// Pass the record on.
     Got { channel: u16, no_ack: bool },
 }
@@ -83,6 +87,7 @@ pub(super) enum Answer {
     Qos,
     Cancel(String),
     Recover,
+    ChannelOpen,
     ChannelClose,
 }
 
@@ -148,6 +153,9 @@ impl Answer {
             Answer::Qos => Method::BasicQosOk {},
             Answer::Cancel(tag) => Method::BasicCancelOk { consumer_tag: tag },
             Answer::Recover => Method::BasicRecoverOk {},
+            Answer::ChannelOpen => Method::ChannelOpenOk {
+                reserved: Long(b""),
+            },
             Answer::ChannelClose => Method::ChannelCloseOk {},
         };
         method.write(channel, out);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bongsu_engine::session::describe::ChannelCounts;
 use bongsu_engine::session::{Call, Effects, LinkId};
 
 use super::calls::{Answer, Then};
@@ -13,7 +14,6 @@ use super::tx::Transaction;
 use super::unsettled::Unsettled;
 use crate::codec::frame::{self, Frame};
 use crate::codec::method::Method;
-use crate::codec::wire::Long;
 use crate::errors::{Exception, MethodId, method_malformed};
 
 /// A channel number in use.
@@ -28,8 +28,8 @@ pub(super) enum Slot {
 pub(super) struct Channel {
     /// Prefetch of consumers to come; 0 = none.
     pub prefetch: u16,
-    /// Whether the channel's pool has a limit.
-    pub pooled: bool,
+    /// What its consumers may hold together: the limit of the channel's pool; 0 = none.
+    pub prefetch_of_all: u16,
     pub consumers: BTreeMap<String, LinkId>,
     /// Where direct replies come in, and what the queue for them is called.
     pub replies: Option<(LinkId, String)>,
@@ -46,6 +46,8 @@ pub(super) struct Channel {
     pub confirms: Option<Confirms>,
     /// In tx mode.
     pub tx: Option<Transaction>,
+    /// What happened on it.
+    pub counts: ChannelCounts,
 }
 
 /// We sent channel.close: frames are passed over until close-ok.
@@ -81,11 +83,7 @@ impl Open {
     }
 
     /// A frame on a channel that is not there: it must open it.
-    pub(super) fn first_frame(
-        &mut self,
-        frame: &Frame<'_>,
-        effects: &mut Effects,
-    ) -> Result<(), Exception> {
+    pub(super) fn first_frame(&mut self, frame: &Frame<'_>) -> Result<(), Exception> {
         let opened = self.channels.len();
         let channel_max = self.agreed.channel_max;
         if opened >= usize::from(channel_max) {
@@ -106,8 +104,11 @@ impl Open {
         };
         let channel = Slot::Open(Box::default());
         self.channels.insert(frame.channel, channel);
-        let reserved = Long(b"");
-        Method::ChannelOpenOk { reserved }.write(frame.channel, &mut effects.out);
+        let call = Call::OpenChannel {
+            channel: u32::from(frame.channel),
+        };
+        let answer = Some(Answer::ChannelOpen);
+        self.ask(frame.channel, OPEN, None, call, answer);
         Ok(())
     }
 
@@ -137,7 +138,7 @@ impl Open {
             }
             Ok(Method::ChannelOpen { .. }) if crossed => {
                 self.channels.remove(&frame.channel);
-                self.first_frame(frame, effects)
+                self.first_frame(frame)
             }
             _ => Ok(()),
         }
@@ -190,13 +191,22 @@ impl Open {
             self.calls.push(call, Then::Nothing);
         }
         // The number, and so the pool, may be used again.
-        if self.channel(number).is_some_and(|channel| channel.pooled) {
+        if self
+            .channel(number)
+            .is_some_and(|channel| channel.prefetch_of_all > 0)
+        {
             let call = self.unlimited_pool(number);
             self.calls.push(call, Then::Nothing);
         }
+        let call = Call::CloseChannel {
+            channel: u32::from(number),
+        };
+        self.calls.push(call, Then::Nothing);
         self.unconfirmed.retain(|other| *other != number);
         if let Some(tx) = self.channel(number).and_then(|channel| channel.tx.take()) {
             self.in_transactions = self.in_transactions.less(tx.size());
         }
     }
 }
+
+const OPEN: MethodId = (20, 10);

@@ -16,6 +16,8 @@ pub(super) struct Confirms {
     last_tag: u64,
     /// Tag of the last message confirmed or refused.
     told: u64,
+    /// Messages confirmed.
+    confirmed: u64,
     /// Runs of tags that wait, oldest first.
     waiting: VecDeque<Run>,
 }
@@ -33,6 +35,17 @@ struct Run {
 }
 
 impl Confirms {
+    /// Messages that are neither confirmed nor refused.
+    pub fn waiting(&self) -> u64 {
+        let mut before = self.told;
+        let runs = self.waiting.iter().map(|run| {
+            let count = run.last_tag.saturating_sub(before);
+            before = run.last_tag;
+            if run.is_told { 0 } else { count }
+        });
+        runs.sum()
+    }
+
     /// So many more were published and wait for `lsn`. `multiple` confirms everything
     /// before a tag, so what waits for less than its predecessors waits with them.
     fn published(&mut self, count: u64, lsn: Lsn) {
@@ -94,6 +107,7 @@ impl Confirms {
                 1 => 0,
                 _ => bit::MULTIPLE,
             };
+            self.confirmed += delivery_tag - self.told;
             self.told = delivery_tag;
             Method::BasicAck { delivery_tag, bits }.write(channel, out);
         }
@@ -124,6 +138,7 @@ impl Open {
             return false;
         };
         let lsn = wait.unwrap_or(Lsn(0));
+        let confirmed = confirms.confirmed;
         let mut next = 0;
         for range in refused {
             let (start, end) = (u64::from(range.start), u64::from(range.end));
@@ -132,8 +147,17 @@ impl Open {
             next = end;
         }
         confirms.published(count.saturating_sub(next), lsn);
+        let confirmed = confirms.confirmed - confirmed;
+        self.counted(number, confirmed, effects);
         self.tell_once_durable(number, effects);
         true
+    }
+
+    fn counted(&mut self, number: u16, confirmed: u64, effects: &mut Effects) {
+        effects.tally.confirmed += confirmed;
+        if let Some(channel) = self.channel(number) {
+            channel.counts.confirm += confirmed;
+        }
     }
 
     /// A channel has something to tell once a position is durable.
@@ -164,8 +188,12 @@ impl Open {
             let Some(confirms) = &mut channel.confirms else {
                 return false;
             };
+            let confirmed = confirms.confirmed;
             confirms.confirm(*number, durable, out);
-            !confirms.waiting.is_empty()
+            let confirmed = confirms.confirmed - confirmed;
+            let waits = !confirms.waiting.is_empty();
+            self.counted(*number, confirmed, effects);
+            waits
         });
         self.unconfirmed = numbers;
     }

@@ -55,9 +55,9 @@ impl Open {
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
-        let pooled = channel.pooled;
+        let pooled = channel.prefetch_of_all > 0;
         let limit = if global { prefetch_count } else { 0 };
-        channel.pooled = limit > 0;
+        channel.prefetch_of_all = limit;
         if !global {
             channel.prefetch = prefetch_count;
             // As with RabbitMQ, the consumers' own limit takes the place of the channel's.
@@ -104,9 +104,11 @@ impl Open {
         let prefetch = u32::from(channel.prefetch);
         let arguments = decoded(arguments, CONSUME)?;
         let no_ack = bits & bit::CONSUME_NO_ACK != 0;
-        let link = self.new_consumer(number, consumer_tag, no_ack);
+        let (link, tag) = self.new_consumer(number, consumer_tag, no_ack);
         let call = Call::Consume(Consume {
             link,
+            channel: u32::from(number),
+            tag,
             queue: queue.clone(),
             name: consumer_tag.to_owned(),
             // Prefetch counts what is not acknowledged; who need not acknowledge has none.
@@ -127,7 +129,12 @@ impl Open {
     }
 
     /// A consumer under the tag, or one made up, which no other of the channel has.
-    pub(super) fn new_consumer(&mut self, number: u16, tag: &str, no_ack: bool) -> LinkId {
+    pub(super) fn new_consumer(
+        &mut self,
+        number: u16,
+        tag: &str,
+        no_ack: bool,
+    ) -> (LinkId, String) {
         let seed = self.seed;
         let tag = match (tag, self.channel(number)) {
             ("", Some(channel)) => {
@@ -145,9 +152,9 @@ impl Open {
         });
         let link = self.new_link(number, used);
         if let Some(channel) = self.channel(number) {
-            channel.consumers.insert(tag, link);
+            channel.consumers.insert(tag.clone(), link);
         }
-        link
+        (link, tag)
     }
 
     /// The link is open: deliveries follow.

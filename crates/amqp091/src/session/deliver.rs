@@ -38,8 +38,15 @@ impl Open {
                 continue;
             };
             let count = delivery.records.end.0 - delivery.records.start.0;
-            if !consumer.no_ack {
+            let counts = &mut channel.counts;
+            if consumer.no_ack {
+                counts.deliver_no_ack += count;
+            } else {
                 link.unsettled += count;
+                counts.deliver += count;
+            }
+            if delivery.redelivered {
+                counts.redeliver += count;
             }
             let mut writer = Writer {
                 number: link.channel,

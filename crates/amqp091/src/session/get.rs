@@ -89,9 +89,16 @@ impl Open {
             return;
         };
         let Some((delivery, left, message, block)) = found else {
+            channel.counts.get_empty += 1;
             Method::BasicGetEmpty { reserved: "" }.write(number, out);
             return;
         };
+        let counts = &mut channel.counts;
+        match no_ack {
+            true => counts.get_no_ack += 1,
+            false => counts.get += 1,
+        }
+        counts.redeliver += u64::from(delivery.redelivered);
         channel.last_tag += 1;
         let tag = channel.last_tag;
         if !no_ack {

@@ -1,5 +1,6 @@
 //! What server and client say of themselves: properties, capabilities, credentials.
 
+use bongsu_engine::session::Call;
 use bongsu_record::table;
 use bongsu_record::{Arguments, Value};
 
@@ -41,16 +42,25 @@ pub(super) struct Credentials {
 pub(super) enum Mechanism {
     Plain,
     AmqPlain,
+    /// By the certificate that the client showed.
+    External,
 }
 
 /// As offered in connection.start, the order being the server's preference.
-pub(super) const MECHANISMS: &[u8] = b"PLAIN AMQPLAIN";
+pub(super) fn mechanisms(certified: bool) -> &'static [u8] {
+    match certified {
+        true => b"PLAIN AMQPLAIN EXTERNAL",
+        false => b"PLAIN AMQPLAIN",
+    }
+}
 
 impl Mechanism {
-    pub fn by_name(name: &str) -> Option<Mechanism> {
+    /// One that is offered.
+    pub fn by_name(name: &str, certified: bool) -> Option<Mechanism> {
         match name {
             "PLAIN" => Some(Mechanism::Plain),
             "AMQPLAIN" => Some(Mechanism::AmqPlain),
+            "EXTERNAL" if certified => Some(Mechanism::External),
             _ => None,
         }
     }
@@ -59,15 +69,20 @@ impl Mechanism {
         match self {
             Mechanism::Plain => "PLAIN",
             Mechanism::AmqPlain => "AMQPLAIN",
+            Mechanism::External => "EXTERNAL",
         }
     }
 
-    /// The credentials in a response, if it is one.
-    pub fn credentials(self, response: &[u8]) -> Option<Credentials> {
-        match self {
-            Mechanism::Plain => plain(response),
-            Mechanism::AmqPlain => amqplain(response),
-        }
+    /// What the broker is asked to let somebody in by this response, if it is one, and the
+    /// name that is said.
+    pub fn login(self, response: &[u8]) -> Option<(String, Call)> {
+        let Credentials { user, password } = match self {
+            Mechanism::Plain => plain(response)?,
+            Mechanism::AmqPlain => amqplain(response)?,
+            // Nobody is asked to be somebody else.
+            Mechanism::External => return Some((String::new(), Call::LoginExternal)),
+        };
+        Some((user.clone(), Call::Login { user, password }))
     }
 }
 
@@ -151,7 +166,7 @@ mod tests {
 
     #[test]
     fn plain_is_three_parts() {
-        let read = |response: &[u8]| Mechanism::Plain.credentials(response);
+        let read = plain;
         assert_eq!(read(b"\0guest\0secret"), guest("secret"));
         assert_eq!(read(b"other\0guest\0"), guest(""));
         assert_eq!(read(b"guest\0secret"), None);
@@ -161,7 +176,7 @@ mod tests {
 
     #[test]
     fn amqplain_is_a_table_without_its_length() {
-        let read = |response: &[u8]| Mechanism::AmqPlain.credentials(response);
+        let read = amqplain;
         let response = b"\x05LOGINS\0\0\0\x05guest\x08PASSWORDS\0\0\0\x06secret";
         assert_eq!(read(response), guest("secret"));
         assert_eq!(read(&response[..16]), None);

@@ -1,10 +1,11 @@
 //! From the protocol header to connection.open-ok (specification section 2.2.4). A type a
 //! step, each made from the one before.
 
+use bongsu_engine::session::describe::Client;
 use bongsu_engine::session::{Call, Close, Effects, Now, Reply};
 use bongsu_record::table;
 
-use super::greeting::{self, Capabilities, MECHANISMS, Mechanism};
+use super::greeting::{self, Capabilities, Mechanism, mechanisms};
 use super::open::Open;
 use super::{Settings, Stage};
 use crate::codec::frame;
@@ -30,23 +31,27 @@ pub(super) struct AwaitLogin {
     mechanism: Mechanism,
     user: String,
     can: Capabilities,
+    client: Box<Client>,
 }
 
 #[derive(Debug)]
 pub(super) struct AwaitTuneOk {
     user: String,
     can: Capabilities,
+    client: Box<Client>,
 }
 
 #[derive(Debug)]
 pub(super) struct AwaitOpen {
     agreed: Agreed,
+    client: Box<Client>,
 }
 
 /// The broker is asked for the virtual host.
 #[derive(Debug)]
 pub(super) struct AwaitSpace {
     agreed: Agreed,
+    client: Box<Client>,
 }
 
 /// What was agreed on when a connection opens.
@@ -75,7 +80,7 @@ impl Handshake {
         effects: &mut Effects,
     ) -> Result<(Stage, usize), Exception> {
         match self {
-            Handshake::Header => return Ok(header(bytes, effects)),
+            Handshake::Header => return Ok(header(bytes, settings.certified, effects)),
             // Nothing is read before the broker's answer.
             Handshake::Login(_) | Handshake::Space(_) => return Ok((self.into(), 0)),
             Handshake::StartOk | Handshake::TuneOk(_) | Handshake::Open(_) => {}
@@ -118,7 +123,12 @@ impl Handshake {
                     response,
                     ..
                 },
-            ) => start_ok(properties.0, mechanism, response.0, effects),
+            ) => start_ok(
+                properties.0,
+                (mechanism, settings.certified),
+                response.0,
+                effects,
+            ),
             (
                 Handshake::TuneOk(step),
                 Method::ConnectionTuneOk {
@@ -160,7 +170,7 @@ impl Handshake {
 
 /// The header of 0-9-1, or that of 0-9, whose clients are content with 0-9-1. Whoever says
 /// anything else is told what is spoken here.
-fn header(bytes: &[u8], effects: &mut Effects) -> (Stage, usize) {
+fn header(bytes: &[u8], certified: bool, effects: &mut Effects) -> (Stage, usize) {
     let length = bytes.len().min(HEADER.len());
     let begins = |header: &[u8]| bytes[..length] == header[..length];
     if !begins(HEADER) && !begins(HEADER_0_9) {
@@ -175,7 +185,7 @@ fn header(bytes: &[u8], effects: &mut Effects) -> (Stage, usize) {
         major: 0,
         minor: 9,
         properties: Table(&greeting::server_properties()),
-        mechanisms: Long(MECHANISMS),
+        mechanisms: Long(mechanisms(certified)),
         locales: Long(b"en_US"),
     }
     .write(0, &mut effects.out);
@@ -184,7 +194,7 @@ fn header(bytes: &[u8], effects: &mut Effects) -> (Stage, usize) {
 
 fn start_ok(
     properties: &[u8],
-    mechanism: &str,
+    (mechanism, certified): (&str, bool),
     response: &[u8],
     effects: &mut Effects,
 ) -> Result<Stage, Exception> {
@@ -196,34 +206,42 @@ fn start_ok(
         )
     })?;
     let can = Capabilities::of(&properties);
-    let mechanism = Mechanism::by_name(mechanism).ok_or_else(|| {
+    let mechanism = Mechanism::by_name(mechanism, certified).ok_or_else(|| {
         let text = format_args!("unknown authentication mechanism '{mechanism}'");
         Exception::new(503, START_OK, text)
     })?;
-    let credentials = mechanism.credentials(response).ok_or_else(|| {
+    let (user, login) = mechanism.login(response).ok_or_else(|| {
         let text = format_args!("{} response invalid", mechanism.name());
         Exception::new(502, START_OK, text)
     })?;
-    effects.call = Some(Call::Login {
-        user: credentials.user.clone(),
-        password: credentials.password,
+    effects.call = Some(login);
+    let name = properties.get("connection_name");
+    let name = name.and_then(|name| name.as_text()).unwrap_or_default();
+    let client = Box::new(Client {
+        name: name.to_owned(),
+        mechanism: mechanism.name(),
+        properties,
+        ..Client::default()
     });
-    let user = credentials.user;
     let step = AwaitLogin {
         mechanism,
         user,
         can,
+        client,
     };
     Ok(Handshake::Login(step).into())
 }
 
 impl AwaitLogin {
     fn reply(
-        self,
+        mut self,
         reply: &Reply,
         settings: &Settings,
         effects: &mut Effects,
     ) -> Result<Stage, Exception> {
+        if let Reply::Entered { user, .. } = reply {
+            self.user = user.to_string();
+        }
         if matches!(reply, Reply::Refused(_)) {
             // A client that could not take the reason gets none.
             if self.can.failure_close {
@@ -238,8 +256,12 @@ impl AwaitLogin {
             heartbeat: settings.heartbeat_s,
         }
         .write(0, &mut effects.out);
-        let (user, can) = (self.user, self.can);
-        Ok(Handshake::TuneOk(AwaitTuneOk { user, can }).into())
+        Ok(Handshake::TuneOk(AwaitTuneOk {
+            user: self.user,
+            can: self.can,
+            client: self.client,
+        })
+        .into())
     }
 }
 
@@ -263,7 +285,13 @@ impl AwaitTuneOk {
             vhost: String::new(),
             can: self.can,
         };
-        Ok(Handshake::Open(AwaitOpen { agreed }).into())
+        let client = Box::new(Client {
+            frame_bytes_max: u64::from(frame_max),
+            channel_max: u32::from(channel_max),
+            heartbeat_s: u32::from(heartbeat_s),
+            ..*self.client
+        });
+        Ok(Handshake::Open(AwaitOpen { agreed, client }).into())
     }
 }
 
@@ -288,8 +316,8 @@ impl AwaitOpen {
         effects.call = Some(Call::OpenSpace {
             space: virtual_host.to_owned(),
         });
-        let agreed = self.agreed;
-        Handshake::Space(AwaitSpace { agreed }).into()
+        let (agreed, client) = (self.agreed, self.client);
+        Handshake::Space(AwaitSpace { agreed, client }).into()
     }
 }
 
@@ -311,6 +339,7 @@ impl AwaitSpace {
             return Err(worded(refused, asked).of_connection());
         }
         Method::ConnectionOpenOk { reserved: "" }.write(0, &mut effects.out);
+        effects.client = Some(self.client);
         let open = Open::new(self.agreed, settings.message_bytes_max, seed, now);
         Ok(Stage::Open(Box::new(open)))
     }

@@ -7,7 +7,7 @@
 //! Reading order: [`handshake`], [`greeting`]; [`open`] (frames in, one call at a time
 //! out), [`calls`] (what waits to be asked), [`answers`] (what they mean), [`channel`]; then a
 //! file per conversation: [`publish`], [`rules`] and [`confirm`], [`consume`], [`replies`], [`deliver`], [`get`],
-//! [`settle`] and [`unsettled`], [`tx`], [`declare`]; [`heart`], [`closing`].
+//! [`settle`] and [`unsettled`], [`tx`], [`declare`]; [`describe`]; [`heart`], [`closing`].
 
 mod handshake;
 
@@ -45,12 +45,15 @@ mod tx;
 
 mod declare;
 
+mod describe;
+
 mod heart;
 
 mod closing;
 
 use std::time::{Duration, Instant};
 
+use bongsu_engine::session::describe::Description;
 use bongsu_engine::session::{Close, Effects, Input, LinkId, Now, Reply};
 
 use crate::errors::Exception;
@@ -70,6 +73,8 @@ pub struct Settings {
     pub heartbeat_s: u16,
     /// Largest message.
     pub message_bytes_max: u64,
+    /// The client has shown a certificate that is somebody's.
+    pub certified: bool,
     /// Time from the connection to `connection.open`.
     pub handshake_timeout: Duration,
 }
@@ -81,6 +86,7 @@ impl Default for Settings {
             channel_max: 2047,
             heartbeat_s: 60,
             message_bytes_max: 16 << 20,
+            certified: false,
             handshake_timeout: Duration::from_secs(10),
         }
     }
@@ -190,10 +196,10 @@ impl Session {
         self.stage = Stage::Closing(closing);
     }
 
-    fn stop(&mut self, now: Now, effects: &mut Effects) {
+    /// Ends the connection for a reason that is not the client's.
+    fn force(&mut self, reason: &str, now: Now, effects: &mut Effects) {
         match std::mem::replace(&mut self.stage, Stage::Closed) {
             Stage::Open(open) => {
-                let reason = "broker forced connection closure with reason 'shutdown'";
                 let exception = Exception::new(320, (0, 0), reason);
                 self.fail(&exception, open.into_links(), now, effects);
             }
@@ -224,7 +230,8 @@ impl bongsu_engine::session::Session for Session {
             (Input::Bytes(bytes), _) => used = self.bytes(bytes, now, effects),
             (Input::Reply(reply), _) => self.reply(reply, now, effects),
             (Input::Timeout, _) => self.timeout(now, effects),
-            (Input::Stop, _) => self.stop(now, effects),
+            (Input::Stop, _) => self.force(SHUTDOWN, now, effects),
+            (Input::Evict(reason), _) => self.force(reason, now, effects),
             (Input::Deliver(deliveries), Stage::Open(open)) => open.deliver(deliveries, effects),
             (Input::Durable(lsn), Stage::Open(open)) => open.durable(lsn, effects),
             (Input::LinkClosed(link), Stage::Open(open)) => open.link_closed(link, effects),
@@ -247,7 +254,16 @@ impl bongsu_engine::session::Session for Session {
             Stage::Closed => None,
         }
     }
+
+    fn describe(&self) -> Description {
+        match &self.stage {
+            Stage::Open(open) => open.describe(),
+            Stage::Handshake(_) | Stage::Closing(_) | Stage::Closed => Description::default(),
+        }
+    }
 }
+
+const SHUTDOWN: &str = "broker forced connection closure with reason 'shutdown'";
 
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use bongsu_engine::session::{Close, Effects, LinkId, Now, Outcome};
+use bongsu_engine::session::{Call, Close, Effects, LinkId, Now, Outcome};
 use bongsu_record::Lsn;
 
-use super::calls::Calls;
+use super::calls::{Calls, Then};
 use super::channel::Slot;
 use super::consume::Link;
 use super::handshake::Agreed;
@@ -188,7 +188,7 @@ impl Open {
         let content = match self.channels.get(&number) {
             Some(Slot::Open(channel)) => channel.publishing.content,
             Some(Slot::Closing(_)) => return self.frame_while_closing(&frame, effects),
-            None => return self.first_frame(&frame, effects),
+            None => return self.first_frame(&frame),
         };
         match (frame.kind, content) {
             (frame::METHOD, Content::None) => {
@@ -220,9 +220,10 @@ impl Open {
                 self.taking = Taking::Nothing;
                 Ok(())
             }
-            // Whose secret it is was asked at the start; what may be done is asked by name.
-            Method::ConnectionUpdateSecret { .. } => {
-                Method::ConnectionUpdateSecretOk {}.write(0, &mut effects.out);
+            Method::ConnectionUpdateSecret { secret, .. } => {
+                // What is no text is no secret of anybody's.
+                let secret = String::from_utf8_lossy(secret.0).into_owned();
+                self.calls.push(Call::RenewLogin { secret }, Then::Renewed);
                 Ok(())
             }
             _ => {

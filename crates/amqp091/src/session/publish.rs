@@ -5,6 +5,7 @@
 //! interleave, but of one channel at a time complete messages wait: a message completed on
 //! another cuts the run, so the order of all is that of their ends.
 
+use bongsu_engine::session::describe::ChannelCounts;
 use bongsu_engine::session::{Call, Effects, Now, Publish};
 use bongsu_record::Batch;
 use bongsu_record::native::{Builder, Origin, PERSISTENT, Terms};
@@ -269,12 +270,33 @@ impl Open {
         if let Some(tx) = &mut channel.tx {
             return tx.publish(publish, mandatory);
         }
+        channel.counts.publish += u64::from(publish.batch.record_count());
         let then = Then::Published {
             channel: number,
             count: u64::from(publish.batch.record_count()),
             returnable: mandatory.then(|| publish.batch.clone()),
         };
         self.calls.push(Call::Publish(publish), then);
+    }
+
+    /// So many messages had no queue, and were given back or dropped.
+    pub(super) fn unroutable(
+        &mut self,
+        number: u16,
+        count: u64,
+        returned: bool,
+        effects: &mut Effects,
+    ) {
+        let mut unheard = ChannelCounts::default();
+        let counts = self.channel(number).map(|channel| &mut channel.counts);
+        let counts = counts.unwrap_or(&mut unheard);
+        if returned {
+            counts.return_unroutable += count;
+            effects.tally.returned += count;
+        } else {
+            counts.drop_unroutable += count;
+            effects.tally.dropped += count;
+        }
     }
 
     /// basic.return for every record of a batch that no queue took.

@@ -34,10 +34,11 @@ impl Open {
             let text = "reply consumer already set";
             return Err(Exception::new(406, CONSUME, text));
         }
-        let link = self.new_consumer(number, consumer_tag, true);
+        let (link, tag) = self.new_consumer(number, consumer_tag, true);
         let then = Then::Replies {
             channel: number,
             link,
+            tag,
             no_wait: bits & bit::CONSUME_NO_WAIT != 0,
         };
         self.calls.push(Call::OpenReplyQueue, then);
@@ -45,13 +46,21 @@ impl Open {
     }
 
     /// The queue for replies is there.
-    pub(super) fn replies_open(&mut self, number: u16, link: LinkId, queue: String, no_wait: bool) {
+    pub(super) fn replies_open(
+        &mut self,
+        number: u16,
+        (link, tag): (LinkId, String),
+        queue: String,
+        no_wait: bool,
+    ) {
         let Some(channel) = self.channel(number) else {
             return;
         };
         channel.replies = Some((link, queue.clone()));
         let call = Call::Consume(Consume {
             link,
+            channel: u32::from(number),
+            tag,
             queue: queue.clone(),
             name: String::new(),
             credit: 0,

@@ -75,6 +75,7 @@ impl Open {
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
+        let before = channel.unsettled.count();
         let unsettled = &mut channel.unsettled;
         let in_tx = channel.tx.is_some();
         let known = if in_tx {
@@ -105,6 +106,12 @@ impl Open {
             }
             taken.is_some()
         };
+        if known
+            && outcome == Outcome::Accept
+            && let Some(channel) = self.channel(number)
+        {
+            channel.counts.ack += before - channel.unsettled.count();
+        }
         match known {
             true => Ok(()),
             false => {

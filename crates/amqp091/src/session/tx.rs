@@ -73,6 +73,12 @@ impl Transaction {
         self.work.publishes.push(publish);
     }
 
+    /// Messages published and deliveries settled that are not committed.
+    pub fn uncommitted(&self) -> (u64, u64) {
+        let settles = self.work.settled.len() as u64;
+        (self.work.size.count.saturating_sub(settles), settles)
+    }
+
     /// How much it holds.
     pub fn size(&self) -> Size {
         self.work.size
@@ -147,6 +153,13 @@ impl Open {
     fn commit(&mut self, number: u16, work: Work, effects: &mut Effects) {
         self.in_transactions = self.in_transactions.less(work.size);
         let settles = self.settles(work.settled);
+        let counts = work.publishes.iter();
+        let count: u64 = counts
+            .map(|publish| u64::from(publish.batch.record_count()))
+            .sum();
+        if let Some(channel) = self.channel(number) {
+            channel.counts.publish += count;
+        }
         if work.publishes.is_empty() && settles.is_empty() {
             return self.answer_once(number, None, Answer::Commit, effects);
         }
@@ -202,6 +215,7 @@ impl Open {
     ) {
         for batch in returned {
             self.give_back(number, &batch, effects);
+            self.unroutable(number, u64::from(batch.record_count()), true, effects);
         }
         for id in links {
             let is_over = |link: &super::consume::Link| {

@@ -85,6 +85,11 @@ impl Unsettled {
         self.holes = 0;
     }
 
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        (self.entries.len() - self.holes) as u64
+    }
+
     /// Entries and holes.
     #[cfg(test)]
     pub fn len(&self) -> usize {

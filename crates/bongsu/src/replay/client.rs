@@ -16,10 +16,13 @@ use bongsu_amqp091::codec::wire::{Field as _, Long, Reader, Table};
 use bongsu_record::{Arguments, Value, table};
 
 use super::url::Url;
+use crate::cli::failure::Failure;
 
 /// Why a conversation ended.
 #[derive(Debug)]
 pub enum ClientError {
+    /// Nobody answers at the address.
+    Unreachable(String, io::Error),
     /// The network.
     Io(io::Error),
     /// The broker closed connection or channel: code and text.
@@ -31,9 +34,24 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ClientError::Unreachable(address, error) => {
+                write!(f, "cannot reach the broker at {address}: {error}")
+            }
             ClientError::Io(error) => write!(f, "the connection to the broker: {error}"),
             ClientError::Refused(code, text) => write!(f, "the broker refused: {code} {text}"),
             ClientError::Unexpected(what) => write!(f, "the broker answered with {what}"),
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        let text = error.to_string();
+        match error {
+            ClientError::Refused(403, _) => Failure::Refused(text),
+            ClientError::Refused(404, _) => Failure::NotFound(text),
+            ClientError::Unreachable(..) => Failure::Connect(text),
+            _ => Failure::Failed(text),
         }
     }
 }
@@ -63,6 +81,9 @@ pub enum Event {
 #[derive(Debug, Default)]
 pub struct Delivered {
     pub tag: u64,
+    pub exchange: String,
+    pub routing_key: String,
+    pub redelivered: bool,
     /// Its properties: what stands behind the body size of a content header.
     pub block: Vec<u8>,
     pub body: Vec<u8>,
@@ -85,7 +106,8 @@ pub struct Client {
 impl Client {
     /// Connects, logs in, opens both channels.
     pub fn connect(url: &Url) -> Result<Client, ClientError> {
-        let stream = TcpStream::connect(&url.address)?;
+        let unreachable = |error| ClientError::Unreachable(url.address.clone(), error);
+        let stream = TcpStream::connect(&url.address).map_err(unreachable)?;
         stream.set_nodelay(true)?;
         let mut client = Client {
             stream,
@@ -340,15 +362,7 @@ impl Client {
                 let method = decode(payload)?;
                 match event(&method)? {
                     Taken::Event(event) => return Ok(Some(event)),
-                    Taken::Delivery(tag) => {
-                        self.partial = Some((
-                            Delivered {
-                                tag,
-                                ..Delivered::default()
-                            },
-                            0,
-                        ));
-                    }
+                    Taken::Delivery(delivered) => self.partial = Some((delivered, 0)),
                     Taken::Returned(event) => {
                         self.skipping = true;
                         return Ok(Some(event));
@@ -424,7 +438,7 @@ impl Client {
 enum Taken {
     Event(Event),
     /// Content follows.
-    Delivery(u64),
+    Delivery(Delivered),
     /// Content follows that nobody wants.
     Returned(Event),
     Nothing,
@@ -433,7 +447,19 @@ enum Taken {
 fn event(method: &Method<'_>) -> Result<Taken, ClientError> {
     let multiple = |bits: u8| bits & bongsu_amqp091::codec::method::bit::MULTIPLE != 0;
     Ok(match *method {
-        Method::BasicDeliver { delivery_tag, .. } => Taken::Delivery(delivery_tag),
+        Method::BasicDeliver {
+            delivery_tag,
+            bits,
+            exchange,
+            routing_key,
+            ..
+        } => Taken::Delivery(Delivered {
+            tag: delivery_tag,
+            exchange: exchange.to_owned(),
+            routing_key: routing_key.to_owned(),
+            redelivered: bits & REDELIVERED != 0,
+            ..Delivered::default()
+        }),
         Method::BasicAck { delivery_tag, bits } => Taken::Event(Event::Confirmed {
             number: delivery_tag,
             multiple: multiple(bits),
@@ -464,6 +490,8 @@ pub const READ: u16 = 1;
 /// The channel that publishes, so that its refusals and confirms stand apart.
 pub const WRITE: u16 = 2;
 
+/// Bit of a delivery.
+const REDELIVERED: u8 = 1;
 const FRAME_BYTES_MAX: usize = 131_072;
 const READ_BYTES: usize = 256 << 10;
 const OUTPUT_BYTES: usize = 256 << 10;

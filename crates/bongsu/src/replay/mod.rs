@@ -8,25 +8,27 @@
 
 mod client;
 
-mod message;
+pub mod message;
 
-mod place;
+pub mod place;
 
 mod progress;
 
 mod url;
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bongsu_record::{Arguments, Value};
 use clap::Args;
+use serde_json::json;
 
-use client::{Client, ClientError, Delivered, Event};
-use progress::Progress;
-use url::Url;
+use crate::cli::failure::Failure;
+use crate::cli::listing::print_done;
+pub use client::{Client, ClientError, Delivered, Event};
+pub use progress::Progress;
+pub use url::{Url, plain};
 
 /// What the command line says of a replay.
 #[derive(Clone, Debug, Args)]
@@ -53,35 +55,20 @@ pub struct Options {
     /// Only count what would be replayed.
     #[arg(long)]
     dry_run: bool,
-    /// The broker; else what the variable BONGSU_URL says, else
-    /// amqp://guest:guest@127.0.0.1:5672/%2f.
-    #[arg(long, value_name = "URL", value_parser = Url::parse)]
-    url: Option<Url>,
-}
-
-impl Options {
-    fn url(&self) -> Result<Url, String> {
-        match (&self.url, std::env::var("BONGSU_URL")) {
-            (Some(url), _) => Ok(url.clone()),
-            (None, Ok(text)) => Url::parse(&text).map_err(|wrong| format!("BONGSU_URL: {wrong}")),
-            (None, Err(_)) => Url::parse(URL_USUAL),
-        }
-    }
 }
 
 /// Replays, and says what was done.
 ///
 /// # Errors
 /// For people, with the offset to go on from.
-pub fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    let url = options.url()?;
-    let mut replay = Replay::begin(options, &url).map_err(|error| error.to_string())?;
+pub fn run(options: &Options, url: &Url, is_json: bool) -> Result<(), Failure> {
+    let mut replay = Replay::begin(options, url)?;
     match replay.go_on() {
         Ok(()) => {
             replay.progress.end();
-            println!("{}", replay.account());
-            replay.client.close().map_err(|error| error.to_string())?;
-            Ok(())
+            let (account, object) = (replay.account(), replay.json());
+            replay.client.close()?;
+            print_done(is_json, &account, &object)
         }
         Err(error) => {
             replay.progress.end();
@@ -89,7 +76,7 @@ pub fn run(options: &Options) -> Result<(), Box<dyn Error>> {
                 || "nothing was replayed".to_owned(),
                 |next| format!("{}; go on with --from {next}", replay.account()),
             );
-            Err(format!("{error}\n{next}").into())
+            Err(Failure::from(error).with(&next))
         }
     }
 }
@@ -232,6 +219,16 @@ impl<'a> Replay<'a> {
         }
     }
 
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "queue": self.options.queue,
+            "to": self.target,
+            "read": self.read_count,
+            "replayed": self.replayed_count,
+            "dry_run": self.options.dry_run,
+        })
+    }
+
     fn account(&self) -> String {
         self.account_of(None)
     }
@@ -279,7 +276,6 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-const URL_USUAL: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
 /// Messages read ahead of what is confirmed.
 const CREDIT: u16 = 1000;
 

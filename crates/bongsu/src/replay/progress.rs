@@ -32,6 +32,17 @@ impl Progress {
         let _ = write!(io::stderr(), "\r{line}\x1b[K");
     }
 
+    /// Shows a bar of what is done of all; of all that nobody knows, a count.
+    pub fn show_bar(&mut self, done: u64, total: u64) {
+        let Some(percent) = (done.min(total) * 100).checked_div(total) else {
+            return self.show(&format!("{done} done"));
+        };
+        let full = "#".repeat(percent as usize * BAR_LETTERS / 100);
+        self.show(&format!(
+            "[{full:<BAR_LETTERS$}] {percent:>3}%  {done} of {total}"
+        ));
+    }
+
     /// Takes the line away.
     pub fn end(&mut self) {
         if std::mem::take(&mut self.shown) {
@@ -40,4 +51,5 @@ impl Progress {
     }
 }
 
+const BAR_LETTERS: usize = 30;
 const EVERY: Duration = Duration::from_millis(250);

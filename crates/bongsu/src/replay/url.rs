@@ -48,7 +48,7 @@ impl Url {
 }
 
 /// Undoes `%2f` and its like.
-fn plain(text: &str) -> Result<String, String> {
+pub fn plain(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, behind)) = rest.split_first() {

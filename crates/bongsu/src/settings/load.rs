@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bongsu_storage::Durability;
 
+use crate::logs::Levels;
+
 use super::value::{Kind, Value};
 use super::{Row, Settings, TABLE, environment_name};
 
@@ -101,7 +103,7 @@ pub fn load(
     }
     for (name, value) in environment {
         let name = name.to_string_lossy();
-        if !name.starts_with("BONGSU_") {
+        if !name.starts_with("BONGSU_") || crate::cli::VARIABLES.contains(&&*name) {
             continue;
         }
         let row = TABLE.iter().find(|row| environment_name(row.key) == name);
@@ -177,7 +179,8 @@ fn file_settings(path: &Path) -> Result<Vec<(String, toml::Value)>, SettingError
 fn plain(kind: Kind, value: &toml::Value) -> Option<String> {
     match (kind, value) {
         (_, toml::Value::String(text)) => Some(text.clone()),
-        (Kind::Bytes(..) | Kind::Count(..), toml::Value::Integer(number)) => {
+        (Kind::Ratio, toml::Value::Float(ratio)) => Some(ratio.to_string()),
+        (Kind::Bytes(..) | Kind::Count(..) | Kind::Ratio, toml::Value::Integer(number)) => {
             Some(number.to_string())
         }
         _ => None,
@@ -200,6 +203,10 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
     let addresses = |key| match &values[key] {
         Value::Addresses(addresses) => addresses.clone(),
         other => unreachable!("{key} is a list of addresses in the table, not {other:?}"),
+    };
+    let names = |key| match &values[key] {
+        Value::Names(names) => names.clone(),
+        other => unreachable!("{key} is names in the table, not {other:?}"),
     };
     let file = |key| Some(PathBuf::from(text(key))).filter(|file| !file.as_os_str().is_empty());
     let small = |key| u32::try_from(number(key)).expect("the table bounds it below 2^32");
@@ -228,6 +235,7 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
             Value::Place(place) => place.clone(),
             other => unreachable!("kafka.advertised is a place in the table, not {other:?}"),
         },
+        kafka_space: text("kafka.space").to_owned(),
         kafka_node_id: i32::try_from(small("kafka.node_id"))
             .expect("the table bounds it below 2^31"),
         kafka_request_bytes_max: small("kafka.request_bytes_max") as usize,
@@ -236,6 +244,7 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         kafka_sasl_required: text("kafka.sasl") == "required",
         kafka_reauthenticate: Some(duration("kafka.reauthenticate")).filter(|d| !d.is_zero()),
         admin_listen: addresses("admin.listen"),
+        metrics_listen: addresses("metrics.listen"),
         admin_tls_listen: addresses("admin.tls_listen"),
         admin_proxy_protocol: text("admin.proxy_protocol") == "required",
         access_administrators: match &values["access.administrators"] {
@@ -256,6 +265,7 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
         kafka_transaction_timeout_max: duration("kafka.transaction_timeout_max"),
         kafka_transactional_id_expiration: duration("kafka.transactional_id_expiration"),
         kafka_producer_id_expiration: duration("kafka.producer_id_expiration"),
+        definitions_load: file("definitions.load"),
         tls_certificate: file("tls.certificate"),
         tls_key: file("tls.key"),
         tls_version_min: text("tls.version_min"),
@@ -266,11 +276,26 @@ fn typed(values: &BTreeMap<&'static str, Value>, said: BTreeMap<&'static str, St
             Value::Networks(networks) => networks.clone(),
             other => unreachable!("proxy.from is networks in the table, not {other:?}"),
         },
+        oauth_jwks: text("oauth.jwks"),
+        oauth_ca: file("oauth.ca"),
+        oauth_issuer: Some(text("oauth.issuer")).filter(|issuer| !issuer.is_empty()),
+        oauth_audience: text("oauth.audience"),
+        oauth_scope_prefix: text("oauth.scope_prefix"),
+        oauth_scopes_claims: names("oauth.scopes_claims"),
+        oauth_username_claims: names("oauth.username_claims"),
+        oauth_clock_skew: duration("oauth.clock_skew"),
         limits_connections_max: small("limits.connections_max") as usize,
         limits_memory_bytes: number("limits.memory_bytes"),
         limits_cache_bytes: number("limits.cache_bytes"),
         limits_disk_free_bytes_min: number("limits.disk_free_bytes_min"),
-        log_level: text("log.level"),
+        log_levels: Levels::parse(&text("log.level")).expect("the table accepts no other"),
+        log_json: text("log.format") == "json",
+        traces_endpoint: Some(text("traces.endpoint")).filter(|url| !url.is_empty()),
+        traces_sample: match &values["traces.sample"] {
+            Value::Ratio(ratio) => *ratio,
+            other => unreachable!("traces.sample is a ratio in the table, not {other:?}"),
+        },
+        traces_service: text("traces.service"),
         said,
     }
 }

@@ -17,6 +17,8 @@ use std::time::Duration;
 use bongsu_net::proxy::Network;
 use bongsu_storage::Durability;
 
+use crate::logs::Levels;
+
 #[cfg(test)]
 use load::SettingError;
 pub use load::load;
@@ -127,6 +129,12 @@ pub const TABLE: &[Row] = &[
         kind: Kind::Place,
         default: "",
         meaning: "where Kafka clients are told to find this broker; empty: where they found it",
+    },
+    Row {
+        key: "kafka.space",
+        kind: Kind::Name,
+        default: "/",
+        meaning: "the space (virtual host) whose queues and topics Kafka clients see",
     },
     Row {
         key: "kafka.node_id",
@@ -250,6 +258,13 @@ pub const TABLE: &[Row] = &[
                   empty: none",
     },
     Row {
+        key: "metrics.listen",
+        kind: Kind::Addresses,
+        default: "",
+        meaning: "addresses for Prometheus alone, without a login, usually of port 15692; empty: \
+                  none, and metrics are on the admin port, with one",
+    },
+    Row {
         key: "admin.tls_listen",
         kind: Kind::Addresses,
         default: "",
@@ -264,14 +279,21 @@ pub const TABLE: &[Row] = &[
     Row {
         key: "access.administrators",
         kind: Kind::Names,
-        default: "guest",
-        meaning: "users who may do everything",
+        default: "",
+        meaning: "users who may do everything, everywhere, whatever else is said of them",
     },
     Row {
         key: "access.without_acl",
         kind: Kind::Word(&["allow", "deny"]),
         default: "allow",
-        meaning: "what other users may do to a thing that no ACL is about; never to access itself",
+        meaning: "what users made by Kafka's tools may do to a thing that no ACL is about; never to \
+                  access itself, and other users have permissions",
+    },
+    Row {
+        key: "definitions.load",
+        kind: Kind::File,
+        default: "",
+        meaning: "definitions (RabbitMQ's JSON) to import at each start; what is wrong in them stops it",
     },
     Row {
         key: "tls.certificate",
@@ -322,6 +344,54 @@ pub const TABLE: &[Row] = &[
         meaning: "proxies whose PROXY header is believed: addresses and networks as 10.0.0.0/8",
     },
     Row {
+        key: "oauth.jwks",
+        kind: Kind::Text,
+        default: "",
+        meaning: "where the keys of tokens are: a file or a URL of a JSON Web Key Set; empty: no tokens",
+    },
+    Row {
+        key: "oauth.ca",
+        kind: Kind::File,
+        default: "",
+        meaning: "authorities for that URL, in PEM; empty: those that browsers trust",
+    },
+    Row {
+        key: "oauth.issuer",
+        kind: Kind::Text,
+        default: "",
+        meaning: "who has to have issued a token (iss); empty: whoever has the keys",
+    },
+    Row {
+        key: "oauth.audience",
+        kind: Kind::Text,
+        default: "",
+        meaning: "for whom a token has to be (aud): the name of this broker with its issuer",
+    },
+    Row {
+        key: "oauth.scope_prefix",
+        kind: Kind::Text,
+        default: "",
+        meaning: "what scopes begin with that are about this broker; empty: the audience and a dot",
+    },
+    Row {
+        key: "oauth.scopes_claims",
+        kind: Kind::Names,
+        default: "scope",
+        meaning: "claims of a token that hold its scopes; a.b is b in a",
+    },
+    Row {
+        key: "oauth.username_claims",
+        kind: Kind::Names,
+        default: "sub, client_id",
+        meaning: "claims of a token that may hold the name of its user; the first that does is taken",
+    },
+    Row {
+        key: "oauth.clock_skew",
+        kind: Kind::Duration(0, 600),
+        default: "30s",
+        meaning: "how much the clock of the issuer may differ",
+    },
+    Row {
         key: "limits.connections_max",
         kind: Kind::Count(1, 1_000_000),
         default: "65536",
@@ -347,9 +417,35 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         key: "log.level",
-        kind: Kind::Word(&["error", "warn", "info", "debug", "trace"]),
+        kind: Kind::Levels,
         default: "info",
-        meaning: "what is written to standard error",
+        meaning: "what is written to standard error, by module; may be changed at run time",
+    },
+    Row {
+        key: "log.format",
+        kind: Kind::Word(&["text", "json"]),
+        default: "text",
+        meaning: "how: lines for people, or one JSON object a line",
+    },
+    Row {
+        key: "traces.endpoint",
+        kind: Kind::Url,
+        default: "",
+        meaning: "where spans go by OTLP over HTTP, as http://127.0.0.1:4318/v1/traces; empty: \
+                  nothing is traced",
+    },
+    Row {
+        key: "traces.sample",
+        kind: Kind::Ratio,
+        default: "0",
+        meaning: "of records whose publisher says nothing of a trace, so many begin one; of others \
+                  the publisher decides",
+    },
+    Row {
+        key: "traces.service",
+        kind: Kind::Name,
+        default: "bongsu",
+        meaning: "what this broker is called in traces",
     },
 ];
 
@@ -372,6 +468,7 @@ pub struct Settings {
     pub kafka_tls_listen: Vec<std::net::SocketAddr>,
     pub kafka_proxy_protocol: bool,
     pub kafka_advertised: Option<(String, u16)>,
+    pub kafka_space: String,
     pub kafka_node_id: i32,
     pub kafka_request_bytes_max: usize,
     pub kafka_decompressed_bytes_max: usize,
@@ -379,6 +476,7 @@ pub struct Settings {
     pub kafka_sasl_required: bool,
     pub kafka_reauthenticate: Option<Duration>,
     pub admin_listen: Vec<std::net::SocketAddr>,
+    pub metrics_listen: Vec<std::net::SocketAddr>,
     pub admin_tls_listen: Vec<std::net::SocketAddr>,
     pub admin_proxy_protocol: bool,
     pub access_administrators: Vec<String>,
@@ -396,6 +494,7 @@ pub struct Settings {
     pub kafka_transaction_timeout_max: Duration,
     pub kafka_transactional_id_expiration: Duration,
     pub kafka_producer_id_expiration: Duration,
+    pub definitions_load: Option<PathBuf>,
     pub tls_certificate: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
     pub tls_version_min: String,
@@ -403,11 +502,23 @@ pub struct Settings {
     pub tls_client_ca: Option<PathBuf>,
     pub tls_identity: String,
     pub proxy_from: Vec<Network>,
+    pub oauth_jwks: String,
+    pub oauth_ca: Option<PathBuf>,
+    pub oauth_issuer: Option<String>,
+    pub oauth_audience: String,
+    pub oauth_scope_prefix: String,
+    pub oauth_scopes_claims: Vec<String>,
+    pub oauth_username_claims: Vec<String>,
+    pub oauth_clock_skew: Duration,
     pub limits_connections_max: usize,
     pub limits_memory_bytes: u64,
     pub limits_cache_bytes: u64,
     pub limits_disk_free_bytes_min: u64,
-    pub log_level: String,
+    pub log_levels: Levels,
+    pub log_json: bool,
+    pub traces_endpoint: Option<String>,
+    pub traces_sample: f64,
+    pub traces_service: String,
     /// What was said in the file and in the environment, by key.
     pub said: BTreeMap<&'static str, String>,
 }

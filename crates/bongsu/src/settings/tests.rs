@@ -3,6 +3,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::logs;
 
 fn with(environment: &[(&str, &str)]) -> Result<Settings, SettingError> {
     let pairs = environment.iter();
@@ -88,11 +89,14 @@ fn file_values_have_their_type() {
     check("[data.dir]", "data.dir = {} (FILE): accepted is a path");
     check(
         "[log]\nlevel = true",
-        "log.level = true (FILE): accepted is error, warn, info, debug, trace",
+        &format!("log.level = true (FILE): accepted is {}", logs::accepted()),
     );
     check(
         "[log]\nlevel = \"loud\"",
-        "log.level = \"loud\" (FILE): accepted is error, warn, info, debug, trace",
+        &format!(
+            "log.level = \"loud\" (FILE): accepted is {}",
+            logs::accepted()
+        ),
     );
     check(
         "[amqp]\nheartbeat = 10",
@@ -181,6 +185,38 @@ fn sizes_and_durations_have_units() {
     assert_eq!(kind.read("120000ms"), kind.read("2m"));
     for wrong in ["120", "500ms", "601s", "1.5s", "s"] {
         assert_eq!(kind.read(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn places_for_spans_are_urls() {
+    let read = |text: &str| match Kind::Url.read(text) {
+        Some(value::Value::Text(url)) => Some(url),
+        _ => None,
+    };
+    let usual = "http://127.0.0.1:4318/v1/traces";
+    assert_eq!(read("http://127.0.0.1:4318").as_deref(), Some(usual));
+    assert_eq!(read("http://127.0.0.1:4318/").as_deref(), Some(usual));
+    assert_eq!(read(usual).as_deref(), Some(usual));
+    assert_eq!(read("").as_deref(), Some(""));
+    let own = "https://[::1]/otlp/spans";
+    assert_eq!(read(own).as_deref(), Some(own));
+    let wrong = [
+        "127.0.0.1:4318",
+        "ftp://there",
+        "http://",
+        "http://:4318",
+        "http://there:0",
+        "http://there:port",
+        "http://user:word@there/",
+        "http://there /v1",
+    ];
+    for text in wrong {
+        assert_eq!(read(text), None, "{text}");
+    }
+    assert_eq!(Kind::Ratio.read("0.25"), Some(value::Value::Ratio(0.25)));
+    for text in ["", "-0.1", "1.1", "NaN", "half"] {
+        assert_eq!(Kind::Ratio.read(text), None, "{text}");
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bongsu_net::proxy::Network;
 
+use crate::logs::{self, Levels};
+
 /// What a setting accepts. Bounds are included.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
@@ -12,6 +14,8 @@ pub enum Kind {
     Path,
     /// The path of a file, or nothing.
     File,
+    /// Any text, or nothing.
+    Text,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A size: bytes, or with `KiB`, `MiB`, `GiB`.
@@ -24,16 +28,25 @@ pub enum Kind {
     Addresses,
     /// `host:port` as clients would say it, or nothing.
     Place,
+    /// A name.
+    Name,
     /// Names separated by commas, or nothing.
     Names,
     /// Addresses and networks separated by commas, or nothing.
     Networks,
+    /// Levels of the log.
+    Levels,
+    /// `http://host:port/path`, or nothing.
+    Url,
+    /// From 0 to 1.
+    Ratio,
 }
 
 /// A value that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Of [`Kind::Path`], [`Kind::File`] and [`Kind::Word`].
+    /// Of [`Kind::Name`], [`Kind::Path`], [`Kind::File`], [`Kind::Text`], [`Kind::Word`],
+    /// [`Kind::Levels`] and [`Kind::Url`].
     Text(String),
     /// Of [`Kind::Bytes`] and [`Kind::Count`].
     Number(u64),
@@ -45,6 +58,8 @@ pub enum Value {
     Names(Vec<String>),
     /// Of [`Kind::Networks`].
     Networks(Vec<Network>),
+    /// Of [`Kind::Ratio`].
+    Ratio(f64),
     /// Of [`Kind::Place`].
     Place(Option<(String, u16)>),
 }
@@ -54,6 +69,7 @@ impl Kind {
     pub fn accepted(self) -> String {
         match self {
             Kind::Path => "a path".to_owned(),
+            Kind::Text => "a text, or nothing".to_owned(),
             Kind::File => "the path of a file, or nothing".to_owned(),
             Kind::Word(words) => words.join(", "),
             Kind::Bytes(least, most) => {
@@ -66,10 +82,14 @@ impl Kind {
             }
             Kind::Addresses => "address:port, several separated by commas, or nothing".to_owned(),
             Kind::Place => "host:port, or nothing".to_owned(),
+            Kind::Name => "a name".to_owned(),
             Kind::Names => "names separated by commas, or nothing".to_owned(),
             Kind::Networks => {
                 "addresses and networks as 10.0.0.0/8, separated by commas, or nothing".to_owned()
             }
+            Kind::Levels => logs::accepted(),
+            Kind::Url => "http:// or https:// with host, port and path, or nothing".to_owned(),
+            Kind::Ratio => "a number from 0 to 1".to_owned(),
         }
     }
 
@@ -77,14 +97,19 @@ impl Kind {
     pub fn unit(self) -> String {
         match self {
             Kind::Path | Kind::File => "path".to_owned(),
+            Kind::Text => "text".to_owned(),
             Kind::Word(words) => words.join("|"),
             Kind::Bytes(..) => "bytes".to_owned(),
             Kind::Count(..) => "count".to_owned(),
             Kind::Duration(..) => "duration".to_owned(),
             Kind::Addresses => "address:port, …".to_owned(),
             Kind::Place => "host:port".to_owned(),
+            Kind::Name => "name".to_owned(),
             Kind::Names => "name, …".to_owned(),
             Kind::Networks => "network, …".to_owned(),
+            Kind::Levels => "level, module=level, …".to_owned(),
+            Kind::Url => "URL".to_owned(),
+            Kind::Ratio => "ratio".to_owned(),
         }
     }
 
@@ -92,8 +117,8 @@ impl Kind {
     pub fn read(self, text: &str) -> Option<Value> {
         let text = text.trim();
         match self {
-            Kind::Path => (!text.is_empty()).then(|| Value::Text(text.to_owned())),
-            Kind::File => Some(Value::Text(text.to_owned())),
+            Kind::Path | Kind::Name => (!text.is_empty()).then(|| Value::Text(text.to_owned())),
+            Kind::File | Kind::Text => Some(Value::Text(text.to_owned())),
             Kind::Word(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
             Kind::Bytes(least, most) => {
                 let bytes = scaled(text, SIZES)?;
@@ -117,6 +142,12 @@ impl Kind {
                 let duration = Value::Duration(Duration::from_secs(seconds));
                 (least..=most).contains(&seconds).then_some(duration)
             }
+            Kind::Url => url(text).map(Value::Text),
+            Kind::Ratio => {
+                let ratio: f64 = text.parse().ok()?;
+                (0.0..=1.0).contains(&ratio).then_some(Value::Ratio(ratio))
+            }
+            Kind::Levels => Levels::parse(text).map(|_| Value::Text(text.to_owned())),
             Kind::Names => {
                 let names = text.split(',').map(str::trim);
                 let names = names.filter(|name| !name.is_empty()).map(str::to_owned);
@@ -153,6 +184,33 @@ fn address(text: &str) -> Result<SocketAddr, std::net::AddrParseError> {
         Some(port) => format!("127.0.0.1:{port}").parse(),
         None => text.parse(),
     }
+}
+
+/// Without a path, that of the specification is meant. Words and secrets before the host are
+/// not for a setting that everybody is told.
+fn url(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return Some(String::new());
+    }
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"))?;
+    let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_plain = |c: char| c.is_ascii_graphic() && c != '@' && c != '?' && c != '#';
+    let host = match place.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            port.parse::<u16>().ok().filter(|port| *port > 0)?;
+            host
+        }
+        _ => place,
+    };
+    if host.is_empty() || !rest.chars().all(is_plain) {
+        return None;
+    }
+    Some(match path {
+        "" => format!("{}/v1/traces", text.trim_end_matches('/')),
+        _ => text.to_owned(),
+    })
 }
 
 /// A number with one of the units; a unit of "" stands for none.

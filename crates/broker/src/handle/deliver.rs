@@ -10,6 +10,8 @@ use super::read::{sifted, sifted_kafka};
 use super::{HaveRead, Prepared, ReadJob, SessionHandle};
 use crate::cell::QueueCell;
 use crate::outbox::{Item, Lease};
+use crate::statistics::Count;
+use crate::traces::Traces;
 
 impl SessionHandle {
     /// Puts what waits into `deliveries`, up to about `bytes_max`.
@@ -289,25 +291,56 @@ impl SessionHandle {
     /// The session has encoded these: settles those of links that settle themselves, and
     /// lets queues lend more.
     pub fn delivered(&mut self, deliveries: &[Delivery]) {
+        if let Some(traces) = self.broker.traces() {
+            self.trace_deliveries(traces, deliveries);
+        }
         let mut ranges: Vec<Range<Offset>> = Vec::new();
         let mut count = 0;
         let mut at = 0;
+        let now_ms = self.broker.now_ms();
         while let Some(first) = deliveries.get(at) {
             ranges.clear();
+            let (mut of_link, mut again, mut bytes) = (0, 0, 0);
             while let Some(next) = deliveries.get(at).filter(|d| d.link == first.link) {
-                count += next.records.end.0 - next.records.start.0;
+                let records = next.records.end.0 - next.records.start.0;
+                of_link += records;
+                bytes += bytes_of(&next.records, &next.batch) as u64;
+                if next.redelivered {
+                    again += records;
+                }
                 match ranges.last_mut() {
                     Some(last) if last.end == next.records.start => last.end = next.records.end,
                     _ => ranges.push(next.records.clone()),
                 }
                 at += 1;
             }
-            if self.links.get(&first.link).is_some_and(|s| s.auto_settle) {
+            count += of_link;
+            let Some(state) = self.links.get(&first.link) else {
+                continue;
+            };
+            let (cell, auto_settle) = (Some(&*state.cell), state.auto_settle);
+            let delivered = match auto_settle {
+                true => Count::DeliverNoAck,
+                false => Count::Deliver,
+            };
+            self.count(cell, delivered, of_link, now_ms);
+            self.count(cell, Count::Redeliver, again, now_ms);
+            self.count(cell, Count::BytesOut, bytes, now_ms);
+            if auto_settle {
                 self.settle(first.link, &ranges, Outcome::Accept);
             }
         }
         let refused = self.outbox.written(count);
         self.broker.resume(refused);
+    }
+
+    fn trace_deliveries(&self, traces: &Traces, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            if let Some(state) = self.links.get(&delivery.link) {
+                let how = (None, delivery.redelivered);
+                traces.delivered(&state.cell, &delivery.records, self.reader(state), how);
+            }
+        }
     }
 }
 

@@ -50,13 +50,15 @@ impl SessionHandle {
         let pool = consume
             .pool
             .map(|pool| Arc::clone(self.pools.entry(pool).or_default()));
+        let key = self.broker.next_link_key();
+        let consumer = self.consumer(cell, key, consume, true);
         let target = Arc::new(Target {
             outbox: self.outbox.clone(),
             link: consume.link,
             pool,
             pooled: AtomicU64::new(0),
+            consumer: Some(consumer.clone()),
         });
-        let key = self.broker.next_link_key();
         let reader = Reader {
             start,
             until,
@@ -86,6 +88,9 @@ impl SessionHandle {
         state.targets.insert(key, target);
         // What it is handed from here on reaches the client behind the reply.
         cell.read(&mut state, key, reader, &consume.name, &self.broker);
+        drop(state);
+        let registry = self.broker.registry();
+        registry.consumes(&self.connection, consumer);
         Ok(Executed::Now(Reply::Done))
     }
 

@@ -4,6 +4,36 @@
 //! What changes queues, exchanges, bindings or records goes through a session of that user,
 //! so that rights and durability are decided in one place.
 
+pub mod users;
+
+pub mod spaces;
+
+pub mod sessions;
+
+pub mod measures;
+
+pub mod queues;
+
+pub mod peek;
+
+pub mod matching;
+
+pub mod jobs;
+
+pub mod moving;
+
+pub mod dead;
+
+pub mod leases;
+
+pub mod groups;
+
+pub mod streams;
+
+pub mod schedule;
+
+pub(crate) mod insight;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,7 +43,12 @@ use bongsu_engine::session::{Call, Now, Reply};
 use bongsu_record::Lsn;
 
 use crate::broker::Broker;
+use crate::external;
 use crate::handle::{Executed, SessionHandle};
+
+pub mod catalog;
+
+pub mod import;
 
 /// See the module's comment.
 #[derive(Clone, Debug)]
@@ -24,7 +59,7 @@ pub struct Operator {
 }
 
 impl Broker {
-    /// Lets somebody in who says a password.
+    /// Lets somebody in who says a password, or in its place a token.
     ///
     /// # Errors
     /// [`Refused::Login`], the same whatever was wrong.
@@ -34,15 +69,21 @@ impl Broker {
         password: &str,
         host: IpAddr,
     ) -> Result<Operator, Refused> {
-        let login = self.password_login(user, host.is_loopback());
-        let user = match login.is_quick() {
-            true => login.prove(password)?,
-            false => {
-                let password = password.to_owned();
-                let proving = tokio::task::spawn_blocking(move || login.prove(&password));
-                proving.await.map_err(|_| failed())??
-            }
-        };
+        if let Some(tokens) = self.tokens().filter(|tokens| tokens.is_one(password)) {
+            let token = password.to_owned();
+            let proving = move || {
+                let host = host.to_string();
+                external::proven(&tokens, &token, now().unix_ms, &host)
+            };
+            let proving = tokio::task::spawn_blocking(proving).await;
+            return Ok(Operator {
+                broker: self.clone(),
+                user: Arc::new(proving.map_err(|_| failed())??),
+                host,
+            });
+        }
+        let from = (&*host.to_string(), host.is_loopback());
+        let user = self.let_in(user, password, from).await?;
         Ok(Operator {
             broker: self.clone(),
             user: Arc::new(user),
@@ -57,6 +98,13 @@ impl Operator {
         &self.user
     }
 
+    /// Whether what it came in by has ended.
+    pub fn has_ended(&self) -> bool {
+        let granted = self.user.granted.as_ref();
+        let until_ms = granted.and_then(|granted| granted.until_ms);
+        until_ms.is_some_and(|until_ms| until_ms <= now().unix_ms)
+    }
+
     /// The broker.
     pub fn broker(&self) -> &Broker {
         &self.broker
@@ -65,6 +113,19 @@ impl Operator {
     /// Where it is.
     pub fn host(&self) -> IpAddr {
         self.host
+    }
+
+    /// The same user with the tags that it has by now; `None` if there is no such user any
+    /// more. Who brought its rights along has those.
+    pub fn again(&self) -> Option<Operator> {
+        if self.user.granted.is_some() {
+            return Some(self.clone());
+        }
+        let user = self.broker.access().users.read().external(&self.user.name);
+        Some(Operator {
+            user: Arc::new(user.ok()?),
+            ..self.clone()
+        })
     }
 
     /// A session of this user in a space.
@@ -108,12 +169,22 @@ impl Operator {
                 reply
             }
             Executed::Job(job) => {
-                let done = tokio::task::spawn_blocking(move || job.run()).await;
+                let done = job.start().await;
                 done.unwrap_or(Reply::Refused(failed()))
             }
             // Long polls are not asked for here.
             Executed::Later => Reply::Refused(failed()),
         }
+    }
+
+    /// Jobs that are under way, and the last that were; the newest first.
+    pub fn jobs(&self) -> Vec<Arc<jobs::Job>> {
+        self.broker.insight().jobs.all()
+    }
+
+    /// One of them.
+    pub fn job(&self, id: u64) -> Option<Arc<jobs::Job>> {
+        self.broker.insight().jobs.find(id)
     }
 
     /// Waits until a position is durable.
@@ -123,13 +194,14 @@ impl Operator {
     }
 }
 
-fn failed() -> Refused {
+pub(crate) fn failed() -> Refused {
     Refused::Storage {
         cause: "a job failed".to_owned(),
     }
 }
 
-pub(crate) fn now() -> Now {
+/// The machine's time.
+pub fn now() -> Now {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let unix_ms = since.map_or(0, |since| {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -23,6 +23,8 @@ use super::{Found, shared};
 use crate::broker::Broker;
 use crate::cell::QueueCell;
 use crate::handle::{Executed, Job, Prepared, SessionHandle};
+use crate::statistics::Count;
+use crate::traces::leading::Reader;
 
 /// A fetch that is answered once there is something.
 pub(super) struct Waiting {
@@ -208,6 +210,7 @@ impl SessionHandle {
                 state.await_ripe(cell.id, &self.sharing.ripe);
                 return;
             }
+            state.holders.insert(key, self.connection.id);
             drop(state);
             round.wait = round.wait.max(after);
             let mut lent = Lent {
@@ -353,7 +356,18 @@ impl Broker {
             self.noted(unsent);
         }
         drop(state);
+        if let Some(traces) = self.traces() {
+            for (records, deliveries) in &sorted.kept {
+                let reader = Reader {
+                    key: key.0,
+                    partition: Some(lent.part.partition),
+                    ..Reader::default()
+                };
+                traces.delivered(&lent.cell, records, reader, (None, *deliveries > 1));
+            }
+        }
         let refused = failed.then_some(Refused::Storage);
+        self.count_lent(&lent.cell, &sorted);
         if sorted.kept.is_empty() && refused.is_none() {
             return None;
         }
@@ -363,6 +377,20 @@ impl Broker {
             acquired: sorted.kept,
             ..Fetched::of(lent.part.clone())
         })
+    }
+}
+
+impl Broker {
+    fn count_lent(&self, cell: &QueueCell, sorted: &Sorted) {
+        let (mut records, mut again) = (0, 0);
+        for (range, deliveries) in &sorted.kept {
+            let count = range.end.0 - range.start.0;
+            records += count;
+            again += if *deliveries > 1 { count } else { 0 };
+        }
+        self.count_of(cell, Count::Deliver, records);
+        self.count_of(cell, Count::Redeliver, again);
+        self.count_of(cell, Count::BytesOut, sorted.bytes);
     }
 }
 

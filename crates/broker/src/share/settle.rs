@@ -15,6 +15,8 @@ use bongsu_record::{Lsn, Offset};
 use super::Found;
 use crate::cell::{QueueCell, State};
 use crate::handle::SessionHandle;
+use crate::statistics::Count;
+use crate::traces::leading::{self, Reader};
 
 /// What became of each partition's.
 pub(super) type Settled = Vec<(PartKey, Result<(), Refused>)>;
@@ -69,6 +71,19 @@ impl SessionHandle {
             let ranges: Vec<Range<Offset>> = same.iter().map(|(r, _)| r.clone()).collect();
             let lock_ms = found.config.lock_ms;
             let done = self.settle_ranges(&cell, &mut state, key, &ranges, same[0].1, lock_ms)?;
+            let accepted = same.iter().filter(|(_, fate)| *fate == Fate::Accepted);
+            let accepted = accepted.map(|(records, _)| records.end.0 - records.start.0);
+            self.broker.count_of(&cell, Count::Ack, accepted.sum());
+            if let Some(traces) = self.broker.traces() {
+                let reader = Reader {
+                    key: key.0,
+                    connection: Some(&self.connection),
+                    group: Some(&found.member.group),
+                    partition: Some(part.key.partition),
+                };
+                let since = (leading::now_ns(), cell.source.is_some());
+                traces.settled(&cell, &ranges, reader, outcome(same[0].1), since);
+            }
             *wait = (*wait).max(done);
         }
         Ok(())

@@ -84,6 +84,8 @@ impl History {
         it.next_link += 1;
         let (reply, _) = answer(it.handle.execute(
             Call::Consume(Consume {
+                channel: 1,
+                tag: String::new(),
                 link: LinkId(number),
                 queue: name,
                 name: String::new(),

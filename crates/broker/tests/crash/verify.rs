@@ -219,6 +219,8 @@ impl History {
 
 fn consume(name: &str, link: usize) -> Call {
     Call::Consume(Consume {
+        channel: 1,
+        tag: String::new(),
         link: LinkId(link as u32),
         queue: name.to_owned(),
         name: String::new(),

@@ -34,6 +34,8 @@ pub fn table_of(pairs: &[(&str, Value)]) -> Arguments {
 
 pub fn consume(link: LinkId, queue: &str, credit: u32, arguments: &[(&str, Value)]) -> Call {
     Call::Consume(Consume {
+        channel: 1,
+        tag: String::new(),
         link,
         queue: queue.to_owned(),
         name: "reader".to_owned(),

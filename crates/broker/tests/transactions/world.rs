@@ -410,6 +410,8 @@ impl Peer {
     /// Opens an AMQP reader from the first record on.
     pub fn consume(&mut self, queue: &str) {
         let reply = self.call(Call::Consume(Consume {
+            channel: 1,
+            tag: String::new(),
             link: LinkId(1),
             queue: queue.to_owned(),
             name: "reader".to_owned(),

@@ -116,7 +116,8 @@ impl Acl {
             }
     }
 
-    fn is_of(&self, user: &str, host: &str) -> bool {
+    /// Whether it concerns a user who is there.
+    pub(super) fn is_of(&self, user: &str, host: &str) -> bool {
         let named = self.principal.strip_prefix(USER);
         let named = named.is_some_and(|named| named == user || named == ANY);
         named && (&*self.host == ANY || &*self.host == host)
@@ -158,7 +159,18 @@ impl AclFilter {
     }
 }
 
-/// What the rules say; `None` if none is about the thing.
+/// What the rules say of somebody doing something to a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    Denied,
+    Allowed,
+    /// Some are about the thing, but not about this.
+    Others,
+    /// None is about the thing.
+    Nothing,
+}
+
+/// What the rules say.
 pub(super) fn judged<'a>(
     acls: impl Iterator<Item = &'a Acl>,
     user: &str,
@@ -166,14 +178,18 @@ pub(super) fn judged<'a>(
     operation: Operation,
     resource: Resource,
     name: &str,
-) -> Option<bool> {
-    let mut judged = None;
+) -> Judged {
+    let mut judged = Judged::Nothing;
     for acl in acls.filter(|acl| acl.is_about(resource, name)) {
         let concerns = acl.is_of(user, host) && acl.covers(operation);
         if concerns && !acl.allowed {
-            return Some(false);
+            return Judged::Denied;
         }
-        judged = Some(judged == Some(true) || concerns);
+        if concerns {
+            judged = Judged::Allowed;
+        } else if judged == Judged::Nothing {
+            judged = Judged::Others;
+        }
     }
     judged
 }

@@ -1,4 +1,4 @@
-//! Changes of credentials and rules: what becomes of each, and what is to be recorded.
+//! Changes of credentials and rules, as Kafka's tools make them: what becomes of each, and what is to be recorded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,17 +8,19 @@ use super::acl::{Acl, AclFilter, CLUSTER, Resource};
 use super::note::Note;
 use super::request::{AclRefused, ByUser, CredentialChange, CredentialRefused};
 use super::scram::{Credential, ITERATIONS_MAX, ITERATIONS_MIN, Mechanism};
+use super::user::User;
 
 impl Users {
     /// Who has which credentials, and hashed how often.
     pub fn credentials(&self, users: Option<&[String]>) -> ByUser<Vec<(Mechanism, u32)>> {
-        let told = |credentials: &BTreeMap<Mechanism, Credential>| {
-            let told = credentials.iter();
+        let told = |user: &User| {
+            let told = user.secrets.scram.iter();
             told.map(|(mechanism, of)| (*mechanism, of.iterations))
                 .collect()
         };
         let Some(wanted) = users else {
             let all = self.users.iter();
+            let all = all.filter(|(_, of)| !of.secrets.scram.is_empty());
             return all
                 .map(|(user, of)| (user.to_string(), Ok(told(of))))
                 .collect();
@@ -32,8 +34,8 @@ impl Users {
             let result = match seen.remove(user.as_str()) {
                 None => continue,
                 Some(1) => match self.users.get(user.as_str()) {
-                    Some(credentials) => Ok(told(credentials)),
-                    None => Err(CredentialRefused::NotFound),
+                    Some(of) if !of.secrets.scram.is_empty() => Ok(told(of)),
+                    _ => Err(CredentialRefused::NotFound),
                 },
                 Some(_) => Err(CredentialRefused::Duplicate),
             };
@@ -95,7 +97,7 @@ impl Users {
             }
             let user = user.clone();
             let Some(salted) = change.set else {
-                if !known.is_some_and(|known| known.contains_key(&mechanism)) {
+                if !known.is_some_and(|known| known.secrets.scram.contains_key(&mechanism)) {
                     return Err(CredentialRefused::NotFound);
                 }
                 notes.push(Note::RemoveCredential { user, mechanism });
@@ -179,7 +181,7 @@ impl Users {
     }
 }
 
-/// Users with credentials.
+/// Users.
 pub const USERS_MAX: usize = 100_000;
 /// Rules: each request of who is no administrator looks at all of them.
 pub const ACLS_MAX: usize = 10_000;

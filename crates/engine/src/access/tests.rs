@@ -1,23 +1,30 @@
 use super::acl::{AclFilter, Pattern, PatternFilter};
+use super::may::Asking;
 use super::note::Note;
 use super::request::{AclRefused, CredentialChange, CredentialRefused, Salted};
+use super::scram::{Credential, Mechanism};
 use super::*;
+use crate::refused::{Kind, Permission, Refused};
+use crate::router::SpaceId;
+use acl::{Operation, Resource};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
+fn asking(user: &Principal) -> Asking<'_> {
+    Asking {
+        user,
+        host: "10.0.0.1",
+        space: SpaceId::DEFAULT,
+        space_name: "/",
+    }
+}
 
 #[test]
 fn guest_comes_in_from_loopback_with_the_password() {
     let users = Users::new();
     let guest = users.login("guest", "guest", true).unwrap();
     assert_eq!(&*guest.name, "guest");
-    let all = users.check(
-        &guest,
-        "127.0.0.1",
-        Permission::Configure,
-        SpaceId::DEFAULT,
-        Kind::Queue,
-        "q",
-    );
+    let all = users.check(asking(&guest), Permission::Configure, Kind::Queue, "q");
     assert_eq!(all, Ok(()));
     assert_eq!(users.anonymous(true), Ok(guest));
     assert!(users.anonymous(false).is_err());
@@ -91,7 +98,12 @@ fn guest_with_a_password_of_its_own_has_no_other_and_stays_here() {
     let users = with_user("guest", "better", Mechanism::Sha512);
     assert!(users.login("guest", "guest", true).is_err());
     assert!(users.login("guest", "better", false).is_err());
-    assert!(users.login("guest", "better", true).unwrap().administrator);
+    assert!(
+        users
+            .login("guest", "better", true)
+            .unwrap()
+            .is(ADMINISTRATOR)
+    );
 }
 
 #[test]
@@ -265,6 +277,13 @@ fn ruled(lines: &[&str], open: bool) -> Users {
         ..Settings::default()
     };
     users.configure(settings, [0; 32]);
+    for name in ["alice", "bob", "eve", "mal", "zoe", "nobody"] {
+        users.apply(Note::SetCredential {
+            user: Arc::from(name),
+            mechanism: Mechanism::Sha256,
+            credential: Credential::of(Mechanism::Sha256, "secret", b"salt".to_vec(), 1),
+        });
+    }
     let mut notes = Vec::new();
     let rules = lines.iter().map(|line| acl(line)).collect();
     let added = users.add_acls(rules, &mut notes);
@@ -275,7 +294,7 @@ fn ruled(lines: &[&str], open: bool) -> Users {
 
 fn may(users: &Users, user: &str, operation: Operation, name: &str) -> bool {
     let user = users.principal(user);
-    users.may(&user, "10.0.0.1", operation, Resource::Topic, name)
+    users.may(asking(&user), operation, Resource::Topic, name)
 }
 
 #[test]
@@ -322,17 +341,17 @@ fn what_no_rule_is_about_is_open_or_closed_as_it_is_set_but_access_itself_is_clo
         let alice = users.principal("alice");
         assert_eq!(may(&users, "alice", Operation::Write, "other"), open);
         assert!(!may(&users, "bob", Operation::Read, "orders"));
-        let group = users.may(&alice, "h", Operation::Read, Resource::Group, "orders");
+        let group = users.may(asking(&alice), Operation::Read, Resource::Group, "orders");
         assert_eq!(group, open);
-        assert_eq!(users.may_all(&alice, "h", Operation::Describe), open);
-        assert!(!users.may_all(&alice, "h", Operation::Alter));
-        assert!(users.may_all(&users.principal("guest"), "h", Operation::Alter));
+        assert_eq!(users.may_all(asking(&alice), Operation::Describe), open);
+        assert!(!users.may_all(asking(&alice), Operation::Alter));
+        assert!(users.may_all(asking(&users.principal("guest")), Operation::Alter));
     }
     let users = ruled(
         &["allow User:alice * alter cluster literal kafka-cluster"],
         false,
     );
-    assert!(users.may_all(&users.principal("alice"), "h", Operation::Alter));
+    assert!(users.may_all(asking(&users.principal("alice")), Operation::Alter));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //!
 //! Reading order: [`call`] (what goes in and comes out), [`definition`] (queue, exchange,
 //! binding), [`space`], [`change`] (what is recorded), [`state`] (and what can be asked of it),
+//! [`listing`] (a few at a time),
 //! [`apply`] (changes applied to it), [`decide`] (the requests, one file each),
 //! [`arguments`] (the table of `x-…`), [`policy`] (the same for many, by a pattern),
 //! [`effective`] (what both come to), [`equivalence`] (redeclaring), [`topics`] (queues as
@@ -20,6 +21,8 @@ pub mod space;
 pub mod change;
 
 pub mod state;
+
+mod listing;
 
 mod apply;
 
@@ -51,7 +54,7 @@ pub use definition::{
     BindingDefinition, BindingEnd, Configs, ExchangeDefinition, LogDurability, Owner, PartOf,
     QueueDefinition, Source, TopicDefinition,
 };
-pub use names::NAME_BYTES_MAX;
+pub use names::{NAME_BYTES_MAX, clean as clean_name, generated_queue};
 pub use policy::{ApplyTo, Policy};
 pub use snapshot::SnapshotMalformed;
 pub use space::{SpaceDefinition, SpaceLimits};

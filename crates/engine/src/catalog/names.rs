@@ -10,7 +10,7 @@ pub const NAME_BYTES_MAX: usize = 255;
 
 /// The name as it will be known. Line ends are taken out, as RabbitMQ does: they come from
 /// scripts that read a name with its line.
-pub(super) fn clean(name: &str) -> Cow<'_, str> {
+pub fn clean(name: &str) -> Cow<'_, str> {
     if name.contains(['\r', '\n']) {
         Cow::Owned(name.replace(['\r', '\n'], ""))
     } else {
@@ -60,6 +60,11 @@ pub(super) fn is_share(name: &str) -> bool {
 /// Whether a name is of the places for answers, which clients neither make nor share.
 pub(super) fn is_reply(name: &str) -> bool {
     name.starts_with(REPLY)
+}
+
+/// The name of a queue that a client leaves to the broker to name.
+pub fn generated_queue(token: u128) -> String {
+    generated(GENERATED, token)
 }
 
 /// `prefix` and 128 bits as base64url without padding, as RabbitMQ's names look.

@@ -54,6 +54,29 @@ pub struct SpaceLimits {
 }
 
 impl SpaceLimits {
+    /// All of them, by the names that RabbitMQ has for its own.
+    pub fn named(&self) -> [(&'static str, Option<u64>); 4] {
+        [
+            ("max-connections", self.connections_max.map(u64::from)),
+            ("max-queues", self.queues_max.map(u64::from)),
+            ("publish-messages-per-second", self.publish_messages_per_s),
+            ("publish-bytes-per-second", self.publish_bytes_per_s),
+        ]
+    }
+
+    /// Sets the one of that name; whether there is one. More than can be is no limit.
+    pub fn set(&mut self, name: &str, value: Option<u64>) -> bool {
+        let small = value.and_then(|value| u32::try_from(value).ok());
+        match name {
+            "max-connections" => self.connections_max = small,
+            "max-queues" => self.queues_max = small,
+            "publish-messages-per-second" => self.publish_messages_per_s = value,
+            "publish-bytes-per-second" => self.publish_bytes_per_s = value,
+            _ => return false,
+        }
+        true
+    }
+
     /// Whether there are none.
     pub fn is_none(&self) -> bool {
         *self == SpaceLimits::default()

@@ -166,6 +166,12 @@ impl Catalog {
         self.queues.get(&id)?.policy.as_ref()
     }
 
+    /// The type of an exchange, if it is there.
+    pub fn exchange_type(&self, space: SpaceId, name: &str) -> Option<ExchangeType> {
+        let (_, entry) = self.exchange_entry(space, name)?;
+        Some(entry.definition.exchange_type)
+    }
+
     /// The policy that applies to an exchange.
     pub fn exchange_policy(&self, space: SpaceId, name: &str) -> Option<&Arc<Policy>> {
         self.exchange_entry(space, name)?.1.policy.as_ref()

@@ -13,6 +13,8 @@
 
 pub mod state;
 
+mod look;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -21,6 +23,7 @@ use bongsu_record::Offset;
 use super::links::LinkKey;
 use super::runs::RunMap;
 use crate::session::Tries;
+pub use look::{Held, Standing};
 pub use state::CursorMalformed;
 
 /// See the module's comment.
@@ -79,6 +82,13 @@ pub(super) struct Lease {
     pub term: Term,
 }
 
+impl Lease {
+    /// Who has it.
+    pub fn holder(&self) -> LinkKey {
+        self.holder
+    }
+}
+
 /// For how long a record is lent, and how often at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Term {
@@ -87,6 +97,8 @@ pub(super) struct Term {
     pub deadline_s: u64,
     /// Times acquired after which it is dead if it comes back; 0 = as often as it likes.
     pub acquired_max: u32,
+    /// When it was lent, Unix seconds; as coarse, for the same reason.
+    pub since_s: u64,
 }
 
 impl AckCursor {
@@ -279,6 +291,30 @@ impl AckCursor {
     ) {
         let ended = |piece, lease: Lease| ended(piece, lease.holder);
         self.leased.remove(range, |_| true, ended);
+    }
+
+    /// As [`AckCursor::end_leases`], of one holder or of all.
+    pub(super) fn revoke(
+        &mut self,
+        range: Range<u64>,
+        holder: Option<LinkKey>,
+        ended: impl FnMut(Range<u64>, Lease),
+    ) {
+        let is_meant = |lease: Lease| holder.is_none_or(|holder| lease.holder == holder);
+        self.leased.remove(range, is_meant, ended);
+    }
+
+    /// Whether each record of the range is ready.
+    pub fn is_ready(&self, records: &Range<Offset>) -> bool {
+        let mut at = records.start.0;
+        let end = records.end.0.min(self.next);
+        while at < end {
+            match self.ready_at(at) {
+                Some((run, _)) => at = run.end,
+                None => return false,
+            }
+        }
+        records.end.0 <= self.end
     }
 
     /// Whether `holder` holds each record of the range.

@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LinkKey;
+use super::why::Locks;
 
 /// What keys are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +192,32 @@ impl Groups {
         self.groups.get(&Some(key))?.holder
     }
 
+    /// Who holds keys that have ready records: up to so many holders, and how many keys of
+    /// each, counted up to [`LOCKED_KEYS_COUNTED`] together (Exclusive). Keys whose first
+    /// record is parked come last, nobody's.
+    pub fn locks(&self, most: usize) -> Vec<Locks> {
+        let mut locks: Vec<Locks> = Vec::new();
+        let held = self.servable.iter().filter_map(|(holder, _)| *holder);
+        for holder in held.take(LOCKED_KEYS_COUNTED) {
+            let is_full = locks.len() == most;
+            match locks.last_mut() {
+                Some(last) if last.holder == Some(holder) => last.keys += 1,
+                _ if is_full => break,
+                _ => locks.push(Locks {
+                    holder: Some(holder),
+                    keys: 1,
+                }),
+            }
+        }
+        let groups = self.groups.values().take(LOCKED_KEYS_COUNTED);
+        let parked = groups.filter(|group| !group.ready.is_empty() && group.servable.is_none());
+        let keys = parked.count() as u64;
+        if keys > 0 && self.turns == Turns::Exclusive {
+            locks.push(Locks { holder: None, keys });
+        }
+        locks
+    }
+
     /// How many keys cost memory.
     pub fn key_count(&self) -> usize {
         self.groups.len()
@@ -319,6 +346,9 @@ impl Group {
         self.ready.is_empty() && self.parked.is_empty() && self.leased_count == 0
     }
 }
+
+/// Keys looked at to tell who holds them.
+const LOCKED_KEYS_COUNTED: usize = 10_000;
 
 #[cfg(test)]
 mod tests;

@@ -133,6 +133,7 @@ impl Queue {
         Term {
             deadline_s,
             acquired_max,
+            since_s: now_ms / 1000,
         }
     }
 

@@ -42,6 +42,29 @@ pub struct Link {
     pub timeout_ms: Option<u64>,
 }
 
+/// How a link stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// Which.
+    pub key: LinkKey,
+    /// What it is like.
+    pub link: Link,
+    /// Records it holds.
+    pub held_count: u64,
+    /// A gate refused it, and has not opened since.
+    pub gated: bool,
+    /// It could be lent something: it has credit, its gate is open, and where one link is
+    /// served it is that one.
+    pub servable: bool,
+}
+
+impl LinkState {
+    /// Whether it holds as many as it may.
+    pub fn at_credit(&self) -> bool {
+        self.link.credit > 0 && self.held_count >= u64::from(self.link.credit)
+    }
+}
+
 /// Whose turn it is, and how many it may be lent in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
@@ -61,6 +84,16 @@ struct State {
 }
 
 impl State {
+    fn told(&self, key: LinkKey) -> LinkState {
+        LinkState {
+            key,
+            link: self.link,
+            held_count: self.held_count,
+            gated: self.gated,
+            servable: self.in_ring,
+        }
+    }
+
     fn credit_left(&self) -> u64 {
         match self.link.credit {
             0 => u64::MAX,
@@ -132,9 +165,29 @@ impl Links {
         self.states.get(&key)?.link.timeout_ms
     }
 
+    /// Records a link holds; `None` if there is no such link.
+    pub fn held(&self, key: LinkKey) -> Option<u64> {
+        Some(self.states.get(&key)?.held_count)
+    }
+
+    /// Whether a link is served, and does not stand by for another.
+    pub fn is_served(&self, key: LinkKey) -> bool {
+        !self.is_single || self.active == Some(key)
+    }
+
     /// The link that is served where only one is.
     pub fn active(&self) -> Option<LinkKey> {
         self.active
+    }
+
+    /// All of them, in the order in which they came.
+    pub fn all(&self) -> impl Iterator<Item = LinkState> + '_ {
+        self.states.iter().map(|(key, state)| state.told(*key))
+    }
+
+    /// One of them.
+    pub fn one(&self, key: LinkKey) -> Option<LinkState> {
+        self.states.get(&key).map(|state| state.told(key))
     }
 
     /// Of the highest priority, the one that came first takes over.

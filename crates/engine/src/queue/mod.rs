@@ -12,9 +12,10 @@
 //! owed to somebody), [`links`] (whose turn it is), [`properties`] (what a queue may be
 //! asked to be), [`fact`] and `judge` (what it must know of its records for that), `order`,
 //! [`schedule`], [`groups`] and [`dedup`] (the indexes), then [`Queue`] with `steps` (what
-//! each input does), `lending` (who gets what is ready), `pulling` (who asks for it) and
-//! [`restore`] (what survives a
-//! crash).
+//! each input does), `lending` (who gets what is ready), `pulling` (who asks for it),
+//! `taking` (what people do by hand),
+//! [`restore`] (what survives a crash) and [`why`] (what is told to people: why nothing is
+//! delivered).
 //!
 //! What must be durable before what: an [`Effect::Lease`] needs nothing durable (a lost
 //! lease is a record delivered again). An [`Effect::Settled`] or [`Effect::Returned`] is
@@ -54,16 +55,20 @@ mod lending;
 
 mod pulling;
 
+mod taking;
+
 pub mod restore;
+
+pub mod why;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bongsu_record::Offset;
 
-pub use cursor::{AckCursor, CursorMalformed, Reason};
+pub use cursor::{AckCursor, CursorMalformed, Held, Reason, Standing};
 pub use fact::{Fact, FactRun, push_fact};
-pub use links::{Gate, Link, LinkKey, Links};
+pub use links::{Gate, Link, LinkKey, LinkState, Links};
 pub use properties::Properties;
 pub use restore::{Note, Restoring};
 
@@ -148,6 +153,20 @@ pub enum Input<'a> {
     Trimmed {
         /// First record kept.
         start: Offset,
+    },
+    /// Ready records are elsewhere by now, or nowhere by design: they are settled, to be
+    /// recorded in one group with their arrival there. Others are left alone.
+    Discard {
+        /// Which.
+        ranges: &'a [Range<Offset>],
+    },
+    /// Leases are taken from whoever has them, and not counted as failed. Others are offered
+    /// the records before those who had them.
+    Revoke {
+        /// Only this one's.
+        holder: Option<LinkKey>,
+        /// Which.
+        ranges: &'a [Range<Offset>],
     },
     /// A gate that refused this link has opened.
     Resume {
@@ -245,6 +264,23 @@ pub struct Queue {
     seen: Option<Box<Seen>>,
     /// Unix seconds at which to look for overdue leases.
     overdue_s: Option<u64>,
+    /// Records that died since this was last taken.
+    deaths: Deaths,
+}
+
+/// Records that died, by reason, whatever became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deaths([u64; 4]);
+
+impl Deaths {
+    /// Those of one reason.
+    pub fn of(&self, reason: Reason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    fn add(&mut self, reason: Reason, count: u64) {
+        self.0[reason as usize] += count;
+    }
 }
 
 impl Queue {
@@ -271,6 +307,12 @@ impl Queue {
     /// What it was asked to be.
     pub fn properties(&self) -> &Arc<Properties> {
         &self.properties
+    }
+
+    /// Records that died since this was last asked; `None`: none did.
+    pub fn take_deaths(&mut self) -> Option<Deaths> {
+        let died = self.deaths != Deaths::default();
+        died.then(|| std::mem::take(&mut self.deaths))
     }
 
     /// Whether it wants facts with each append.

@@ -15,6 +15,7 @@ use super::late::{Late, Place};
 use super::links::LinkKey;
 use super::properties::Properties;
 use super::runs::RunMap;
+use super::why::Locks;
 
 /// See the module's comment.
 #[derive(Debug)]
@@ -252,6 +253,23 @@ impl Order {
             Order::Offset(late) => next_of(late, cursor, known).map(|next| next.start),
             Order::Keys(_) => self.heads(cursor, known).first().copied(),
         }
+    }
+}
+
+impl Keys {
+    /// Whether there is a record for this link.
+    pub fn could_serve(&self, holder: LinkKey) -> bool {
+        self.groups.could_serve(holder)
+    }
+
+    /// Whether there is one for anybody, now or later.
+    pub fn has_ready(&self) -> bool {
+        self.groups.ready_count() > 0
+    }
+
+    /// Who holds keys with ready records: up to so many, then those nobody holds.
+    pub fn locks(&self, most: usize) -> Vec<Locks> {
+        self.groups.locks(most)
     }
 }
 

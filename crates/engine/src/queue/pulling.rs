@@ -24,6 +24,7 @@ impl Queue {
             Some(hold) => Term {
                 deadline_s: deadline_s(hold.lock_ms, now_ms),
                 acquired_max: hold.acquired_max,
+                since_s: now_ms / 1000,
             },
             None => self.usual_term(key, now_ms),
         };

@@ -54,6 +54,12 @@ impl<T: Copy + PartialEq> RunMap<T> {
             .map(|(end, (start, value))| (*start..*end, *value))
     }
 
+    /// The run that holds or follows `offset`, and those behind it.
+    pub fn iter_from(&self, offset: u64) -> impl Iterator<Item = (Range<u64>, T)> + '_ {
+        let runs = self.runs.range(offset.saturating_add(1)..);
+        runs.map(|(end, (start, value))| (*start..*end, *value))
+    }
+
     /// The value at an offset.
     pub fn at(&self, offset: u64) -> Option<T> {
         let (_, (start, value)) = self.runs.range(offset + 1..).next()?;

@@ -58,6 +58,27 @@ pub struct Schedule {
     wanted: BTreeMap<u64, OffsetSet>,
 }
 
+/// How many offsets are due in a span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Unix milliseconds.
+    pub start_ms: u64,
+    /// Not included.
+    pub end_ms: u64,
+    /// How many.
+    pub count: u64,
+}
+
+impl Span {
+    fn of(times: Range<u64>, count: u64) -> Span {
+        Span {
+            start_ms: times.start,
+            end_ms: times.end,
+            count,
+        }
+    }
+}
+
 /// A span of time whose records are known, but not when in it they are due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Slot {
@@ -148,6 +169,75 @@ impl Schedule {
         let exact_ms = self.by_time.first().map(|(at_ms, _)| *at_ms);
         let slot_ms = self.slots.first_key_value().map(|(slot, _)| slot.recall_ms);
         exact_ms.into_iter().chain(slot_ms).min()
+    }
+
+    /// When the first offset is due, or, where its time is forgotten, the beginning of the
+    /// span in which it is. `None`: nothing is in the schedule.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        let exact_ms = self.by_time.first().map(|(at_ms, _)| *at_ms);
+        // Slots are in the order of their recall, which wider ones have earlier.
+        let slot_ms = self.slots.keys().map(|slot| slot.start_ms).min();
+        let wanted_ms = self.wanted.keys().next().copied();
+        [exact_ms, slot_ms, wanted_ms].into_iter().flatten().min()
+    }
+
+    /// How many offsets are due when, in the order of time: each exact time for itself, what
+    /// is forgotten by the span of its slot. After `most` exact times the rest of them is one
+    /// span.
+    pub fn spans(&self, most: usize) -> Vec<Span> {
+        let mut spans: Vec<Span> = Vec::new();
+        let mut counted = 0;
+        for (at_ms, start) in &self.by_time {
+            let new = spans.last().is_none_or(|last| last.start_ms != *at_ms);
+            if new && spans.len() >= most {
+                let last_ms = self.by_time.last().map_or(*at_ms, |(last_ms, _)| *last_ms);
+                let rest = self.times.total() - counted;
+                spans.push(Span::of(*at_ms..last_ms + 1, rest));
+                break;
+            }
+            let run = self.times.from(*start).map(|(run, _)| run);
+            let count = run.map_or(0, |run| run.end - run.start);
+            counted += count;
+            match spans.last_mut().filter(|_| !new) {
+                Some(last) => last.count += count,
+                None => spans.push(Span::of(*at_ms..at_ms + 1, count)),
+            }
+        }
+        for (slot, set) in &self.slots {
+            let end_ms = slot.start_ms.saturating_add(LEVELS[slot.level].width_ms);
+            spans.push(Span::of(slot.start_ms..end_ms, set.bitmap().len()));
+        }
+        for (begins_ms, set) in &self.wanted {
+            let at_ms = (*begins_ms).max(self.now_ms);
+            spans.push(Span::of(at_ms..at_ms + 1, set.bitmap().len()));
+        }
+        spans.sort_by_key(|span| span.start_ms);
+        spans
+    }
+
+    /// The offsets that are due first, as far as exact times are known: at most so many.
+    pub fn first_due(&self, most: usize) -> Vec<(u64, u64)> {
+        let mut due = Vec::new();
+        for (at_ms, start) in &self.by_time {
+            let run = self.times.from(*start).map(|(run, _)| run);
+            for offset in run.into_iter().flatten() {
+                if due.len() >= most {
+                    return due;
+                }
+                due.push((*at_ms, offset));
+            }
+        }
+        // Slots that come first, in the order of their offsets.
+        for (slot, set) in &self.slots {
+            let room = most - due.len();
+            due.extend(set.bitmap().iter().take(room).map(|at| (slot.start_ms, at)));
+        }
+        due
+    }
+
+    /// When an offset is due, if its time is not forgotten.
+    pub fn time_of(&self, offset: u64) -> Option<u64> {
+        self.times.at(offset).map(|(at_ms, _)| at_ms)
     }
 
     /// Offsets whose times must be told, the most urgent first: the range begins and ends

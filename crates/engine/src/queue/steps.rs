@@ -1,5 +1,6 @@
 //! What each input does to a queue.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bongsu_record::Offset;
@@ -33,6 +34,7 @@ impl Queue {
             Input::Append { .. } => now_ms.saturating_sub(1),
             _ => now_ms,
         };
+        let mut relieved = BTreeMap::new();
         match input {
             Input::Append { count, facts } if count > 1 && self.goes_one_by_one() => {
                 let singles = facts.iter().flat_map(single);
@@ -73,6 +75,10 @@ impl Queue {
             } => return self.extend(key, ranges, lock_ms, now_ms),
             Input::Unsend { key, ranges } => self.unsend(key, ranges),
             Input::Trimmed { start } => self.trimmed(start.0, effects),
+            Input::Discard { ranges } => self.discard(ranges, effects),
+            Input::Revoke { holder, ranges } => {
+                relieved = self.revoke(holder, ranges, now_ms, effects);
+            }
             Input::Resume { key } => self.links.resume(key),
             Input::Purge => self.purge(effects),
             Input::Moved { records } => self.moved(records, effects),
@@ -88,6 +94,7 @@ impl Queue {
         }
         self.come_due(now_ms);
         self.dispatch((now_ms, expired_ms), gates, effects);
+        self.forgive(relieved);
         if expired_ms < now_ms {
             self.expire(now_ms, effects);
         }
@@ -284,6 +291,17 @@ impl Queue {
         count
     }
 
+    /// A lease was given back, or taken back: nothing has failed.
+    pub(super) fn given_back(
+        &mut self,
+        piece: Range<u64>,
+        lease: Lease,
+        now_ms: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.back(piece, lease, Back::Given, now_ms, effects);
+    }
+
     /// A lease came back: the record is ready again, at once or later, or dead.
     fn back(
         &mut self,
@@ -345,6 +363,7 @@ impl Queue {
 
     /// A leased record is dead.
     fn kill_leased(&mut self, piece: Range<u64>, reason: Reason, effects: &mut Vec<Effect>) {
+        self.deaths.add(reason, piece.end - piece.start);
         if self.properties.dead_letter.is_none() {
             return self.end(piece, effects);
         }
@@ -372,9 +391,12 @@ impl Queue {
         if range.start >= self.cursor.next() {
             pieces.push(self.cursor.take_next(range.end - range.start));
         }
-        pieces.finish(|piece| match self.properties.dead_letter {
-            Some(_) => self.bury(piece, reason, effects),
-            None => self.settled(piece, effects),
+        pieces.finish(|piece| {
+            self.deaths.add(reason, piece.end - piece.start);
+            match self.properties.dead_letter {
+                Some(_) => self.bury(piece, reason, effects),
+                None => self.settled(piece, effects),
+            }
         });
     }
 

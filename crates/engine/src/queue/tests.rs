@@ -158,6 +158,18 @@ fn step(world: &mut World, gate: &Counted, verb: &str, words: &[&str], effects: 
                 facts: &facts,
             }
         }
+        "discard" => {
+            settled = ranges();
+            Input::Discard { ranges: &settled }
+        }
+        // Of one: `revoke c1 0-4`; of anybody: `revoke all 0-4`.
+        "revoke" => {
+            settled = ranges();
+            Input::Revoke {
+                holder: words[0].starts_with('c').then(key),
+                ranges: &settled,
+            }
+        }
         "moved" => Input::Moved {
             records: ranges().remove(0),
         },

@@ -47,6 +47,11 @@ impl ExchangeType {
         known.map(|(exchange_type, _)| *exchange_type)
     }
 
+    /// All names that AMQP declares exchanges with.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(_, name)| *name)
+    }
+
     /// The name that AMQP declares it with.
     pub fn name(self) -> &'static str {
         let known = NAMES.iter().find(|(known, _)| *known == self);

@@ -5,8 +5,8 @@
 //! serves a queue with a retention as well.
 //!
 //! Reading order: [`age`] (`7D`, in milliseconds), [`offset`] (where a reader asked to
-//! begin), [`retention`] (how long records stay), [`filter`] (which of them a reader
-//! wants), then [`readers`] (who gets which, and when).
+//! begin), [`text`] (the same as people write it), [`retention`] (how long records stay),
+//! [`filter`] (which of them a reader wants), then [`readers`] (who gets which, and when).
 
 pub mod age;
 
@@ -14,13 +14,15 @@ pub mod offset;
 
 pub mod retention;
 
+pub mod text;
+
 pub mod filter;
 
 pub mod readers;
 
 pub use filter::Filter;
 pub use offset::{Place, StreamOffset};
-pub use readers::{Effect, Input, Readers};
+pub use readers::{Effect, Input, ReaderState, Readers};
 pub use retention::Retention;
 
 #[cfg(test)]

@@ -134,6 +134,23 @@ impl State {
     }
 }
 
+/// How a reader stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReaderState {
+    /// Which.
+    pub key: LinkKey,
+    /// It has settled all below.
+    pub floor: Offset,
+    /// The next it will be handed.
+    pub next: Offset,
+    /// Records it holds.
+    pub held_count: u64,
+    /// Records it may hold at once; 0 = no limit.
+    pub credit: u32,
+    /// Its gate refused it, and has not opened since.
+    pub gated: bool,
+}
+
 /// See the module's comment.
 #[derive(Debug, Default)]
 pub struct Readers {
@@ -164,6 +181,18 @@ impl Readers {
         self.states.is_empty()
     }
 
+    /// All of them, in the order in which they came.
+    pub fn all(&self) -> impl Iterator<Item = ReaderState> + '_ {
+        self.states.iter().map(|(key, state)| ReaderState {
+            key: *key,
+            floor: Offset(state.floor()),
+            next: Offset(state.next),
+            held_count: state.held.total(),
+            credit: state.credit,
+            gated: state.gated,
+        })
+    }
+
     /// Up to where records may be read.
     pub fn end(&self) -> Offset {
         Offset(self.end)
@@ -172,6 +201,11 @@ impl Readers {
     /// Below it, a reader has settled all that it was handed.
     pub fn floor(&self, key: LinkKey) -> Option<Offset> {
         self.states.get(&key).map(|state| Offset(state.floor()))
+    }
+
+    /// Records a reader was handed and has not settled.
+    pub fn held(&self, key: LinkKey) -> u64 {
+        self.states.get(&key).map_or(0, |state| state.held.total())
     }
 
     /// Takes one input, appending what must be done to `effects`. `gates` says what each

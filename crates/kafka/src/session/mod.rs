@@ -14,6 +14,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
+use bongsu_engine::session::describe::Description;
 use bongsu_engine::session::{Attached, Call, Close, Effects, Input, Now, Reply};
 use bongsu_record::Lsn;
 
@@ -25,6 +26,7 @@ pub(crate) mod access;
 pub(crate) mod cluster;
 pub(crate) mod configs;
 pub(crate) mod consumer_groups;
+mod describe;
 pub(crate) mod fetch;
 pub(crate) mod group_configs;
 pub(crate) mod groups;
@@ -52,6 +54,8 @@ pub struct Settings {
     pub decompressed_bytes_max: usize,
     /// A client that asks nothing for so long is sent away.
     pub idle: Duration,
+    /// The space that its clients work in.
+    pub space: String,
     /// The broker's settings, for those who ask for its configuration.
     pub configs: Arc<[configs::BrokerConfig]>,
 }
@@ -70,6 +74,7 @@ pub struct Session {
     login: sasl::Login,
     /// What the client called itself last.
     client: Arc<str>,
+    introduced: describe::Introduced,
     asked: Instant,
 }
 
@@ -118,6 +123,7 @@ impl Session {
             fetches: fetch::Sessions::new(seed),
             login: sasl::Login::default(),
             client: Arc::default(),
+            introduced: describe::Introduced::default(),
             asked: now,
         }
     }
@@ -135,6 +141,13 @@ impl Session {
     #[must_use]
     pub fn with_logins(mut self, logins: sasl::Logins) -> Session {
         self.login.settings = logins;
+        self
+    }
+
+    /// The client has shown a certificate that is somebody's: it need not log in otherwise.
+    #[must_use]
+    pub fn with_certificate(mut self, certified: bool) -> Session {
+        self.login.certified = certified;
         self
     }
 
@@ -169,6 +182,7 @@ impl Session {
             correlation_id: header.correlation_id,
             client_id: header.client_id,
         };
+        self.comes_from(head.client_id.as_ref(), effects);
         if !sasl::is_login(api.key) && self.login.bars(&self.stage, now.instant) {
             return Err(Malformed);
         }
@@ -181,32 +195,32 @@ impl Session {
         }
     }
 
-    /// A client that does not say who it is comes in as nobody in particular, and its
-    /// request goes on then.
+    /// A client that does not say who it is comes in as whom its certificate says, or as
+    /// nobody in particular, and its request goes on then.
     fn log_in(&mut self, frame: Bytes, effects: &mut Effects) {
-        self.call(
-            effects,
-            Call::LoginAnonymous,
-            move |session, reply, _, effects| {
+        let login = match self.login.certified {
+            true => Call::LoginExternal,
+            false => Call::LoginAnonymous,
+        };
+        self.call(effects, login, move |session, reply, _, effects| {
+            if !matches!(reply, Reply::Done | Reply::Entered { .. }) {
+                effects.close = Some(Close::Now);
+                return;
+            }
+            let space = Call::EnterSpace {
+                space: session.settings.space.clone(),
+            };
+            session.call(effects, space, move |session, reply, now, effects| {
                 if !matches!(reply, Reply::Done) {
                     effects.close = Some(Close::Now);
                     return;
                 }
-                let space = Call::OpenSpace {
-                    space: "/".to_owned(),
-                };
-                session.call(effects, space, move |session, reply, now, effects| {
-                    if !matches!(reply, Reply::Done) {
-                        effects.close = Some(Close::Now);
-                        return;
-                    }
-                    session.stage = Stage::Ready;
-                    if session.frame(frame, now, effects).is_err() {
-                        effects.close = Some(Close::Now);
-                    }
-                });
-            },
-        );
+                session.stage = Stage::Ready;
+                if session.frame(frame, now, effects).is_err() {
+                    effects.close = Some(Close::Now);
+                }
+            });
+        });
     }
 
     /// Asks the broker; `then` goes on with its reply.
@@ -340,7 +354,7 @@ impl bongsu_engine::session::Session for Session {
                     effects.close = Some(Close::Now);
                 }
             }
-            Input::Stop => effects.close = Some(Close::Flushed),
+            Input::Stop | Input::Evict(_) => effects.close = Some(Close::Flushed),
             // No links are opened, and who is held back is not told: its answers wait.
             Input::Deliver(_) | Input::LinkClosed(_) | Input::Blocked(_) => {}
         }
@@ -353,6 +367,10 @@ impl bongsu_engine::session::Session for Session {
         }
         // Whoever waits for an answer is not idle.
         self.then.is_none().then(|| self.asked + self.settings.idle)
+    }
+
+    fn describe(&self) -> Description {
+        self.described()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Logging in: SaslHandshake names a mechanism, SaslAuthenticate carries what is said.
 //!
-//! PLAIN is a name and a password; SCRAM proves the password without saying it ([`scram`]).
+//! PLAIN is a name and a password; SCRAM proves the password without saying it ([`scram`]);
+//! OAUTHBEARER is a token that somebody else has signed ([`bearer`]), and a login by it lasts
+//! no longer than the token.
 //! After a handshake of version 0, what is said comes in frames without a header, as clients
 //! before Kafka 1.0 do it. Who is refused is told so after a while, the same whatever was
 //! wrong, and is sent away. Who has logged in may have to do so again (KIP-368), as the same
@@ -24,6 +26,8 @@ use crate::errors::access::{
     ILLEGAL_SASL_STATE, SASL_AUTHENTICATION_FAILED, UNSUPPORTED_SASL_MECHANISM,
 };
 
+mod bearer;
+
 mod scram;
 
 use scram::{Exchange, First, Mechanism as Scram};
@@ -35,6 +39,8 @@ pub struct Logins {
     pub required: bool,
     /// How long a login lasts; `None`: as long as the connection.
     pub lifetime: Option<Duration>,
+    /// Tokens are taken.
+    pub tokens: bool,
 }
 
 /// What is known of a client's login.
@@ -43,6 +49,10 @@ pub(crate) struct Login {
     pub(super) settings: Logins,
     chosen: Option<Chosen>,
     user: Option<String>,
+    /// What let it in ends then, in Unix milliseconds.
+    until_ms: Option<i64>,
+    /// Its certificate says who it is.
+    pub(super) certified: bool,
     /// It has to log in again by then.
     expires: Option<Instant>,
 }
@@ -53,12 +63,15 @@ struct Chosen {
     /// What is said comes without a header.
     bare: bool,
     exchange: Option<Exchange>,
+    /// A token was refused, and the client told why.
+    told: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mechanism {
     Plain,
     Scram(Scram),
+    Bearer,
 }
 
 /// Where an answer goes.
@@ -81,10 +94,22 @@ impl Login {
         self.chosen.as_ref().is_some_and(|chosen| chosen.bare)
     }
 
+    /// How long a login lasts from now on.
+    fn lifetime(&self, now: Now) -> Option<Duration> {
+        let left = self.until_ms.map(|until_ms| {
+            let left_ms = until_ms.saturating_sub(now.unix_ms);
+            Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
+        });
+        match (self.settings.lifetime, left) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
     /// Nothing else may be asked: a login has begun, is required, or is over.
     pub(super) fn bars(&self, stage: &Stage, now: Instant) -> bool {
         match stage {
-            Stage::New => self.settings.required || self.chosen.is_some(),
+            Stage::New => self.settings.required && !self.certified || self.chosen.is_some(),
             _ => self.expires.is_some_and(|expires| now > expires),
         }
     }
@@ -100,22 +125,26 @@ pub(crate) fn handshake(
     let request: SaslHandshakeRequest = decoded(&head, &mut body)?;
     let login = &mut session.login;
     let wanted = request.mechanism.as_str();
-    let found = MECHANISMS.iter().find(|(name, _)| *name == wanted);
+    let found = login
+        .settings
+        .mechanisms()
+        .find(|(name, _)| *name == wanted);
     let is_in = matches!(session.stage, Stage::Ready);
     let code = match found {
         // Who came in as nobody in particular stays it.
         _ if login.chosen.is_some() || is_in && login.user.is_none() => ILLEGAL_SASL_STATE,
         Some((_, mechanism)) => {
             login.chosen = Some(Chosen {
-                mechanism: *mechanism,
+                mechanism,
                 bare: head.version == 0,
                 exchange: None,
+                told: false,
             });
             NONE
         }
         None => UNSUPPORTED_SASL_MECHANISM,
     };
-    let names = MECHANISMS.iter();
+    let names = login.settings.mechanisms();
     let names = names.map(|(name, _)| StrBytes::from_static_str(name));
     let response = SaslHandshakeResponse::default()
         .with_error_code(code)
@@ -169,17 +198,21 @@ fn said(session: &mut Session, asked: Asked, said: &[u8], now: Now, effects: &mu
             Some((user, password)) => {
                 let name = user.clone();
                 let call = Call::Login { user, password };
-                session.call(
-                    effects,
-                    call,
-                    move |session, reply, now, effects| match reply {
-                        Reply::Done => enter(session, asked, name, Vec::new(), now, effects),
-                        _ => refuse(session, &asked, now, effects),
-                    },
-                );
+                session.call(effects, call, move |session, reply, now, effects| {
+                    let (user, until_ms) = match reply {
+                        Reply::Done => (name, None),
+                        // The password was a token.
+                        Reply::Entered { user, until_ms } => (user.to_string(), until_ms),
+                        _ => return refuse(session, &asked, now, effects),
+                    };
+                    session.login.until_ms = until_ms;
+                    enter(session, asked, user, Vec::new(), now, effects);
+                });
             }
             None => refuse(session, &asked, now, effects),
         },
+        (Mechanism::Bearer, _) if chosen.told => refuse(session, &asked, now, effects),
+        (Mechanism::Bearer, _) => bearer::said(session, asked, said, effects),
         (Mechanism::Scram(mechanism), None) => match First::read(said) {
             Some(first) => begin(session, asked, mechanism, first, effects),
             None => refuse(session, &asked, now, effects),
@@ -256,6 +289,7 @@ fn end(
         match answer {
             access::Answer::ScramEnded { server_signature } => {
                 let says = scram::verifier(&server_signature);
+                session.login.until_ms = None;
                 enter(session, asked, user, says.into_bytes(), now, effects);
             }
             _ => refuse(session, &asked, now, effects),
@@ -272,14 +306,23 @@ fn enter(
     now: Now,
     effects: &mut Effects,
 ) {
-    session.login.chosen = None;
+    let chosen = session.login.chosen.take();
+    let names = MECHANISMS.iter();
+    let mut names = names.filter(|(_, mechanism)| {
+        chosen
+            .as_ref()
+            .is_some_and(|chosen| chosen.mechanism == *mechanism)
+    });
+    if let Some((name, _)) = names.next() {
+        session.came_in_by(name, effects);
+    }
     let before = session.login.user.as_ref();
     if before.is_some_and(|before| *before != user) {
         return refuse(session, &asked, now, effects);
     }
     session.login.user = Some(user);
-    let space = Call::OpenSpace {
-        space: "/".to_owned(),
+    let space = Call::EnterSpace {
+        space: session.settings.space.clone(),
     };
     session.call(effects, space, move |session, reply, now, effects| {
         if !matches!(reply, Reply::Done) {
@@ -287,7 +330,7 @@ fn enter(
             return;
         }
         session.stage = Stage::Ready;
-        let lifetime = session.login.settings.lifetime;
+        let lifetime = session.login.lifetime(now);
         session.login.expires = lifetime.map(|lifetime| now.instant + lifetime);
         answered(session, &asked, says, lifetime, effects);
     });
@@ -341,11 +384,20 @@ fn refuse(session: &mut Session, asked: &Asked, now: Now, effects: &mut Effects)
     });
 }
 
+impl Logins {
+    /// What is offered.
+    fn mechanisms(self) -> impl Iterator<Item = (&'static str, Mechanism)> {
+        let all = MECHANISMS.iter().copied();
+        all.filter(move |(_, mechanism)| *mechanism != Mechanism::Bearer || self.tokens)
+    }
+}
+
 /// In the order in which they are offered.
 const MECHANISMS: &[(&str, Mechanism)] = &[
     ("PLAIN", Mechanism::Plain),
     ("SCRAM-SHA-256", Mechanism::Scram(Scram::Sha256)),
     ("SCRAM-SHA-512", Mechanism::Scram(Scram::Sha512)),
+    ("OAUTHBEARER", Mechanism::Bearer),
 ];
 
 /// What may be asked by somebody whose login is over.

@@ -33,6 +33,10 @@ pub(crate) fn handle(
         NONE => response(NONE, head.version),
         error => ApiVersionsResponse::default().with_error_code(error),
     };
+    if error == NONE && head.version >= 3 {
+        let [name, version] = named;
+        session.runs(name, version, effects);
+    }
     session.respond(&head, &response, effects);
     Ok(())
 }

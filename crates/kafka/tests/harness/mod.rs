@@ -127,7 +127,7 @@ impl World {
         let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
         self.transcript.calls.push(name);
         match call {
-            Call::LoginAnonymous | Call::OpenSpace { .. } | Call::AwaitDurable(_) => Reply::Done,
+            Call::LoginAnonymous | Call::EnterSpace { .. } | Call::AwaitDurable(_) => Reply::Done,
             Call::Login { user, .. } if user != "wrong" => Reply::Done,
             Call::Access(request) => match *request {
                 access::Request::ScramBegin { .. } => {
@@ -217,6 +217,7 @@ pub fn settings() -> Arc<Settings> {
         request_bytes_max: REQUEST_BYTES_MAX,
         decompressed_bytes_max: 1 << 20,
         idle: Duration::from_secs(60),
+        space: "/".to_owned(),
         configs: Arc::new([]),
     })
 }

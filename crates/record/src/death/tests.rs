@@ -313,3 +313,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_message_that_is_sent_back_has_no_history() {
+    let headers = Arguments::from([
+        ("x-first-death-custom".to_owned(), Value::Int(7)),
+        ("kind".to_owned(), Value::Text("a".to_owned())),
+    ]);
+    let mut block = Vec::new();
+    amqp091::encode(Default::default(), headers.clone(), true, &mut block);
+    let alive = batch(Origin::Amqp091, "x", "k", &block);
+    let death = Death {
+        queue: "q",
+        reason: Reason::Rejected,
+        exchange: b"x",
+        routing_keys: &[b"k"],
+        time_s: 1,
+        has_own_key: false,
+    };
+    let known = block_after(&message(&alive), &death).expect("a block");
+    let dead = batch(Origin::Amqp091, "", "dead", &known);
+    block = block_before(&message(&dead)).expect("a block");
+    let back = batch(Origin::Amqp091, "x", "k", &block);
+    let mut expected = headers;
+    expected.insert(REDRIVE_COUNT.to_owned(), Value::Int(1));
+    assert_eq!(message(&back).headers(), Ok(expected.clone()));
+    // It dies and is sent back once more.
+    let known = block_after(&message(&back), &death).expect("a block");
+    let dead = batch(Origin::Amqp091, "", "dead", &known);
+    block = block_before(&message(&dead)).expect("a block");
+    let back = batch(Origin::Amqp091, "x", "k", &block);
+    expected.insert(REDRIVE_COUNT.to_owned(), Value::Int(2));
+    assert_eq!(message(&back).headers(), Ok(expected));
+}

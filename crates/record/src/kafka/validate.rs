@@ -23,6 +23,8 @@ pub struct Validated {
     pub max_timestamp_ms: i64,
     /// Records without a key, which no compacted stream takes.
     pub keyless_count: u32,
+    /// Records with headers.
+    pub headered_count: u32,
     /// Bytes of the payload, unfolded.
     pub payload_bytes: usize,
 }
@@ -63,6 +65,7 @@ fn walk(payload: &[u8], batch: &Batch) -> Result<Validated, KafkaMalformed> {
     let announced = batch.record_count();
     let (mut min_delta_ms, mut max_delta_ms) = (i64::MAX, i64::MIN);
     let mut keyless_count = 0;
+    let mut headered_count = 0;
     let mut rest = payload;
     for index in 0..announced {
         if rest.is_empty() {
@@ -76,6 +79,7 @@ fn walk(payload: &[u8], batch: &Batch) -> Result<Validated, KafkaMalformed> {
         min_delta_ms = min_delta_ms.min(hopped.timestamp_delta_ms);
         max_delta_ms = max_delta_ms.max(hopped.timestamp_delta_ms);
         keyless_count += u32::from(hopped.keyless);
+        headered_count += u32::from(hopped.headered);
     }
     if !rest.is_empty() {
         return Err(KafkaMalformed::Trailing { bytes: rest.len() });
@@ -85,6 +89,7 @@ fn walk(payload: &[u8], batch: &Batch) -> Result<Validated, KafkaMalformed> {
         min_timestamp_ms: base_ms.wrapping_add(min_delta_ms),
         max_timestamp_ms: base_ms.wrapping_add(max_delta_ms),
         keyless_count,
+        headered_count,
         payload_bytes: payload.len(),
     })
 }
@@ -92,6 +97,7 @@ fn walk(payload: &[u8], batch: &Batch) -> Result<Validated, KafkaMalformed> {
 struct Hopped {
     timestamp_delta_ms: i64,
     keyless: bool,
+    headered: bool,
 }
 
 #[inline]
@@ -118,6 +124,7 @@ fn hop(payload: &mut &[u8], index: u32) -> Result<Hopped, Field> {
         true => Ok(Hopped {
             timestamp_delta_ms,
             keyless,
+            headered: header_count > 0,
         }),
         false => Err(Field::Headers),
     }

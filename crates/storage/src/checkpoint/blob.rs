@@ -45,6 +45,11 @@ pub(crate) fn is_checkpoint(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
+/// Of a name, if it is a checkpoint's.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    u64::from_str_radix(name.strip_prefix(PREFIX)?, 16).ok()
+}
+
 /// A log's share of a checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Captured {

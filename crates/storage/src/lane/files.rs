@@ -268,7 +268,7 @@ pub fn file_name(lane: LaneId, index: u32) -> String {
     format!("lane-{:08}-{index:08}", lane.0)
 }
 
-fn parse_name(name: &str) -> Option<(LaneId, u32)> {
+pub fn parse_name(name: &str) -> Option<(LaneId, u32)> {
     let (lane, index) = name.strip_prefix("lane-")?.split_once('-')?;
     Some((LaneId(lane.parse().ok()?), index.parse().ok()?))
 }

@@ -30,13 +30,13 @@ pub struct DiskSealedLane {
 }
 
 /// Where a walk through one file's blocks stopped, and why.
-struct Stop {
-    position: usize,
-    lsn: Lsn,
-    why: Why,
+pub(super) struct Stop {
+    pub(super) position: usize,
+    pub(super) lsn: Lsn,
+    pub(super) why: Why,
 }
 
-enum Why {
+pub(super) enum Why {
     Continues,
     Seal { clean: bool },
     Bad,
@@ -296,7 +296,7 @@ fn frames(
 }
 
 /// Follows the chain of blocks through one file.
-fn walk(
+pub(super) fn walk(
     bytes: &Bytes,
     header: &FileHeader,
     visit: &mut dyn FnMut(usize, BlockHeader) -> Result<(), Error>,
@@ -327,7 +327,7 @@ fn walk(
     }
 }
 
-fn read_file(files: &LaneFiles, header: &FileHeader) -> Result<Bytes, Error> {
+pub(super) fn read_file(files: &LaneFiles, header: &FileHeader) -> Result<Bytes, Error> {
     let path = files.path(&file_name(header.lane, header.index));
     let error = |cause: std::io::Error| Error::io("read", &path, 0, &cause);
     let file = files.disk.open(&path, Mode::Read, false).map_err(error)?;
@@ -347,7 +347,7 @@ fn read_file(files: &LaneFiles, header: &FileHeader) -> Result<Bytes, Error> {
 const WRITE_BYTES: usize = 1 << 20;
 
 /// The files that carry a lane's name.
-struct Found {
+pub(super) struct Found {
     store: Arc<LaneFiles>,
     lane: LaneId,
     /// Index and header; none if the header is damaged or of another lane or file, which
@@ -356,7 +356,7 @@ struct Found {
 }
 
 impl Found {
-    fn look(store: &Arc<LaneFiles>, lane: LaneId) -> Result<Found, Error> {
+    pub(super) fn look(store: &Arc<LaneFiles>, lane: LaneId) -> Result<Found, Error> {
         let mut files = Vec::new();
         for (of, index, name) in store.present()? {
             if of != lane {
@@ -391,7 +391,7 @@ impl Found {
     }
 
     /// The file that replay from `floor` begins with.
-    fn start(&self, floor: Lsn) -> Result<FileHeader, Error> {
+    pub(super) fn start(&self, floor: Lsn) -> Result<FileHeader, Error> {
         let headers = || self.files.iter().filter_map(|(_, header)| *header);
         let holding = headers().rfind(|h| h.first <= floor);
         // A lane that began above the floor begins with its first file.
@@ -414,7 +414,7 @@ impl Found {
     }
 
     /// The file after `header`, which ends at `lsn` and says that the chain goes on.
-    fn next(&self, header: &FileHeader, lsn: Lsn) -> Result<FileHeader, Error> {
+    pub(super) fn next(&self, header: &FileHeader, lsn: Lsn) -> Result<FileHeader, Error> {
         let index = header.index + 1;
         let found = self.files.iter().find(|(of, _)| *of == index);
         match found.and_then(|(_, header)| *header) {

@@ -10,7 +10,7 @@ use super::files::LaneFiles;
 use super::sealed::DiskSealedLane;
 use super::writer::DiskLane;
 use crate::disk::Disk;
-use crate::seam::{Lane, LaneId, LaneStore, SealedLane};
+use crate::seam::{Lane, LaneId, LanePart, LaneStore, SealedLane};
 use crate::{Durability, Error};
 
 /// What lanes on a disk are opened with; see [`Options`](crate::Options).
@@ -69,6 +69,10 @@ impl LaneStore for DiskLaneStore {
         let mut lanes: Vec<_> = present.into_iter().map(|(lane, ..)| lane).collect();
         lanes.dedup();
         Ok(lanes)
+    }
+
+    fn copy(&self, lane: LaneId, floor: Lsn, until: Lsn) -> Result<Vec<LanePart>, Error> {
+        super::copy::copy(&self.files, lane, floor, until)
     }
 
     fn keep(&self, lanes: &[LaneId]) -> Result<(), Error> {

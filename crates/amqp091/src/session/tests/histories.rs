@@ -6,7 +6,7 @@
 //!
 //!     connected                        # header to open-ok, without a word
 //!     deliver LINK START END [redelivered] | durable LSN | link-closed LINK
-//!     blocked REASON | unblocked | stop | wait SECONDS
+//!     blocked REASON | unblocked | stop | evict REASON | wait SECONDS
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -59,6 +59,9 @@ fn run(text: &str) -> String {
             }
             ["unblocked"] => drop(world.input(Input::Blocked(None))),
             ["stop"] => drop(world.input(Input::Stop)),
+            ["evict", ref reason @ ..] => {
+                world.input(Input::Evict(&reason.join(" ")));
+            }
             ["wait", seconds] => world.wait(Duration::from_secs(seconds.parse().unwrap())),
             _ => world.read(&[read, said(words)].concat()),
         }

@@ -44,7 +44,7 @@ impl Catalog {
             return Ok(Answer::Queue { id, name, created });
         }
         let name = if name.is_empty() {
-            names::generated(names::GENERATED, token)
+            names::generated_queue(token)
         } else {
             names::check_new(Kind::Queue, &name)?;
             name.into_owned()

@@ -11,7 +11,7 @@
 //!
 //! Reading order: [`call`] (what goes in and comes out), [`state`] (members, and what can be
 //! asked), [`join`], [`rebalance`] (from one generation to the next), [`sync`] (shares,
-//! heartbeats, leaving).
+//! heartbeats, leaving), [`assigned`] (what a consumer's share says).
 
 pub mod call;
 
@@ -22,6 +22,8 @@ mod join;
 mod rebalance;
 
 mod sync;
+
+pub mod assigned;
 
 pub use call::{
     Described, DescribedMember, Join, Joined, JoinedMember, Leave, Leaving, Left, Protocol, Sync,

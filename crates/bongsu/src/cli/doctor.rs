@@ -1,0 +1,197 @@
+//! `bongsu doctor`: looks for what is wrong or dangerous, and says what to do.
+//!
+//! Two parts: this machine ([`local`]: settings, disk, limits, certificates), and a running
+//! broker ([`running`]: alarms, stuck queues, users). Nothing is changed by either; to
+//! measure syncs, a file is written into the data directory and removed.
+
+mod certificate;
+
+mod local;
+
+mod running;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Asked;
+use super::failure::Failure;
+use super::listing::{harmless, print_json, print_text};
+use super::reach::Reach;
+use super::terminal::has_colours;
+use crate::settings;
+
+/// What to look at.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The broker's settings file; the environment goes before it, as for serve.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data directory, in place of the settings'.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Only this machine: no broker is asked.
+    #[arg(long)]
+    offline: bool,
+    /// Only the broker, which may be on another machine.
+    #[arg(long, conflicts_with_all = ["offline", "config", "data"])]
+    remote: bool,
+}
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// May be meant; may not.
+    Warn,
+    /// Something does not work, or will not for long.
+    Fail,
+}
+
+/// One check.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Its name, for programs.
+    pub check: &'static str,
+    /// How it came out.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do; empty if nothing.
+    pub advice: String,
+}
+
+impl Check {
+    /// All is well.
+    pub fn ok(check: &'static str, found: impl Into<String>) -> Check {
+        Check::of(check, State::Ok, found, "")
+    }
+
+    /// It may not be meant.
+    pub fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Check {
+        Check::of(check, State::Warn, found, advice)
+    }
+
+    /// It does not work.
+    pub fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Check {
+        Check::of(check, State::Fail, found, advice)
+    }
+
+    fn of(
+        check: &'static str,
+        state: State,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Check {
+        Check {
+            check,
+            state,
+            found: found.into(),
+            advice: advice.into(),
+        }
+    }
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            State::Ok => "OK",
+            State::Warn => "WARN",
+            State::Fail => "FAIL",
+        }
+    }
+
+    fn colour(self) -> &'static str {
+        match self {
+            State::Ok => "\x1b[32m",
+            State::Warn => "\x1b[33m",
+            State::Fail => "\x1b[31m",
+        }
+    }
+}
+
+/// Looks, and says.
+pub fn run(reach: &Reach, options: &Options) -> Result<(), Failure> {
+    let mut checks = Vec::new();
+    if !options.remote {
+        match settings::load(options.config.as_deref(), std::env::vars_os()) {
+            Ok(mut settings) => {
+                if let Some(data) = &options.data {
+                    settings.data_dir.clone_from(data);
+                }
+                checks.extend(local::checks(&settings));
+            }
+            Err(error) => checks.push(Check::fail(
+                "settings",
+                error.to_string(),
+                "a broker does not start with it",
+            )),
+        }
+    }
+    if !options.offline {
+        let asked = Asked::new(reach)?;
+        checks.extend(running::checks(&asked.api()?));
+    }
+    match reach.json {
+        true => print_json(&told(&checks))?,
+        false => print_text(&lines(&checks, has_colours()))?,
+    }
+    let failed = checks.iter().filter(|check| check.state == State::Fail);
+    match failed.count() {
+        0 => Ok(()),
+        count => Err(Failure::Failed(format!("{count} checks failed"))),
+    }
+}
+
+fn told(checks: &[Check]) -> Value {
+    let checks = checks.iter().map(|check| {
+        json!({
+            "check": check.check,
+            "state": check.state.word(),
+            "found": check.found,
+            "advice": check.advice,
+        })
+    });
+    Value::Array(checks.collect())
+}
+
+fn lines(checks: &[Check], has_colours: bool) -> String {
+    let width = checks.iter().map(|check| check.check.len()).max();
+    let width = width.unwrap_or(0);
+    let mut out = String::new();
+    for check in checks {
+        let (colour, plain) = match has_colours {
+            true => (check.state.colour(), "\x1b[0m"),
+            false => ("", ""),
+        };
+        let (word, found) = (check.state.word(), harmless(&check.found));
+        out.push_str(&format!(
+            "{colour}{word:<4}{plain}  {:width$}  {found}\n",
+            check.check
+        ));
+        if !check.advice.is_empty() {
+            let advice = harmless(&check.advice);
+            out.push_str(&format!("      {:width$}  -> {advice}\n", ""));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_stands_below_what_was_found() {
+        let checks = [
+            Check::ok("clock", "2026"),
+            Check::warn("memory", "little", "buy more"),
+        ];
+        let expected = "OK    clock   2026\n\
+                        WARN  memory  little\n              -> buy more\n";
+        assert_eq!(lines(&checks, false), expected);
+        assert_eq!(told(&checks)[1]["state"], "WARN");
+    }
+}

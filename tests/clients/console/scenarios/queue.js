@@ -1,0 +1,115 @@
+// One queue: looking, searching, publishing, dead letters and their way back, replay, purge.
+
+import assert from 'node:assert/strict'
+import { assertClean, enter, go, ok, open, settled, until } from '../shared/browser.js'
+import { api, connect, publish, unique } from '../shared/clients.js'
+import { shop } from '../shared/world.js'
+
+const depth = async (queue) => (await api('GET', `/bongsu/v1/queues/%2F/${encodeURIComponent(queue)}`)).depth
+
+export async function run() {
+  const { names } = await shop()
+  const { channel } = await connect()
+  const page = await open()
+  await enter(page)
+
+  await go(page, '#/queues')
+  await page.fill('main input[type=search]', names.queue)
+  await until(async () => (await page.locator('tbody tr').count()) === 1, 'one row after the search')
+  assert.match(page.url(), new RegExp(`name=${names.queue}`))
+  await page.click(`tbody a:has-text("${names.queue}")`)
+  await page.waitForSelector('.why')
+  await until(async () => /prefetch of 8/.test(await page.textContent('.why')), 'why nothing is delivered')
+  assert.equal(await page.textContent('.tile:has-text("Leased") strong'), '8')
+  ok('the list is searched; a queue says why nothing is delivered, and its depth by state')
+
+  await page.click('.tabs a:has-text("Consumers")')
+  await until(async () => (await page.locator('.card:has-text("Leases") tbody tr').count()) === 8, 'eight leases')
+  assert.equal(await page.locator('.card:has(h2:text-is("Consumers")) tbody tr').count(), 1)
+  ok('consumers, and who holds what for how long')
+
+  const before = await depth(names.queue)
+  await page.click('.tabs a:has-text("Records")')
+  await until(async () => (await page.locator('.record').count()) === 20, 'the first twenty')
+  await page.click('.record summary')
+  assert.match(await page.textContent('.record[open] .payload'), /"order": 3/)
+  await page.fill('input[name=search]', '"order":17')
+  await page.click('[data-action=peek]')
+  await until(async () => (await page.locator('.record').count()) === 1, 'the one that is searched')
+  assert.deepEqual(await depth(names.queue), before)
+  ok('records are looked into and searched, and none is consumed')
+
+  await page.click('.tabs a:has-text("Publish")')
+  await page.fill('textarea[name=payload]', 'from the console')
+  await page.fill('textarea[name=headers]', 'x-tenant=7\nx-name=Kim')
+  await page.click('[data-action=publish]')
+  await page.waitForSelector('.notes p:has-text("Published")')
+  await until(async () => (await depth(names.queue)).ready === before.ready + 1, 'one more that is ready')
+  await page.fill('input[name=routing_key]', unique('nowhere'))
+  await page.click('[data-action=publish]')
+  await page.waitForSelector('.notes .bad')
+  ok('a test message goes in; one that no queue takes is told')
+
+  await go(page, `#/queues/%2F/${names.dead}/dead`)
+  await until(async () => (await page.locator('.record').count()) === 3, 'three dead letters')
+  const summary = new RegExp(`${names.queue}.*rejected.*3`)
+  await until(async () => summary.test(await page.textContent('.card:has-text("What died") tbody')), 'the summary')
+  await page.locator('.record-line input').first().check()
+  await page.click('[data-action=redrive]')
+  await page.waitForSelector('dialog [role=status]:has-text("1")')
+  await page.click('dialog button[type=submit]')
+  await page.waitForSelector('dialog', { state: 'detached' })
+  await until(async () => (await depth(names.dead)).ready === 2, 'two are left')
+  await page.click('[data-action=redrive-all]')
+  await page.waitForSelector('dialog [role=status]:has-text("2")')
+  await page.click('dialog button[type=submit]')
+  await until(async () => (await depth(names.dead)).ready === 0, 'none is left')
+  const back = await depth(names.queue)
+  assert.equal(back.ready + back.leased, before.ready + before.leased + 1 + 3)
+  ok('dead letters are told by queue and reason; one, then all, go back to where they died')
+
+  const kept = unique('kept')
+  await channel.assertQueue(kept, { arguments: { 'x-retention': '1h' } })
+  await publish(channel, kept, ['one', 'two', 'three'])
+  for (let left = 3; left > 0;) {
+    const message = await channel.get(kept)
+    if (message) { channel.ack(message); left -= 1 }
+  }
+  await until(async () => (await depth(kept)).total === 0, 'all are settled')
+  await go(page, `#/queues/%2F/${kept}/replay`)
+  await page.locator('input[type=range]').fill('0')
+  assert.ok(await page.isDisabled('[data-action=run]'))
+  await page.click('[data-action=dry-run]')
+  await page.waitForSelector('.result:has-text("3 records")')
+  assert.equal((await depth(kept)).ready, 0)
+  await page.click('[data-action=run]')
+  await until(async () => (await depth(kept)).ready === 3, 'three are delivered again')
+  ok('replay from a time: counted first, then run')
+
+  await page.keyboard.press('Escape')
+  await go(page, `#/queues/%2F/${names.idle}`)
+  await publish(channel, names.idle, ['a', 'b'])
+  await page.click('[data-action=purge]')
+  await page.keyboard.press('Escape')
+  assert.equal((await depth(names.idle)).ready, 2)
+  await page.click('[data-action=purge]')
+  await page.waitForSelector('dialog:has-text("2 ready records")')
+  await page.click('dialog button[type=submit]')
+  await page.waitForSelector('dialog', { state: 'detached' })
+  assert.equal((await depth(names.idle)).ready, 0)
+  ok('a queue is purged once that is confirmed, and not before')
+
+  await page.click('[data-action=delete]')
+  await page.click('dialog button[type=submit]')
+  await page.waitForSelector('h1:text-is("Queues")')
+  await page.click('button:has-text("Add queue")')
+  const made = unique('made here')
+  await page.fill('dialog input[name=name]', made)
+  await page.fill('dialog textarea', 'x-message-ttl=60000')
+  await page.click('dialog button[type=submit]')
+  await page.waitForSelector('dialog', { state: 'detached' })
+  assert.equal((await api('GET', `/bongsu/v1/queues/%2F/${encodeURIComponent(made)}`)).arguments['x-message-ttl'], 60000)
+  await settled(page)
+  ok('queues are deleted and added')
+  assertClean()
+}

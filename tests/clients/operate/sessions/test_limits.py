@@ -1,0 +1,103 @@
+"""What users and spaces may have open: refused in RabbitMQ's words, as its 3.10 says them."""
+
+import time
+
+import pika
+import pytest
+from http_api import Api, part
+
+USER, SPACE = "limited", "bounded"
+
+
+@pytest.fixture
+def broker(own_broker):
+    broker = own_broker()
+    broker.api = Api(broker.http, "guest", "guest")
+    for path, body in [
+        (f"/api/users/{USER}", {"password": "p", "tags": ""}),
+        (f"/api/vhosts/{SPACE}", {}),
+        (f"/api/permissions/{SPACE}/{USER}", {"configure": ".*", "write": ".*", "read": ".*"}),
+    ]:
+        assert broker.api.put(path, json=body).status_code in (201, 204)
+    return broker
+
+
+@pytest.fixture
+def connect(broker):
+    opened = []
+
+    def connect():
+        credentials = pika.PlainCredentials(USER, "p")
+        parameters = pika.ConnectionParameters("127.0.0.1", broker.amqp_port, SPACE, credentials)
+        opened.append(pika.BlockingConnection(parameters))
+        return opened[-1]
+
+    yield connect
+    for connection in opened:
+        if connection.is_open:
+            connection.close()
+
+
+def limit(broker, of, name, kind, value):
+    path = f"/api/{of}-limits/{part(name)}/{kind}"
+    assert broker.api.put(path, json={"value": value}).status_code in (201, 204)
+
+
+def refused(connect):
+    with pytest.raises(pika.exceptions.ProbableAccessDeniedError) as caught:
+        connect()
+    return str(caught.value)
+
+
+def test_connections_of_a_space(broker, connect):
+    limit(broker, "vhost", SPACE, "max-connections", 1)
+    first = connect()
+    assert (
+        f"NOT_ALLOWED - access to vhost '{SPACE}' refused for user '{USER}': "
+        "connection limit (1) is reached"
+    ) in refused(connect)
+    first.close()
+    await_place(connect).close()
+
+
+def test_connections_of_a_user(broker, connect):
+    limit(broker, "user", USER, "max-connections", 1)
+    connect()
+    assert (
+        f"NOT_ALLOWED - connection refused for user '{USER}': user connection limit (1) is reached"
+    ) in refused(connect)
+    limit(broker, "user", USER, "max-connections", -1)
+    connect()
+
+
+def test_channels_of_a_user_on_all_its_connections(broker, connect):
+    limit(broker, "user", USER, "max-channels", 2)
+    one, other = connect(), connect()
+    one.channel()
+    other.channel()
+    with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as caught:
+        one.channel()
+    assert (caught.value.reply_code, caught.value.reply_text) == (
+        530,
+        f"NOT_ALLOWED - number of channels opened for user '{USER}' has reached the maximum "
+        "allowed user limit of (2)",
+    )
+    other.process_data_events(0)
+    assert other.is_open
+    await_channel(other)
+
+
+def await_place(connect):
+    """A connection that was closed gives its place back a moment later."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return connect()
+        except pika.exceptions.ProbableAccessDeniedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def await_channel(connection):
+    channel = connection.channel()
+    channel.close()
