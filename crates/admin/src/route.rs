@@ -145,8 +145,11 @@ impl Context {
     /// # Errors
     /// 400 with what is wrong and where.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Failure::bad_request(format!("body: {error}")))
+        let mut body = serde_json::Deserializer::from_slice(&self.body);
+        let bad = |error: &dyn std::fmt::Display| Failure::bad_request(format!("body: {error}"));
+        let value = serde_path_to_error::deserialize(&mut body).map_err(|error| bad(&error))?;
+        body.end().map_err(|error| bad(&error))?;
+        Ok(value)
     }
 }
 

@@ -4,27 +4,22 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::arguments::{self, Place};
 use bongsu_engine::queue::{Input, Link, LinkKey};
 use bongsu_engine::refused::{Kind, Permission, StreamOperation};
 use bongsu_engine::router::SpaceId;
-use bongsu_engine::session::describe::Tally;
-use bongsu_engine::session::{
-    Call, Consume, Delivery, LinkId, Now, Outcome, PoolId, Reply, Settle,
-};
+use bongsu_engine::session::{Call, Consume, LinkId, Now, Outcome, PoolId, Reply, Settle};
 use bongsu_engine::stream::Filter;
 use bongsu_record::{LogId, Lsn, Offset};
 use bongsu_storage::{Error, Stored};
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 
-use crate::access::{Identity, Late};
+use crate::access::Identity;
 use crate::bounds::Throttled;
 use crate::broker::Broker;
-use crate::cell::{Got, QueueCell};
+use crate::cell::QueueCell;
 use crate::fetch::{FetchWait, Fetching};
 use crate::group::Ending;
 use crate::groups::GroupWait;
@@ -33,12 +28,17 @@ use crate::partitions::TopicCache;
 use crate::publish::RouteCache;
 use crate::registry::{Connection, ConnectionId, Consumer, Peer};
 use crate::share::Sharing;
-use crate::statistics::{Churn, Count, SpaceStatistics};
+use crate::statistics::{Churn, SpaceStatistics};
 use crate::traces::Traces;
 use crate::traces::leading::{self, Reader};
 
+mod count;
 mod deliver;
+mod get;
 mod read;
+mod work;
+
+pub use work::{Executed, Job};
 
 /// See the module's comment.
 #[derive(Debug)]
@@ -98,113 +98,6 @@ struct LinkState {
 #[derive(Clone, Debug)]
 struct Reads {
     filter: Option<Arc<Filter>>,
-}
-
-/// How a call went.
-#[derive(Debug)]
-pub enum Executed {
-    /// Answer now.
-    Now(Reply),
-    /// Answer once this position is durable.
-    Durable(Lsn, Reply),
-    /// The job answers: run it where blocking is allowed.
-    Job(Job),
-    /// The answer comes as [`Prepared::Reply`], or by [`SessionHandle::expire`] at
-    /// [`SessionHandle::deadline`].
-    Later,
-}
-
-impl Executed {
-    /// The answer, worked out here and now if it blocks, and whatever may not be durable;
-    /// `None` where it comes later.
-    pub fn into_reply(self) -> Option<Reply> {
-        match self {
-            Executed::Now(reply) | Executed::Durable(_, reply) => Some(reply),
-            Executed::Job(job) => Some(job.run()),
-            Executed::Later => None,
-        }
-    }
-}
-
-/// Work that may block, for instance on the disk, and leads to the answer to a call.
-pub struct Job {
-    work: Box<dyn FnOnce() -> (Reply, Option<Late>) + Send>,
-    turn: Turn,
-}
-
-/// When a job runs, and is answered.
-enum Turn {
-    /// At once.
-    Now,
-    /// At once, but its answer may be late.
-    Late,
-    /// As soon as there is a place; its answer may be late.
-    Place(Arc<Semaphore>),
-}
-
-impl Job {
-    pub(crate) fn new(work: impl FnOnce() -> Reply + Send + 'static) -> Job {
-        Job {
-            work: Box::new(|| (work(), None)),
-            turn: Turn::Now,
-        }
-    }
-
-    /// Of which only so many run at once as there are places, and whose answer may be late.
-    pub(crate) fn proving(
-        places: Arc<Semaphore>,
-        work: impl FnOnce() -> (Reply, Option<Late>) + Send + 'static,
-    ) -> Job {
-        Job {
-            work: Box::new(work),
-            turn: Turn::Place(places),
-        }
-    }
-
-    /// Nothing but a late refusal.
-    pub(crate) fn late(refused: Refused, late: Late) -> Job {
-        Job {
-            work: Box::new(|| (Reply::Refused(refused), Some(late))),
-            turn: Turn::Late,
-        }
-    }
-
-    /// Blocks; does not wait where the answer should be late.
-    pub fn run(self) -> Reply {
-        (self.work)().0
-    }
-
-    /// Runs it where blocking is allowed, in its turn, and answers when it is time to.
-    pub fn start(self) -> JoinHandle<Reply> {
-        let work = self.work;
-        let places = match self.turn {
-            Turn::Now => return tokio::task::spawn_blocking(move || work().0),
-            Turn::Late => None,
-            Turn::Place(places) => Some(places),
-        };
-        tokio::spawn(async move {
-            let place = match places {
-                Some(places) => places.acquire_owned().await.ok(),
-                None => None,
-            };
-            let done = tokio::task::spawn_blocking(work).await;
-            drop(place);
-            let (reply, late) = done.unwrap_or_else(|error| match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => (Reply::Refused(crate::operator::failed()), None),
-            });
-            if let Some(late) = late {
-                late.wait().await;
-            }
-            reply
-        })
-    }
-}
-
-impl std::fmt::Debug for Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Job")
-    }
 }
 
 /// What there is to hand to the session.
@@ -626,50 +519,6 @@ impl SessionHandle {
         unsent
     }
 
-    /// Counts something that was done in the session's space, and to a queue of it.
-    pub(crate) fn count(&self, cell: Option<&QueueCell>, count: Count, more: u64, now_ms: u64) {
-        if let Some(statistics) = &self.statistics {
-            statistics.count(self.owner as usize, count, more, now_ms);
-        }
-        if let Some(cell) = cell {
-            cell.count(count, more, now_ms);
-        }
-    }
-
-    /// Where what this session does is counted; `None` before it is in a space.
-    pub(crate) fn space_statistics(&self) -> Option<&Arc<SpaceStatistics>> {
-        self.statistics.as_ref()
-    }
-
-    /// Counts what a client accepts; what becomes of the rest is counted by their queues.
-    fn count_settle(&self, settle: &Settle) {
-        if settle.outcome == Outcome::Accept
-            && let Some(state) = self.links.get(&settle.link)
-        {
-            let ranges = settle.ranges.iter();
-            let count = ranges.map(|range| range.end.0 - range.start.0).sum();
-            self.count(Some(&state.cell), Count::Ack, count, self.broker.now_ms());
-        }
-    }
-
-    /// Counts a connection that ends, with what it had open.
-    fn count_end(&self) {
-        let churn = &self.broker.statistics().churn;
-        if self.connection.is_listed() {
-            Churn::one(&churn.connections_closed);
-        }
-        let channels = u64::from(self.connection.channel_count());
-        churn.channels_closed.fetch_add(channels, Ordering::Relaxed);
-    }
-
-    /// Counts what a session told its client.
-    pub fn tally(&self, tally: &Tally) {
-        let now_ms = self.broker.now_ms();
-        self.count(None, Count::Confirm, tally.confirmed, now_ms);
-        self.count(None, Count::ReturnUnroutable, tally.returned, now_ms);
-        self.count(None, Count::DropUnroutable, tally.dropped, now_ms);
-    }
-
     fn settle(&mut self, link: LinkId, ranges: &[Range<Offset>], outcome: Outcome) {
         let Some(state) = self.links.get(&link) else {
             return;
@@ -757,96 +606,6 @@ impl SessionHandle {
             Ok(None) => Ok(Executed::Now(Reply::Count(count))),
             Err(error) => Err(refused(&error)),
         }
-    }
-
-    fn get(&mut self, link: LinkId, queue: &str, auto_settle: bool) -> Result<Executed, Refused> {
-        let cell = self.readable(queue)?;
-        cell.is_no_stream(&cell.lock(), StreamOperation::Get)?;
-        let broker = &self.broker;
-        let outbox = &self.outbox;
-        let state = self.links.entry(link).or_insert_with(|| LinkState {
-            cell: cell.clone(),
-            key: broker.next_link_key(),
-            target: Arc::new(Target {
-                outbox: outbox.clone(),
-                link,
-                pool: None,
-                pooled: AtomicU64::new(0),
-                consumer: None,
-            }),
-            auto_settle: false,
-            consumes: false,
-            reads: None,
-        });
-        // The queue may have been deleted and declared again under its old name.
-        if state.cell.id != cell.id {
-            state.cell = cell.clone();
-        }
-        let key = state.key;
-        let now_ms = self.broker.now_ms();
-        let (leased, left) = {
-            let mut locked = cell.lock();
-            locked.used_ms = now_ms;
-            let leased = cell.get(&mut locked, key, &self.broker);
-            if leased.is_some() {
-                locked.holders.insert(key, self.connection.id);
-            }
-            (leased, locked.machine.cursor().ready())
-        };
-        let Some(Got {
-            records,
-            tries,
-            tells_tries,
-            after,
-        }) = leased
-        else {
-            self.count(Some(&cell), Count::GetEmpty, 1, now_ms);
-            return Ok(Executed::Now(Reply::Got(None)));
-        };
-        let mut stored = Vec::new();
-        // One record for one client that asked: a read from the disk may block here.
-        if !cell.log.read(records.start, 1, &mut stored) {
-            stored.clear();
-            cell.log
-                .fetch(records.start, 1, &mut stored)
-                .map_err(|error| {
-                    self.settle(link, std::slice::from_ref(&records), Outcome::Release);
-                    refused(&error)
-                })?;
-        }
-        let count = match auto_settle {
-            true => Count::GetNoAck,
-            false => Count::Get,
-        };
-        self.count(Some(&cell), count, 1, now_ms);
-        if tries.acquired > 0 {
-            self.count(Some(&cell), Count::Redeliver, 1, now_ms);
-        }
-        let Some(found) = stored.first().filter(|found| found.base <= records.start) else {
-            self.settle(link, &[records], Outcome::Accept);
-            return Ok(Executed::Now(Reply::Got(None)));
-        };
-        let delivery = Delivery {
-            link,
-            batch: found.batch.clone(),
-            base: found.base,
-            records: records.clone(),
-            redelivered: tries.acquired > 0,
-            tries: tells_tries.then_some(tries),
-            tell_offsets: false,
-        };
-        if let (Some(traces), Some(state)) = (self.broker.traces(), self.links.get(&link)) {
-            let how = (None, delivery.redelivered);
-            traces.delivered(&cell, &records, self.reader(state), how);
-        }
-        if auto_settle {
-            self.settle(link, &[records], Outcome::Accept);
-        }
-        let got = Reply::Got(Some((delivery, left)));
-        Ok(match after {
-            Some(lsn) => Executed::Durable(lsn, got),
-            None => Executed::Now(got),
-        })
     }
 
     fn readable(&self, queue: &str) -> Result<Arc<QueueCell>, Refused> {

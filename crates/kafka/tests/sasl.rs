@@ -200,6 +200,7 @@ impl World {
 const REQUIRED: Logins = Logins {
     required: true,
     lifetime: None,
+    tokens: false,
 };
 
 /// Whether somebody gets in so, and the code otherwise.
@@ -401,6 +402,7 @@ fn a_login_ends_unless_it_is_made_again_by_the_same_user() {
     let logins = Logins {
         required: true,
         lifetime: Some(lifetime),
+        tokens: false,
     };
     let logged_in = || {
         let mut world = World::new(logins);

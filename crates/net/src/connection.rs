@@ -356,8 +356,8 @@ impl<S: Session> Connection<S> {
                 Err(error) => return Err(error),
             };
             if std::mem::take(&mut self.new) && is_hello(&buffer[..count]) {
-                let cause = "it speaks TLS, which this listener does not";
-                return Err(io::Error::new(io::ErrorKind::InvalidData, cause));
+                // The session answers it as its protocol answers any greeting it does not know.
+                tracing::warn!(peer = ?self.shared.peer().map(|one| one.peer), "it speaks TLS, which this listener does not");
             }
             self.shared.traffic.read(count);
             if self.carry.is_empty() {

@@ -1,6 +1,6 @@
 //! What became of spans.
 
-use axum::http::Method;
+use http::Method;
 use serde_json::json;
 
 use crate::failure::Failure;

@@ -356,6 +356,7 @@ fn settings() -> Settings {
         heartbeat_s: 60,
         message_bytes_max: 65536,
         handshake_timeout: Duration::from_secs(10),
+        certified: false,
     }
 }
 

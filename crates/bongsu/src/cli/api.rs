@@ -218,6 +218,8 @@ impl Api {
         Err(match status.as_u16() {
             401 | 403 => Failure::Refused(format!("user '{}': {what}", self.place.user)),
             404 => Failure::NotFound(what),
+            // As RabbitMQ's API tells of a channel that was closed.
+            400 if reason.starts_with("404 ") => Failure::NotFound(what),
             _ => Failure::Failed(what),
         })
     }

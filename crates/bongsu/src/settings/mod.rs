@@ -258,13 +258,6 @@ pub const TABLE: &[Row] = &[
                   empty: none",
     },
     Row {
-        key: "metrics.listen",
-        kind: Kind::Addresses,
-        default: "",
-        meaning: "addresses for Prometheus alone, without a login, usually of port 15692; empty: \
-                  none, and metrics are on the admin port, with one",
-    },
-    Row {
         key: "admin.tls_listen",
         kind: Kind::Addresses,
         default: "",
@@ -275,6 +268,13 @@ pub const TABLE: &[Row] = &[
         kind: Kind::Word(&["off", "required"]),
         default: "off",
         meaning: "whether a proxy in front of HTTP says who the client is, by its PROXY header",
+    },
+    Row {
+        key: "metrics.listen",
+        kind: Kind::Addresses,
+        default: "",
+        meaning: "addresses for Prometheus alone, without a login, usually of port 15692; empty: \
+                  none, and metrics are on the admin port, with one",
     },
     Row {
         key: "access.administrators",

@@ -21,10 +21,11 @@ def dead(own, channel, name):
     channel.queue_bind(name, exchange, "#")
     for index in range(4):
         publish(channel, f"key.{index}", b"poison %d" % index, exchange=exchange, headers={"n": index})
-    publish(channel, f"key.4", b"too late", exchange=exchange, expiration="1")
     for _ in range(4):
         method, _, _ = channel.basic_get(name)
         channel.basic_reject(method.delivery_tag, requeue=False)
+    eventually(lambda: own.depth(f"{name}-dead"), {"ready": 4})
+    publish(channel, "key.4", b"too late", exchange=exchange, expiration="1")
     eventually(lambda: own.depth(f"{name}-dead"), {"ready": 5})
     return f"{name}-dead"
 
