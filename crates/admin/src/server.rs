@@ -1,7 +1,7 @@
 //! The HTTP server: sockets in, [`Context`]s to the table's handlers.
 //!
 //! Bounds: [`CONNECTIONS_MAX`] connections; a head comes within [`HEAD_TIMEOUT`] and has at
-//! most [`HEAD_BYTES_MAX`] in [`HEADERS_MAX`] lines; who has not logged in gets no body read;
+//! most [`HEAD_BYTES_MAX`] in [`HEADERS_MAX`] lines; who has not logged in gets no body kept;
 //! [`REQUESTS_MAX`] handlers work at once, on bodies of at most [`BODIES_BYTES_MAX`] together,
 //! each at most [`BODY_BYTES_MAX`]; a request that takes longer than [`REQUEST_TIMEOUT`], the
 //! arrival of its body included, is given up.
@@ -17,6 +17,7 @@ use bongsu_net::listener::receive;
 use bongsu_net::stream::Stream;
 use bongsu_net::tls::Acceptor;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
@@ -53,6 +54,10 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Most headers.
 pub const HEADERS_MAX: usize = 100;
+/// Largest body that is passed over, so that its connection can be used again.
+const PASSED_OVER_BYTES_MAX: usize = 64 << 10;
+/// Longest that such a body may take to come.
+const PASSED_OVER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the process has one of, for the handlers.
 #[derive(Clone)]
@@ -173,7 +178,11 @@ struct From {
 async fn respond(admin: Admin, from: From, request: Request<Incoming>) -> Response<Content> {
     let is_head = request.method() == Method::HEAD;
     let for_console = request.headers().contains_key(origin::CONSOLE_HEADER);
-    let answered = tokio::time::timeout(REQUEST_TIMEOUT, found(admin, from, request)).await;
+    let (head, body) = request.into_parts();
+    let expects = head.headers.contains_key(header::EXPECT);
+    let mut unread = Some(body);
+    let answered =
+        tokio::time::timeout(REQUEST_TIMEOUT, found(admin, from, head, &mut unread)).await;
     let answer = answered.unwrap_or_else(|_| {
         let reason = format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
         Err(Failure::with(
@@ -194,6 +203,13 @@ async fn respond(admin: Admin, from: From, request: Request<Incoming>) -> Respon
             headers.insert(name, HeaderValue::from_static(value));
         }
     }
+    // A client that still sends would find its connection closed under the next request.
+    if let Some(body) = unread
+        && (expects || !pass_over(body).await)
+    {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     if is_head {
         let bytes = response.body().size_hint().exact().unwrap_or(0);
         let headers = response.headers_mut();
@@ -204,8 +220,12 @@ async fn respond(admin: Admin, from: From, request: Request<Incoming>) -> Respon
 }
 
 /// Finds the route of a request.
-async fn found(admin: Admin, from: From, request: Request<Incoming>) -> Result<Answer, Failure> {
-    let (head, body) = request.into_parts();
+async fn found(
+    admin: Admin,
+    from: From,
+    head: Parts,
+    unread: &mut Option<Incoming>,
+) -> Result<Answer, Failure> {
     let (route, path) = match paths::find(&head.method, head.uri.path()) {
         Found::Route(route, _) if admin.only_metrics && !metrics::is_of(route) => {
             return Err(Failure::object_not_found());
@@ -243,7 +263,10 @@ async fn found(admin: Admin, from: From, request: Request<Incoming>) -> Result<A
         .bodies
         .acquire_many(u32::try_from(kib).unwrap_or(u32::MAX))
         .await;
-    let body = read(body).await?;
+    let body = match unread.take() {
+        Some(body) => read(body).await?,
+        None => Bytes::new(),
+    };
     let context = Context {
         admin,
         operator,
@@ -291,6 +314,25 @@ fn other_method(method: &Method, methods: &[&'static Method]) -> Result<Answer, 
         )),
     };
     Ok(answer.with_header(header::ALLOW, allow))
+}
+
+/// Reads a body that nobody wants, if it is short and soon there; whether it was.
+async fn pass_over(body: Incoming) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    let mut limited = Limited::new(body, PASSED_OVER_BYTES_MAX);
+    let all = async {
+        while let Some(frame) = limited.frame().await {
+            if frame.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(PASSED_OVER_TIMEOUT, all)
+        .await
+        .unwrap_or(false)
 }
 
 /// Bytes to keep room for: those announced, or as many as may come.

@@ -26,6 +26,7 @@ use bongsu_storage::{EntryRef, Error, Recovery};
 use parking_lot::{Mutex, RwLock};
 
 use crate::access::decisions::{Asked, Decisions};
+pub(crate) use crate::access::declare::REPLY_TO;
 pub(crate) use crate::access::proving::Late;
 use crate::access::proving::Proving;
 use crate::broker::Broker;

@@ -14,6 +14,7 @@ use bongsu_record::{Lsn, Offset};
 use bongsu_storage::EntryRef;
 use parking_lot::RwLockWriteGuard;
 
+use crate::access::REPLY_TO;
 use crate::broker::{Broker, CATALOG_NOTE};
 use crate::cell::QueueCell;
 use crate::handle::{Executed, SessionHandle, not_found, refused};
@@ -395,9 +396,6 @@ impl Broker {
         self.forget_topic(cell.space, cell.id);
     }
 }
-
-/// How the names of queues for answers begin.
-const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// The same three words in the catalog's records and in storage.
 pub(crate) fn durability(log: bongsu_engine::catalog::LogDurability) -> bongsu_storage::Durability {

@@ -93,4 +93,4 @@ fn text<'a>(arguments: &'a Arguments, name: &str) -> Option<&'a str> {
 }
 
 /// How the names of queues for answers begin.
-const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";

@@ -47,7 +47,7 @@ OF_THE_OVERVIEW = """
     rabbitmq_disk_space_available_bytes rabbitmq_process_open_fds rabbitmq_process_max_fds
     rabbitmq_process_open_tcp_sockets rabbitmq_process_max_tcp_sockets
 """.split()
-DIFFICULT = 'a "queue" \\ of\nlines – å'
+DIFFICULT = 'a "queue" \\ of lines – å'
 
 
 @pytest.fixture

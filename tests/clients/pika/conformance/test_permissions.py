@@ -215,11 +215,10 @@ def test_binding_the_default_exchange_is_refused_before_permissions(enter):
         connection.channel().call("queue.bind", queue="own", exchange="", routing_key="k")
 
 
-def publish(connection, exchange, key, headers=None):
+def publish(connection, exchange, key):
     channel = connection.channel()
     channel.call("confirm.select")
-    properties = {"headers": headers} if headers else {}
-    channel.publish(b"body", exchange=exchange, routing_key=key, **properties)
+    channel.publish(exchange, key, b"body")
     channel.sync()
 
 
