@@ -430,7 +430,10 @@ impl SessionHandle {
     }
 
     fn change_access(&self, request: Request) -> Executed {
-        let may = self.user().is_ok() && self.may_all(Operation::Alter);
+        let is_user = self.user().is_ok();
+        let may = is_user && self.may_all(Operation::Alter);
+        // Before the lock: it is asked of what the lock is on.
+        let may_limit = is_user && self.may_all(Operation::AlterConfigs);
         let broker = &self.broker;
         let mut users = broker.access().users.write();
         let mut notes = Vec::new();
@@ -457,7 +460,7 @@ impl SessionHandle {
                 let each = each.map(|_| removed.next().unwrap_or(Err(AclRefused::Access)));
                 Answer::AclsRemoved(each.collect())
             }
-            Request::AlterQuotas(changes) if self.may_all(Operation::AlterConfigs) => {
+            Request::AlterQuotas(changes) if may_limit => {
                 Answer::QuotasAltered(users.alter_quotas(changes, &mut notes))
             }
             Request::AlterQuotas(changes) => {

@@ -76,12 +76,12 @@ impl SessionHandle {
             Destination::Queue(name) => (Kind::Queue, name),
             Destination::Exchange(name) => (Kind::Exchange, name),
         };
+        self.allowed(Permission::Write, kind, name)?;
         let to_default = kind == Kind::Exchange && name.is_empty();
         if binding.source.is_empty() || to_default {
             // Nobody binds the default exchange, and is told so.
             return Ok(());
         }
-        self.allowed(Permission::Write, kind, name)?;
         self.allowed(Permission::Read, Kind::Exchange, &binding.source)?;
         let source = clean_name(&binding.source);
         self.allowed_key(Permission::Read, &source, &binding.routing_key)
