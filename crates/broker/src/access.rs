@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -212,19 +213,26 @@ impl SessionHandle {
         self.identity.user = Some(user);
     }
 
-    /// Lets somebody in once a job has proven who it is.
+    /// Lets somebody in once a job has proven who it is; who it is not is told so late.
     pub(crate) fn enter_by(
         &mut self,
         prove: impl FnOnce() -> Result<(Principal, Reply), Refused> + Send + 'static,
     ) -> Executed {
         let proven = Arc::<Mutex<Option<Principal>>>::default();
         self.identity.proving = Some(proven.clone());
-        Executed::Job(Job::new(move || match prove() {
+        let (broker, begun) = (self.broker.clone(), Instant::now());
+        let peer: Arc<str> = Arc::from(&*self.host);
+        let places = broker.access().proving().places();
+        Executed::Job(Job::proving(places, move || match prove() {
             Ok((principal, reply)) => {
+                broker.admitted(&peer, &principal.name);
                 *proven.lock() = Some(principal);
-                reply
+                (reply, None)
             }
-            Err(refused) => Reply::Refused(refused),
+            Err(refused) => {
+                let late = broker.late("", &peer, begun);
+                (Reply::Refused(refused), Some(late))
+            }
         }))
     }
 

@@ -316,7 +316,7 @@ fn account(asked: &Asked, done: &str, dry_run: bool, found: &Value) -> Result<()
         false => format!("{} of {} records {done}", count("moved"), count("matched")),
     };
     print_done(asked.is_json, &sentence, found)?;
-    let failed = found["failed"].as_array().map_or(0, Vec::len);
+    let failed = found["failed_count"].as_u64().unwrap_or_default();
     match failed {
         0 => Ok(()),
         _ => Err(Failure::Failed(format!(

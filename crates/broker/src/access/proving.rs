@@ -52,6 +52,13 @@ impl Default for Proving {
     }
 }
 
+impl Proving {
+    /// As many as may prove at once.
+    pub(crate) fn places(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.places)
+    }
+}
+
 impl Late {
     /// Until it may be told.
     pub(crate) async fn wait(self) {
@@ -73,7 +80,7 @@ impl Broker {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let places = self.access().proving().places.clone();
+        let places = self.access().proving().places();
         let _place = places.acquire_owned().await.ok()?;
         tokio::task::spawn_blocking(work).await.ok()
     }
@@ -114,21 +121,32 @@ impl Broker {
         }
     }
 
+    /// Whether a login from there is looked at.
+    pub(crate) fn admits(&self, host: &str) -> bool {
+        let throttle = self.access().proving().throttle.lock();
+        throttle.admits(host, self.now_ms())
+    }
+
+    /// A login from there has succeeded.
+    pub(crate) fn admitted(&self, host: &str, user: &str) {
+        let mut throttle = self.access().proving().throttle.lock();
+        throttle.succeeded(host, user);
+    }
+
     fn begin_login(
         &self,
         user: &str,
         password: &str,
         (host, from_loopback): (&str, bool),
     ) -> Begun {
-        let proving = self.access().proving();
-        if !proving.throttle.lock().admits(host, self.now_ms()) {
+        if !self.admits(host) {
             tracing::warn!(user = ?shown(user), peer = host, "login refused unasked: too many failed");
             return Begun::Refused(Refused::Login {
                 user: user.to_owned(),
             });
         }
         let login = self.password_login(user, from_loopback);
-        let known = proving.proven.lock();
+        let known = self.access().proving().proven.lock();
         match known.knows(&login, password, self.now_ms()) {
             true => match login.proven() {
                 Ok(principal) => Begun::Proven(principal),
@@ -149,10 +167,10 @@ impl Broker {
         let outdated = login.outdated();
         match login.clone().prove(password) {
             Ok(principal) => {
-                let proving = self.access().proving();
-                proving.throttle.lock().succeeded(peer, &principal.name);
+                self.admitted(peer, &principal.name);
                 if !login.is_quick() {
                     let now_ms = self.now_ms();
+                    let proving = self.access().proving();
                     proving.proven.lock().learn(&login, password, now_ms);
                 }
                 if let Some(outdated) = outdated {
@@ -170,6 +188,11 @@ impl Broker {
     /// Notes that a login has failed which came at `begun`.
     pub(crate) fn login_failed(&self, user: &str, peer: &Arc<str>, begun: Instant) -> Late {
         tracing::warn!(user = ?shown(user), peer = &**peer, "login refused");
+        self.late(user, peer, begun)
+    }
+
+    /// The same, of a failure that was logged already.
+    pub(crate) fn late(&self, user: &str, peer: &Arc<str>, begun: Instant) -> Late {
         let mut throttle = self.access().proving().throttle.lock();
         let delay_ms = throttle.failed(peer, user, self.now_ms());
         Late {
@@ -223,7 +246,7 @@ impl SessionHandle {
         let proven = Arc::<Mutex<Option<Principal>>>::default();
         self.identity.proving = Some(proven.clone());
         let (broker, said) = (self.broker.clone(), password.to_owned());
-        let places = broker.access().proving().places.clone();
+        let places = broker.access().proving().places();
         let work = move || match broker.end_login(login, &said, &peer, begun) {
             Ok(principal) => {
                 *proven.lock() = Some(principal);
@@ -236,8 +259,7 @@ impl SessionHandle {
 
     /// Whether a login by other means than a password may be tried at all.
     pub(crate) fn may_log_in(&self) -> bool {
-        let throttle = self.broker.access().proving().throttle.lock();
-        throttle.admits(&self.host, self.broker.now_ms())
+        self.broker.admits(&self.host)
     }
 
     /// A login by other means than a password has failed: the answer comes late.
@@ -249,8 +271,7 @@ impl SessionHandle {
 
     /// A login by other means than a password has succeeded.
     pub(crate) fn has_logged_in(&self, user: &str) {
-        let mut throttle = self.broker.access().proving().throttle.lock();
-        throttle.succeeded(&self.host, user);
+        self.broker.admitted(&self.host, user);
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) mod insight;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bongsu_engine::Refused;
 use bongsu_engine::access::Principal;
@@ -70,15 +71,22 @@ impl Broker {
         host: IpAddr,
     ) -> Result<Operator, Refused> {
         if let Some(tokens) = self.tokens().filter(|tokens| tokens.is_one(password)) {
-            let token = password.to_owned();
-            let proving = move || {
-                let host = host.to_string();
-                external::proven(&tokens, &token, now().unix_ms, &host)
+            let begun = Instant::now();
+            let (token, peer): (_, Arc<str>) = (password.to_owned(), host.to_string().into());
+            self.looks_at(&peer)?;
+            let of = peer.clone();
+            let proving = move || external::proven(&tokens, &token, now().unix_ms, &of);
+            let user = match self.prove(proving).await.ok_or_else(failed)? {
+                Ok(user) => user,
+                Err(refused) => {
+                    self.late("", &peer, begun).wait().await;
+                    return Err(refused);
+                }
             };
-            let proving = tokio::task::spawn_blocking(proving).await;
+            self.admitted(&peer, &user.name);
             return Ok(Operator {
                 broker: self.clone(),
-                user: Arc::new(proving.map_err(|_| failed())??),
+                user: Arc::new(user),
                 host,
             });
         }

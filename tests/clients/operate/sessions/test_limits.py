@@ -4,7 +4,7 @@ import time
 
 import pika
 import pytest
-from http_api import Api, part
+from http_api import Api, guess, part
 
 USER, SPACE = "limited", "bounded"
 
@@ -101,3 +101,13 @@ def await_place(connect):
 def await_channel(connection):
     channel = connection.channel()
     channel.close()
+
+
+def test_guessing_passwords_on_many_connections_gains_nothing(broker):
+    answers = guess(broker.http, USER, [f"guess-{number}" for number in range(200)])
+    assert set(answers) == {401}
+    log = broker.log()
+    assert "login refused unasked: too many failed" in log
+    assert "guess-" not in log
+    # Who has the right one is let in again once the guesses are answered.
+    assert Api(broker.http, "guest", "guest").get("/api/whoami").status_code == 200

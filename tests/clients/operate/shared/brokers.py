@@ -1,6 +1,7 @@
 """A broker process of a test's own: free ports, a fresh directory, its log kept for reading."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,9 +12,15 @@ STOP_SECONDS = 20
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """One that nobody has. Not of those that connections are given, or one takes it meanwhile."""
+    while True:
+        port = random.randrange(10_000, 20_000)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class OwnBroker:

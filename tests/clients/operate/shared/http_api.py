@@ -1,5 +1,6 @@
 """HTTP as a tool of whoever runs a broker speaks it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import requests
@@ -41,3 +42,12 @@ class Api:
         response = self.get(path, **options)
         assert response.status_code == 200, (path, response.status_code, response.text)
         return response.json()
+
+
+def guess(url, user, passwords):
+    """Logs in with each at once; what is answered."""
+    def one(password):
+        return Api(url, user, password).get("/api/whoami").status_code
+
+    with ThreadPoolExecutor(len(passwords)) as all_at_once:
+        return list(all_at_once.map(one, passwords))

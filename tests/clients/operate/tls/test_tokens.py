@@ -13,7 +13,7 @@ import pytest
 from brokers import free_port
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
-from http_api import Api
+from http_api import Api, guess
 from issuer import Issuer, Published
 from kafka import KafkaAdminClient
 from kafka.net.sasl.oauth import AbstractTokenProvider
@@ -296,3 +296,12 @@ def test_what_cannot_be_used_ends_the_start(own_broker, issuer, tmp_path):
     ]:
         with pytest.raises(AssertionError, match=named):
             own_broker(**settings)
+
+
+def test_guessing_tokens_on_many_connections_gains_nothing(broker, issuer):
+    header = issuer.token().split(".")[0]
+    answers = guess(broker.http, "", [f"{header}.e30.{number}" for number in range(150)])
+    assert set(answers) == {401}
+    assert "a token was refused unasked: too many logins failed" in broker.log()
+    # Who has the right one is let in again once the guesses are answered.
+    connect(broker, issuer.token()).close()
