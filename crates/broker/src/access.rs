@@ -223,15 +223,20 @@ impl SessionHandle {
         let (broker, begun) = (self.broker.clone(), Instant::now());
         let peer: Arc<str> = Arc::from(&*self.host);
         let places = broker.access().proving().places();
-        Executed::Job(Job::proving(places, move || match prove() {
-            Ok((principal, reply)) => {
-                broker.admitted(&peer, &principal.name);
-                *proven.lock() = Some(principal);
-                (reply, None)
+        Executed::Job(Job::proving(places, move || {
+            if let Err(refused) = broker.looks_at("", &peer) {
+                return (Reply::Refused(refused), None);
             }
-            Err(refused) => {
-                let late = broker.late("", &peer, begun);
-                (Reply::Refused(refused), Some(late))
+            match prove() {
+                Ok((principal, reply)) => {
+                    broker.admitted(&peer, &principal.name);
+                    *proven.lock() = Some(principal);
+                    (reply, None)
+                }
+                Err(refused) => {
+                    let late = broker.late("", &peer, begun);
+                    (Reply::Refused(refused), Some(late))
+                }
             }
         }))
     }

@@ -8,6 +8,7 @@
 // Who is refused, or what failed, is worth its bytes: it is once a login, once an import.
 #![allow(clippy::result_large_err)]
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,9 @@ use tokio::sync::Semaphore;
 
 use crate::access::unguessable;
 use crate::broker::Broker;
+use crate::external;
 use crate::handle::{Executed, Job, SessionHandle};
+use crate::tokens::Tokens;
 
 /// See the module's comment.
 #[derive(Debug)]
@@ -114,7 +117,9 @@ impl Broker {
         match ended {
             Some(Ok(principal)) => Ok(principal),
             Some(Err((refused, late))) => {
-                late.wait().await;
+                if let Some(late) = late {
+                    late.wait().await;
+                }
                 Err(refused)
             }
             None => Err(crate::operator::failed()),
@@ -133,17 +138,49 @@ impl Broker {
         throttle.succeeded(host, user);
     }
 
+    /// The same, by a token.
+    ///
+    /// # Errors
+    /// [`Refused::Login`].
+    pub(crate) async fn let_in_by(
+        &self,
+        tokens: Arc<Tokens>,
+        token: String,
+        host: IpAddr,
+    ) -> Result<Principal, Refused> {
+        let begun = Instant::now();
+        let peer: Arc<str> = Arc::from(host.to_string());
+        let (broker, of) = (self.clone(), peer.clone());
+        let proving = move || {
+            broker
+                .looks_at("", &of)
+                .map_err(|refused| (refused, None))?;
+            let proven = external::proven(&tokens, &token, crate::operator::now().unix_ms, &of);
+            proven.map_err(|refused| (refused, Some(broker.late("", &of, begun))))
+        };
+        match self.prove(proving).await {
+            Some(Ok(principal)) => {
+                self.admitted(&peer, &principal.name);
+                Ok(principal)
+            }
+            Some(Err((refused, late))) => {
+                if let Some(late) = late {
+                    late.wait().await;
+                }
+                Err(refused)
+            }
+            None => Err(crate::operator::failed()),
+        }
+    }
+
     fn begin_login(
         &self,
         user: &str,
         password: &str,
         (host, from_loopback): (&str, bool),
     ) -> Begun {
-        if !self.admits(host) {
-            tracing::warn!(user = ?shown(user), peer = host, "login refused unasked: too many failed");
-            return Begun::Refused(Refused::Login {
-                user: user.to_owned(),
-            });
+        if let Err(refused) = self.looks_at(user, host) {
+            return Begun::Refused(refused);
         }
         let login = self.password_login(user, from_loopback);
         let known = self.access().proving().proven.lock();
@@ -156,6 +193,17 @@ impl Broker {
         }
     }
 
+    /// Whether a login from there is looked at.
+    pub(crate) fn looks_at(&self, user: &str, host: &str) -> Result<(), Refused> {
+        if self.admits(host) {
+            return Ok(());
+        }
+        tracing::warn!(user = ?shown(user), peer = host, "login refused unasked: too many failed");
+        Err(Refused::Login {
+            user: user.to_owned(),
+        })
+    }
+
     /// Takes as long as proving does.
     fn end_login(
         &self,
@@ -163,7 +211,10 @@ impl Broker {
         password: &str,
         peer: &Arc<str>,
         begun: Instant,
-    ) -> Result<Principal, (Refused, Late)> {
+    ) -> Result<Principal, (Refused, Option<Late>)> {
+        // Others that came at the same time may have failed while it waited for its turn.
+        let looked_at = self.looks_at(login.user(), peer);
+        looked_at.map_err(|refused| (refused, None))?;
         let outdated = login.outdated();
         match login.clone().prove(password) {
             Ok(principal) => {
@@ -180,7 +231,7 @@ impl Broker {
             }
             Err(refused) => {
                 let late = self.login_failed(login.user(), peer, begun);
-                Err((refused, late))
+                Err((refused, Some(late)))
             }
         }
     }
@@ -240,7 +291,8 @@ impl SessionHandle {
                     self.is_user(principal);
                     Executed::Now(Reply::Done)
                 }
-                Err((refused, late)) => Executed::Job(Job::late(refused, late)),
+                Err((refused, Some(late))) => Executed::Job(Job::late(refused, late)),
+                Err((refused, None)) => return Err(refused),
             });
         }
         let proven = Arc::<Mutex<Option<Principal>>>::default();
@@ -252,7 +304,7 @@ impl SessionHandle {
                 *proven.lock() = Some(principal);
                 (Reply::Done, None)
             }
-            Err((refused, late)) => (Reply::Refused(refused), Some(late)),
+            Err((refused, late)) => (Reply::Refused(refused), late),
         };
         Ok(Executed::Job(Job::proving(places, work)))
     }

@@ -36,7 +36,6 @@ pub(crate) mod insight;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bongsu_engine::Refused;
 use bongsu_engine::access::Principal;
@@ -44,7 +43,6 @@ use bongsu_engine::session::{Call, Now, Reply};
 use bongsu_record::Lsn;
 
 use crate::broker::Broker;
-use crate::external;
 use crate::handle::{Executed, SessionHandle};
 
 pub mod catalog;
@@ -71,19 +69,7 @@ impl Broker {
         host: IpAddr,
     ) -> Result<Operator, Refused> {
         if let Some(tokens) = self.tokens().filter(|tokens| tokens.is_one(password)) {
-            let begun = Instant::now();
-            let (token, peer): (_, Arc<str>) = (password.to_owned(), host.to_string().into());
-            self.looks_at(&peer)?;
-            let of = peer.clone();
-            let proving = move || external::proven(&tokens, &token, now().unix_ms, &of);
-            let user = match self.prove(proving).await.ok_or_else(failed)? {
-                Ok(user) => user,
-                Err(refused) => {
-                    self.late("", &peer, begun).wait().await;
-                    return Err(refused);
-                }
-            };
-            self.admitted(&peer, &user.name);
+            let user = self.let_in_by(tokens, password.to_owned(), host).await?;
             return Ok(Operator {
                 broker: self.clone(),
                 user: Arc::new(user),
