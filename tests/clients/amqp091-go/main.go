@@ -19,9 +19,11 @@ const patience = 20 * time.Second
 
 func main() {
 	log.SetFlags(0)
-	scenarios := map[string]func(){"hello": hello, "work_queue": workQueue, "reconnect": reconnect}
+	scenarios := map[string]func(){
+		"hello": hello, "work_queue": workQueue, "reconnect": reconnect, "tls": underTLS,
+	}
 	if len(os.Args) != 2 || scenarios[os.Args[1]] == nil {
-		log.Fatal("usage: client hello|work_queue|reconnect")
+		log.Fatal("usage: client hello|work_queue|reconnect|tls")
 	}
 	scenarios[os.Args[1]]()
 }

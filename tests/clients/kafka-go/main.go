@@ -31,6 +31,7 @@ var scenarios = map[string]func(context.Context){
 	"sarama_group":       saramaGroup,
 	"sarama_transaction": saramaTransaction,
 	"sarama_admin":       saramaAdmin,
+	"tls":                underTLS,
 }
 
 func main() {

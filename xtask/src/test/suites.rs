@@ -100,8 +100,14 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             let directory = clients.join("operate");
             setup::prepare_broker(context)?;
             setup::prepare(Ecosystem::Python, &directory)?;
-            if *folder == "admin" {
-                setup::need_rabbitmqadmin()?;
+            match *folder {
+                "admin" => setup::need_rabbitmqadmin()?,
+                "tls" => {
+                    for (ecosystem, client) in CLIENTS_UNDER_TLS {
+                        setup::prepare(*ecosystem, &clients.join(client))?;
+                    }
+                }
+                _ => {}
             }
             let mut broker = Broker::start(context, suite.name)?;
             let tally = pytest(context, &directory, folder, &mut broker);
@@ -354,6 +360,13 @@ fn add(counts: &str, separator: &str, tally: &mut Tally) {
     }
 }
 
+/// Programs of other suites that `operate/tls` runs as well.
+const CLIENTS_UNDER_TLS: &[(Ecosystem, &str)] = &[
+    (Ecosystem::Java, "java"),
+    (Ecosystem::Java, "kafka-java"),
+    (Ecosystem::Go, "amqp091-go"),
+    (Ecosystem::Go, "kafka-go"),
+];
 const SCENARIOS: &[&str] = &["hello", "work_queue", "reconnect"];
 const GREETING: &str = "Received: Hello, Broker!";
 const SCENARIO_TIMEOUT: Duration = Duration::from_secs(120);

@@ -26,6 +26,7 @@ public class Client {
         case "hello" -> Hello.main(arguments);
         case "work_queue" -> workQueue();
         case "reconnect" -> reconnect();
+        case "tls" -> UnderTls.run();
         default -> throw new IllegalArgumentException("no scenario " + arguments[0]);
       }
     } catch (Throwable failure) {
@@ -174,7 +175,7 @@ public class Client {
     channel.waitForConfirmsOrDie(PATIENCE_MS);
   }
 
-  private static ConnectionFactory factory() throws Exception {
+  static ConnectionFactory factory() throws Exception {
     ConnectionFactory factory = new ConnectionFactory();
     factory.setUri(System.getenv("AMQP_URL"));
     return factory;
@@ -184,7 +185,7 @@ public class Client {
     return new String(delivery.getBody(), StandardCharsets.UTF_8);
   }
 
-  private static void check(boolean holds, String otherwise) {
+  static void check(boolean holds, String otherwise) {
     if (!holds) throw new AssertionError(otherwise);
   }
 }

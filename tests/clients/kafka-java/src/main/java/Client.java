@@ -32,7 +32,8 @@ public class Client {
             "share", Sharing::run,
             "transactions", Transacting::run,
             "admin", Administering::run,
-            "refused", Refused::run);
+            "refused", Refused::run,
+            "tls", UnderTls::run);
 
     interface Scenario {
         void run() throws Exception;
