@@ -152,4 +152,6 @@ pub const GUEST: &str = "guest";
 pub const ADMINISTRATOR: &str = "administrator";
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

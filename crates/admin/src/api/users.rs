@@ -8,7 +8,7 @@ use bongsu_broker::operator::users::{
 };
 use bongsu_engine::access::{UserLimits, UserRefused};
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
@@ -607,17 +607,9 @@ async fn delete_limit(context: Context) -> Result<Answer, Failure> {
 
 /// Limits of a user as RabbitMQ names them, and our own.
 pub fn limits_json(limits: &UserLimits) -> Value {
-    let mut out = Map::new();
-    let mut put = |name: &str, value: Option<u64>| {
-        if let Some(value) = value {
-            out.insert(name.to_owned(), json!(value));
-        }
-    };
-    put(MAX_CONNECTIONS, limits.connections_max.map(u64::from));
-    put(MAX_CHANNELS, limits.channels_max.map(u64::from));
-    put(MAX_PUBLISH_MESSAGES, limits.publish_messages_per_s);
-    put(MAX_PUBLISH_BYTES, limits.publish_bytes_per_s);
-    Value::Object(out)
+    let set = limits.named().into_iter();
+    let set = set.filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
+    Value::Object(set.collect())
 }
 
 /// Limits of a user as RabbitMQ's definitions have them.
@@ -637,19 +629,12 @@ pub fn read_limits(value: &Value) -> Result<UserLimits, Failure> {
 
 fn set(limits: &mut UserLimits, name: &str, value: &Value) -> Result<(), Failure> {
     let number = limit_of(name, value)?;
-    let small = number.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
-    match name {
-        MAX_CONNECTIONS => limits.connections_max = small,
-        MAX_CHANNELS => limits.channels_max = small,
-        MAX_PUBLISH_MESSAGES => limits.publish_messages_per_s = number,
-        MAX_PUBLISH_BYTES => limits.publish_bytes_per_s = number,
-        _ => {
-            return Err(Failure::bad_request(format!(
-                "Unrecognised terms [{name}] in user-limits"
-            )));
-        }
+    match limits.set(name, number) {
+        true => Ok(()),
+        false => Err(Failure::bad_request(format!(
+            "Unrecognised terms [{name}] in user-limits"
+        ))),
     }
-    Ok(())
 }
 
 /// A limit; below 0 it is none, as in RabbitMQ.
@@ -665,10 +650,3 @@ pub fn limit_of(name: &str, value: &Value) -> Result<Option<u64>, Failure> {
         ))),
     }
 }
-
-const MAX_CONNECTIONS: &str = "max-connections";
-const MAX_CHANNELS: &str = "max-channels";
-/// Ours: RabbitMQ has no such limits.
-pub const MAX_PUBLISH_MESSAGES: &str = "publish-messages-per-second";
-/// As there.
-pub const MAX_PUBLISH_BYTES: &str = "publish-bytes-per-second";

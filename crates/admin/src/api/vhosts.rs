@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::api::counts::{Of, message_stats};
 use crate::api::node;
 use crate::api::overview::{check_node, totals};
-use crate::api::users::{MAX_PUBLISH_BYTES, MAX_PUBLISH_MESSAGES, limit_of};
+use crate::api::users::limit_of;
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::list;
@@ -239,18 +239,9 @@ async fn limit(context: &Context, row: &SpaceRow, value: &Value) -> Result<Answe
 
 /// Limits of a space as RabbitMQ names them, and our own.
 pub fn limits_json(limits: &SpaceLimits) -> Value {
-    let mut out = json!({});
-    for (name, value) in [
-        (MAX_CONNECTIONS, limits.connections_max.map(u64::from)),
-        (MAX_QUEUES, limits.queues_max.map(u64::from)),
-        (MAX_PUBLISH_MESSAGES, limits.publish_messages_per_s),
-        (MAX_PUBLISH_BYTES, limits.publish_bytes_per_s),
-    ] {
-        if let Some(value) = value {
-            out[name] = json!(value);
-        }
-    }
-    out
+    let set = limits.named().into_iter();
+    let set = set.filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
+    Value::Object(set.collect())
 }
 
 /// Limits of a space as RabbitMQ's definitions have them.
@@ -276,23 +267,13 @@ fn set(limits: &mut SpaceLimits, name: &str, value: &Value) -> Result<(), Failur
     let number = limit_of(name, value).map_err(|failure| {
         Failure::bad_request(format!("Validation failed\n\n{}\n", failure.reason))
     })?;
-    let small = number.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
-    match name {
-        MAX_CONNECTIONS => limits.connections_max = small,
-        MAX_QUEUES => limits.queues_max = small,
-        MAX_PUBLISH_MESSAGES => limits.publish_messages_per_s = number,
-        MAX_PUBLISH_BYTES => limits.publish_bytes_per_s = number,
-        _ => {
-            return Err(Failure::bad_request(format!(
-                "Validation failed\n\nUnrecognised terms [{name}] in limits\n"
-            )));
-        }
+    match limits.set(name, number) {
+        true => Ok(()),
+        false => Err(Failure::bad_request(format!(
+            "Validation failed\n\nUnrecognised terms [{name}] in limits\n"
+        ))),
     }
-    Ok(())
 }
-
-const MAX_CONNECTIONS: &str = "max-connections";
-const MAX_QUEUES: &str = "max-queues";
 
 /// What was counted in spaces, and what their queues hold.
 pub fn sums(broker: &Broker, spaces: &[Space]) -> (Activity, Depth) {

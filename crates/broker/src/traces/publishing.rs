@@ -71,6 +71,8 @@ impl SessionHandle {
         let open = OPEN.take().unwrap_or_default();
         drop(closing);
         traces.published(open, &executed);
+        // It may have become durable before anybody waited for it.
+        traces.committed(self.broker.durable_lsn());
         executed
     }
 
@@ -332,6 +334,9 @@ impl Traces {
     pub(super) fn committed(&self, durable: Lsn) {
         let done = {
             let mut commits = self.commits.lock();
+            if commits.waiting.is_empty() {
+                return;
+            }
             let later = commits.waiting.split_off(&(Lsn(durable.0 + 1), 0));
             std::mem::replace(&mut commits.waiting, later)
         };
