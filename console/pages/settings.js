@@ -1,6 +1,6 @@
 // How the broker is set, how much it logs, what its own check-up says, and its definitions.
 
-import { find, get, path, post, put as send } from '../lib/api.js';
+import { find, get, path, post, put as send, query } from '../lib/api.js';
 import { ask, attempt, note } from '../lib/dialog.js';
 import { h, name, plain, put } from '../lib/dom.js';
 import { ago, count } from '../lib/format.js';
@@ -49,16 +49,22 @@ export async function draw(view) {
         ' · ', ago(job.started_at ?? NaN), job.error ? [' ', badge(plain(job.error), 'warn')] : null, bar(job.done, job.total ?? job.done)))));
   }, 3000);
 
+  /** What the broker finds about itself, and what can be seen from here: alarms, stuck queues. */
   async function check() {
     try {
-      const answer = await find('/bongsu/v1/doctor', { signal: view.signal });
-      const findings = answer?.findings ?? answer?.checks ?? answer?.items ?? [];
-      put(doctor, findings.length === 0 ? h('p', {}, badge('✓', 'good'), ' ', t('settings.healthy')) : h('ul', { class: 'plain findings' }, findings.map((one) =>
-        h('li', {}, badge(word('finding', one.level ?? one.status ?? one.severity), KINDS[one.level ?? one.status ?? one.severity] ?? 'warn'), ' ',
-          h('b', {}, plain(one.name ?? one.check ?? '')), ' ', plain(one.text ?? one.message ?? one.reason ?? ''),
-          one.advice ?? one.hint ? h('p', { class: 'faint' }, plain(one.advice ?? one.hint)) : null))));
+      const [own, now, stuck] = await Promise.all([
+        find('/bongsu/v1/doctor', { signal: view.signal }), find('/bongsu/v1/overview', { signal: view.signal }),
+        find(query('/bongsu/v1/queues', { state: 'stuck', page_size: 1, space: view.space }), { signal: view.signal }),
+      ]);
+      const alarms = (now?.alarms ?? []).map((one) => ({ check: 'alarms', state: 'FAIL', found: word('alarm', one.kind, {}, one.reason) }));
+      const queues = stuck?.total > 0 ? [{ check: 'queues', state: 'WARN', found: t('settings.stuck', { count: count(stuck.total) }), href: '#/queues?state=stuck' }] : [];
+      const all = [...(own?.items ?? []), ...alarms, ...queues].sort((one, other) => ORDER.indexOf(one.state) - ORDER.indexOf(other.state));
+      put(doctor,
+        own ? null : h('p', { class: 'faint' }, t('settings.no_doctor')),
+        own && all.every((one) => one.state === 'OK') ? h('p', {}, t('settings.healthy')) : null,
+        h('ul', { class: 'plain findings' }, all.map(finding)));
     } catch (failure) {
-      view.failed(failure);
+      if (failure.name !== 'AbortError') view.failed(failure);
     }
   }
 
@@ -110,7 +116,13 @@ export async function draw(view) {
   }
 }
 
-const KINDS = { ok: 'good', good: 'good', info: 'info', warning: 'warn', warn: 'warn', error: 'bad', critical: 'bad' };
+/** The worst first. */
+const ORDER = ['FAIL', 'WARN', 'OK'];
+const KINDS = { OK: 'good', WARN: 'warn', FAIL: 'bad' };
+
+const finding = (one) => h('li', {}, badge(word('finding', one.state), KINDS[one.state]), h('div', {},
+  h('b', {}, word('check', one.check)), ' ', one.href ? h('a', { href: one.href }, one.found) : plain(one.found),
+  one.advice ? h('p', { class: 'faint' }, plain(one.advice)) : null));
 
 function listOf(answer) {
   const list = answer?.items ?? answer?.settings ?? answer ?? [];

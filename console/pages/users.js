@@ -9,7 +9,7 @@ import { actions, badge, button, card, choice, empty, field, input, search } fro
 import { table } from '../lib/table.js';
 
 const TAGS = ['administrator', 'policymaker', 'monitoring', 'management'];
-const LIMITS = ['max-connections', 'max-channels', 'max-publish-rate'];
+const LIMITS = ['max-connections', 'max-channels', 'publish-messages-per-second', 'publish-bytes-per-second'];
 
 export function draw(view) {
   return view.name === undefined ? all(view) : one(view);

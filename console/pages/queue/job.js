@@ -18,7 +18,8 @@ export function follow(id, title, signal) {
     const dialog = tell(title, bar, line, stop);
     dialog.addEventListener('close', () => closed.abort());
     const ended = AbortSignal.any([signal, closed.signal]);
-    ended.addEventListener('abort', () => resolve());
+    // Who leaves the page leaves the dialog too; the work goes on.
+    ended.addEventListener('abort', () => { dialog.close(); resolve(); });
     poll(ended, async () => {
       const job = await get(path`/bongsu/v1/jobs/${id}`, { signal: ended });
       bar.value = job.total ? job.done / job.total : 0;

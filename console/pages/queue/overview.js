@@ -5,7 +5,7 @@ import { chart } from '../../lib/chart.js';
 import { ask, attempt } from '../../lib/dialog.js';
 import { h, name, plain, put } from '../../lib/dom.js';
 import { ago, bytes, count, duration, rate, short } from '../../lib/format.js';
-import { t } from '../../lib/i18n.js';
+import { t, word } from '../../lib/i18n.js';
 import { STATES, actions, badge, button, card, depthBar, empty, facts, field, input, mapping, parseLines, tile, tiles } from '../../lib/parts.js';
 import { table } from '../../lib/table.js';
 import { whyText } from './why.js';
@@ -59,7 +59,7 @@ export async function draw(view) {
     rates.show(points);
     depths.show(points);
     put(about, facts([
-      [t('field.kind'), queue.kind],
+      [t('field.kind'), word('kind', queue.kind)],
       [t('field.durable'), queue.durable === false ? t('no') : t('yes')],
       [t('field.policy'), queue.policy ? name(queue.policy) : t('none')],
       Number.isFinite(queue.start) && [t('queue.offsets'), `${count(queue.start)} … ${count(queue.end)}`],

@@ -32,7 +32,9 @@ use crate::failure::Failure;
 use crate::login::{self, Logins};
 use crate::metrics;
 use crate::origin;
+use crate::own::doctor::Doctor;
 use crate::own::logs::LogLevels;
+use crate::own::settings::Setting;
 use crate::paths::{self, Found};
 use crate::percent;
 use crate::route::{Answer, Context, Need, Route};
@@ -91,6 +93,10 @@ pub struct Settings {
     pub log_levels: Option<Arc<dyn LogLevels>>,
     /// What has the certificates, if there are any.
     pub tls: Option<Arc<Acceptor>>,
+    /// What looks after the process and its machine, if anything does.
+    pub doctor: Option<Arc<Doctor>>,
+    /// What the process was started with.
+    pub started_with: Vec<Setting>,
 }
 
 impl Admin {

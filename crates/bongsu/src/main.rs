@@ -2,6 +2,8 @@
 
 mod allocator;
 
+mod checkup;
+
 mod cli;
 
 mod logs;

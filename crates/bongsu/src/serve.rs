@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bongsu_admin::own::doctor::Doctor;
 use bongsu_admin::{Admin, Settings as AdminSettings};
 use bongsu_amqp091::{Session, Settings as AmqpSettings};
 use bongsu_broker::topics::{Bounds, TopicSettings};
@@ -23,9 +24,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::checkup;
 use crate::doors::{Addresses, Doors};
 use crate::logs::{self, Logs};
-use crate::settings::{Settings, TABLE};
+use crate::settings::{Settings, TABLE, show};
 use crate::supervised::{self, Watchdog};
 use crate::tokens::{keep, tokens};
 use crate::traces;
@@ -135,6 +137,8 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
             listeners: addresses.clone(),
             log_levels: Some(logs),
             tls: doors.tls(),
+            doctor: Some(Arc::new(doctor(settings))),
+            started_with: show::in_effect(settings),
         },
     );
     for entrance in http {
@@ -186,6 +190,12 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
     tokio::task::spawn_blocking(move || broker.close()).await??;
     say(settings, "stopped");
     Ok(())
+}
+
+/// What looks at this process and its machine when somebody asks.
+fn doctor(settings: &Settings) -> Doctor {
+    let settings = settings.clone();
+    Doctor::new(move || checkup::checks(&settings))
 }
 
 fn amqp_sessions(

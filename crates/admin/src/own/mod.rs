@@ -3,6 +3,8 @@
 
 pub mod backup;
 
+pub mod doctor;
+
 mod health;
 
 pub mod logs;
@@ -21,6 +23,8 @@ mod queues;
 
 mod records;
 
+pub mod settings;
+
 mod traces;
 
 mod why;
@@ -37,6 +41,8 @@ pub const PREFIX: &str = "/bongsu/v1";
 /// All of them.
 pub const ROUTES: &[&[Route]] = &[
     backup::ROUTES,
+    doctor::ROUTES,
+    settings::ROUTES,
     health::ROUTES,
     session::ROUTES,
     openapi::ROUTES,

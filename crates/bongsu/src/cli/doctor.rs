@@ -1,26 +1,23 @@
 //! `bongsu doctor`: looks for what is wrong or dangerous, and says what to do.
 //!
-//! Two parts: this machine ([`local`]: settings, disk, limits, certificates), and a running
-//! broker ([`running`]: alarms, stuck queues, users). Nothing is changed by either; to
-//! measure syncs, a file is written into the data directory and removed.
-
-mod certificate;
-
-mod local;
+//! Two parts: the machine ([`checkup`]: settings, disk, limits, certificates; this one, or that
+//! of a broker elsewhere, which looks itself), and a running broker ([`running`]: alarms, stuck
+//! queues, users).
 
 mod running;
 
 use std::path::PathBuf;
 
+use bongsu_admin::own::doctor::{Check, State};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Asked;
 use super::failure::Failure;
 use super::listing::{harmless, print_json, print_text};
 use super::reach::Reach;
 use super::terminal::has_colours;
-use crate::settings;
+use crate::{checkup, settings};
 
 /// What to look at.
 #[derive(Debug, Args)]
@@ -34,81 +31,24 @@ pub struct Options {
     /// Only this machine: no broker is asked.
     #[arg(long)]
     offline: bool,
-    /// Only the broker, which may be on another machine.
+    /// Only the broker, which may be on another machine, and that machine as the broker sees it.
     #[arg(long, conflicts_with_all = ["offline", "config", "data"])]
     remote: bool,
 }
 
-/// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// As it should be.
-    Ok,
-    /// May be meant; may not.
-    Warn,
-    /// Something does not work, or will not for long.
-    Fail,
-}
-
-/// One check.
-#[derive(Clone, Debug)]
-pub struct Check {
-    /// Its name, for programs.
-    pub check: &'static str,
-    /// How it came out.
-    pub state: State,
-    /// What was found.
-    pub found: String,
-    /// What to do; empty if nothing.
-    pub advice: String,
-}
-
-impl Check {
-    /// All is well.
-    pub fn ok(check: &'static str, found: impl Into<String>) -> Check {
-        Check::of(check, State::Ok, found, "")
-    }
-
-    /// It may not be meant.
-    pub fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Check {
-        Check::of(check, State::Warn, found, advice)
-    }
-
-    /// It does not work.
-    pub fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Check {
-        Check::of(check, State::Fail, found, advice)
-    }
-
-    fn of(
-        check: &'static str,
-        state: State,
-        found: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Check {
-        Check {
-            check,
-            state,
-            found: found.into(),
-            advice: advice.into(),
-        }
+fn word(state: State) -> &'static str {
+    match state {
+        State::Ok => "OK",
+        State::Warn => "WARN",
+        State::Fail => "FAIL",
     }
 }
 
-impl State {
-    fn word(self) -> &'static str {
-        match self {
-            State::Ok => "OK",
-            State::Warn => "WARN",
-            State::Fail => "FAIL",
-        }
-    }
-
-    fn colour(self) -> &'static str {
-        match self {
-            State::Ok => "\x1b[32m",
-            State::Warn => "\x1b[33m",
-            State::Fail => "\x1b[31m",
-        }
+fn colour(state: State) -> &'static str {
+    match state {
+        State::Ok => "\x1b[32m",
+        State::Warn => "\x1b[33m",
+        State::Fail => "\x1b[31m",
     }
 }
 
@@ -121,7 +61,7 @@ pub fn run(reach: &Reach, options: &Options) -> Result<(), Failure> {
                 if let Some(data) = &options.data {
                     settings.data_dir.clone_from(data);
                 }
-                checks.extend(local::checks(&settings));
+                checks.extend(checkup::checks(&settings));
             }
             Err(error) => checks.push(Check::fail(
                 "settings",
@@ -132,10 +72,10 @@ pub fn run(reach: &Reach, options: &Options) -> Result<(), Failure> {
     }
     if !options.offline {
         let asked = Asked::new(reach)?;
-        checks.extend(running::checks(&asked.api()?));
+        checks.extend(running::checks(&asked.api()?, options.remote));
     }
     match reach.json {
-        true => print_json(&told(&checks))?,
+        true => print_json(&json!(checks))?,
         false => print_text(&lines(&checks, has_colours()))?,
     }
     let failed = checks.iter().filter(|check| check.state == State::Fail);
@@ -145,28 +85,16 @@ pub fn run(reach: &Reach, options: &Options) -> Result<(), Failure> {
     }
 }
 
-fn told(checks: &[Check]) -> Value {
-    let checks = checks.iter().map(|check| {
-        json!({
-            "check": check.check,
-            "state": check.state.word(),
-            "found": check.found,
-            "advice": check.advice,
-        })
-    });
-    Value::Array(checks.collect())
-}
-
 fn lines(checks: &[Check], has_colours: bool) -> String {
     let width = checks.iter().map(|check| check.check.len()).max();
     let width = width.unwrap_or(0);
     let mut out = String::new();
     for check in checks {
         let (colour, plain) = match has_colours {
-            true => (check.state.colour(), "\x1b[0m"),
+            true => (colour(check.state), "\x1b[0m"),
             false => ("", ""),
         };
-        let (word, found) = (check.state.word(), harmless(&check.found));
+        let (word, found) = (word(check.state), harmless(&check.found));
         out.push_str(&format!(
             "{colour}{word:<4}{plain}  {:width$}  {found}\n",
             check.check
@@ -192,6 +120,6 @@ mod tests {
         let expected = "OK    clock   2026\n\
                         WARN  memory  little\n              -> buy more\n";
         assert_eq!(lines(&checks, false), expected);
-        assert_eq!(told(&checks)[1]["state"], "WARN");
+        assert_eq!(json!(checks)[1]["state"], "WARN");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{TABLE, environment_name};
+use bongsu_admin::own::settings::Setting;
+
+use super::{Row, Settings, TABLE, environment_name};
 
 /// An aligned table of all settings under a heading.
 pub fn table() -> String {
@@ -52,6 +54,23 @@ pub fn sample() -> String {
         let _ = writeln!(out, "# {name} = \"{}\"", row.default);
     }
     out
+}
+
+/// Every setting with the value that is in effect, as it was said.
+pub fn in_effect(settings: &Settings) -> Vec<Setting> {
+    let of = |row: &Row| {
+        let said = settings.said.get(row.key).map(|said| said.trim());
+        Setting {
+            key: row.key,
+            value: said.unwrap_or(row.default).to_owned(),
+            default: row.default,
+            is_default: said.is_none_or(|said| row.kind.read(said) == row.kind.read(row.default)),
+            environment: environment_name(row.key),
+            accepted: row.kind.accepted(),
+            meaning: row.meaning,
+        }
+    };
+    TABLE.iter().map(of).collect()
 }
 
 /// `docs/configuration.md`.

@@ -233,3 +233,20 @@ fn document_is_the_table() {
         "BONGSU_BLESS=1 rewrites docs/configuration.md"
     );
 }
+
+#[test]
+fn what_is_in_effect_is_told_as_it_was_said() {
+    let said = [
+        ("BONGSU_LIMITS_CONNECTIONS_MAX", "7"),
+        ("BONGSU_AMQP_HEARTBEAT", "1m"),
+    ];
+    let shown = show::in_effect(&with(&said).expect("accepted"));
+    assert_eq!(shown.len(), TABLE.len());
+    let of = |key| {
+        let found = shown.iter().find(|one| one.key == key).expect("known");
+        (&*found.value, found.is_default)
+    };
+    assert_eq!(of("limits.connections_max"), ("7", false));
+    assert_eq!(of("amqp.heartbeat"), ("1m", true), "what it is anyway");
+    assert_eq!(of("amqp.channel_max"), ("2047", true));
+}

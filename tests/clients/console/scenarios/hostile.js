@@ -26,6 +26,8 @@ export async function run() {
   await page.click('.tabs a:has-text("Records")')
   await until(async () => (await page.locator('.record').count()) === 5, 'five records')
   for (const record of await page.locator('.record summary').all()) await record.click()
+  // A record is drawn when the browser says that it was opened, which is a moment later.
+  await until(async () => (await page.locator('.payload').count()) === 5, 'five payloads')
   const payloads = await page.locator('.payload').allTextContents()
   assert.equal(payloads[0], EVIL)
   assert.match(payloads[1], /^000000  00 83 06/)

@@ -1,6 +1,10 @@
 """What doctor finds, on this machine and in a broker."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from http_api import Api
 
 
 def states(outcome):
@@ -25,6 +29,9 @@ def test_doctor_says_what_to_do(own_broker, line, tmp_path):
     assert states(unsafe)["durability"] == "WARN"
     wrong = bongsu("doctor", "--offline", "--json", BONGSU_AMQP_LISTEN="x", code=1)
     assert states(wrong)["settings"] == "FAIL"
+    remote = states(bongsu("doctor", "--remote", "--json"))
+    assert remote["stuck queue"] == "WARN" and remote["listeners"] == "OK"
+    assert {"disk", "sync", "file system", "open files", "memory", "clock"} <= remote.keys()
     gone = bongsu("doctor", "--remote", "--url", "http://127.0.0.1:1", "--json", code=1)
     assert states(gone) == {"broker": "FAIL"}
     full = bongsu(
@@ -46,3 +53,32 @@ def test_certificates_end(line, own_broker, tmp_path):
     settings["BONGSU_TLS_CERTIFICATE"] = ended
     outcome = bongsu("doctor", "--offline", "--json", code=1, **settings)
     assert states(outcome)["certificate"] == "FAIL"
+
+
+def test_a_broker_examines_itself(own_broker, line):
+    """As it was started, whatever the environment of who asks."""
+    broker = own_broker(data_durability="os", limits_disk_free_bytes_min="1024 TiB")
+    bongsu = line(broker)
+    told = bongsu("doctor", "--remote", "--json", code=1)
+    assert states(told).items() >= {"durability": "WARN", "disk": "FAIL"}.items()
+    guest = Api(broker.http, "guest", "guest")
+    items = guest.json("/bongsu/v1/doctor")["items"]
+    assert {one["check"]: one["state"] for one in items}["disk"] == "FAIL"
+    assert all(one["advice"] for one in items if one["state"] != "OK")
+    asked = [Api(broker.http, "guest", "guest") for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda one: one.json("/bongsu/v1/doctor")["items"], asked))
+    assert {check["state"] for items in found for check in items if check["check"] == "sync"} <= {"OK", "WARN"}
+    assert not [name for name in os.listdir(broker.settings["data_dir"]) if "doctor" in name]
+
+    settings = {one["key"]: one for one in guest.json("/bongsu/v1/settings")["items"]}
+    said = settings["data.durability"]
+    assert (said["value"], said["default"], said["is_default"]) == ("os", "fsync", False)
+    assert settings["amqp.heartbeat"]["is_default"]
+    guest.put("/api/users/clerk", {"password": "secret", "tags": "management"})
+    guest.put("/api/users/watch", {"password": "secret", "tags": "monitoring"})
+    for path in ("/bongsu/v1/doctor", "/bongsu/v1/settings"):
+        assert Api(broker.http, "clerk", "secret").get(path).status_code == 401
+        assert Api(broker.http, "watch", "secret").get(path).status_code == 200
+    lesser = bongsu("doctor", "--remote", "--user", "clerk", "--json", code=1, BONGSU_PASSWORD="secret")
+    assert states(lesser)["check-up"] == "WARN"

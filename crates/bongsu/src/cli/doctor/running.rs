@@ -2,15 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bongsu_admin::own::doctor::Check;
 use serde_json::Value;
 
-use super::Check;
 use crate::cli::api::{Api, path, with_query};
 use crate::cli::failure::Failure;
 use crate::cli::listing::{Shown, shown};
 
-/// All of them.
-pub fn checks(api: &Api) -> Vec<Check> {
+/// All of them; with those of the broker's own machine, if `with_machine`.
+pub fn checks(api: &Api, with_machine: bool) -> Vec<Check> {
     let ready = match api.get("/health/ready") {
         Ok(_) => Check::ok("broker", "it is ready for clients"),
         Err(failure @ Failure::Connect(_)) => {
@@ -28,6 +28,9 @@ pub fn checks(api: &Api) -> Vec<Check> {
             return checks;
         }
     }
+    if with_machine {
+        checks.extend(machine(api));
+    }
     match api.get("/bongsu/v1/overview") {
         Ok(overview) => checks.extend([alarms(&overview), clock(&overview)]),
         Err(failure) => {
@@ -41,6 +44,19 @@ pub fn checks(api: &Api) -> Vec<Check> {
     checks.extend(queues(api));
     checks.extend(guest(api));
     checks
+}
+
+/// What the broker finds about itself and its machine.
+fn machine(api: &Api) -> Vec<Check> {
+    let found = api.get("/bongsu/v1/doctor").and_then(|mut found| {
+        let items = found["items"].take();
+        serde_json::from_value::<Vec<Check>>(items)
+            .map_err(|error| Failure::Failed(format!("its check-up cannot be read: {error}")))
+    });
+    found.unwrap_or_else(|failure| {
+        let advice = "ask as a user with the tag monitoring";
+        vec![Check::warn("check-up", failure.to_string(), advice)]
+    })
 }
 
 /// Expiry and schedules go by the broker's clock.

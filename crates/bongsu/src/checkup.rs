@@ -1,4 +1,9 @@
 //! What can be seen on this machine: settings, disk, limits, certificates.
+//!
+//! The broker looks for whoever asks it, `bongsu doctor` where there is none to ask. Nothing is
+//! changed; to measure syncs, a file is written into the data directory and removed.
+
+mod certificate;
 
 use std::fs;
 use std::io;
@@ -6,10 +11,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bongsu_admin::own::doctor::Check;
 use bongsu_storage::Durability;
 use rustix::process::{Resource, getrlimit};
 
-use super::{Check, certificate};
 use crate::cli::listing::bytes_text;
 use crate::settings::Settings;
 
@@ -231,7 +236,8 @@ fn measure(path: &Path) -> io::Result<Duration> {
     use std::os::unix::fs::FileExt as _;
     let file = fs::OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .open(path)?;
     file.write_all_at(&vec![0; 4096 * SYNCS], 0)?;
     file.sync_all()?;
