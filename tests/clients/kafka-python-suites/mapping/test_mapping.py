@@ -4,6 +4,8 @@ import time
 
 import pika
 import pytest
+from confluent_kafka import Producer
+from conftest import BOOTSTRAP
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 STREAM = {"x-queue-type": "stream"}
@@ -286,4 +288,33 @@ def test_subscription_is_a_queue_over_a_topic(new_topic, produce, channel):
             break
         time.sleep(0.02)
     assert body == b"d"
+    channel.queue_delete(work)
+
+
+def test_subscription_is_handed_what_was_committed(new_topic, channel):
+    topic = new_topic()
+    work = topic + ".work"
+    channel.queue_declare(work, durable=True, arguments={
+        "x-subscribe": topic, "x-subscribe-from": "first"})
+    producer = Producer({"bootstrap.servers": BOOTSTRAP, "transactional.id": topic})
+    producer.init_transactions(20)
+    for body, commits in ((b"taken back", False), (b"1", True), (b"so too", False), (b"2", True)):
+        producer.begin_transaction()
+        producer.produce(topic, body)
+        producer.flush(20)
+        (producer.commit_transaction if commits else producer.abort_transaction)(20)
+    # One by one, and as a consumer: neither what was taken back nor the marks of the ends.
+    found = []
+    while len(found) < 2:
+        method, _, body = channel.basic_get(work)
+        if method:
+            found.append(body)
+        else:
+            time.sleep(0.02)
+    assert found == [b"1", b"2"]
+    assert channel.basic_get(work)[0] is None
+    channel.basic_recover(requeue=True)
+    delivered = channel.consume(work, inactivity_timeout=10)
+    assert [next(delivered)[2] for _ in range(2)] == [b"1", b"2"]
+    channel.cancel()
     channel.queue_delete(work)
