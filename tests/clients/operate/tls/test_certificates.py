@@ -1,6 +1,7 @@
 """Clients that show a certificate, and come in by it."""
 
 import asyncio
+import logging
 import os
 
 import aio_pika
@@ -147,7 +148,7 @@ def test_bad_certificates_are_refused(under_tls, authority, tmp_path, wanted):
     for certificate in bad:
         with pytest.raises(pika.exceptions.AMQPConnectionError):
             broker.amqps(certified=certificate)
-        # librdkafka keeps one to itself that the broker would not know anyway.
+        # librdkafka comes in without a stranger's certificate where it may, see below.
         if wanted == "required" or certificate is not bad[0]:
             with pytest.raises(KafkaException):
                 topics(broker, certificate)
@@ -159,3 +160,15 @@ def test_bad_certificates_are_refused(under_tls, authority, tmp_path, wanted):
                 timeout=20,
             )
     broker.amqps(certified=authority.issue("app", "app")).close()
+
+
+def test_librdkafka_shows_no_certificate_of_a_stranger(under_tls, authority, tmp_path, caplog):
+    """The broker names the authorities that it takes; librdkafka keeps back what is of none of them."""
+    broker = under_tls(tls_client_ca=str(authority.file), tls_client_certificates="optional")
+    certificate = Authority(tmp_path / "stranger", "stranger").issue("app", "app")
+    settings = broker.kafka(certified=certificate) | {"log_level": 6}
+    with caplog.at_level(logging.DEBUG):
+        admin = AdminClient(settings, logger=logging.getLogger("librdkafka"))
+        assert admin.list_topics(timeout=20).brokers
+        admin.poll(0)
+    assert "not sending any client certificates" in caplog.text

@@ -323,6 +323,17 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Operate { folder: "admin" },
     },
     Suite {
+        name: "rabbit-hole",
+        group: "operate",
+        about: "the calls of the Terraform provider for RabbitMQ, with its library",
+        judge: Some(Product::RabbitMq),
+        kind: Kind::Library {
+            ecosystem: Ecosystem::Go,
+            program: &["bin/client"],
+            scenarios: &["spaces", "users", "topology", "policies", "refused"],
+        },
+    },
+    Suite {
         name: "health",
         group: "operate",
         about: "the HTTP port: who is let in, and whether the broker is well",
