@@ -90,14 +90,17 @@ export function chart({ title, series, format, whole = false, binary = false, li
     if (!width) return;
     const shown = series.filter((line) => !hidden.has(line.key));
     const tops = shown.flatMap((line) => points.map((point) => point[line.key] ?? 0));
-    const top = ceiling(Math.max(0, ...(limit && Number.isFinite(limit()) ? [limit()] : []), ...tops), whole, binary);
+    // A limit that is far away would press what is measured to the ground.
+    const most = Math.max(0, ...tops);
+    const near = [limit?.()].filter((value) => Number.isFinite(value) && value <= most * 4);
+    const top = ceiling(Math.max(most, ...near), whole, binary);
     const now = points.at(-1)?.at ?? Date.now();
     const first = Math.min(points[0]?.at ?? now, now - 60_000);
     scale = {
       x: (at) => SPACE.left + ((at - first) / (now - first)) * (width - SPACE.left - SPACE.right),
       y: (value) => HEIGHT - SPACE.bottom - (value / top) * (HEIGHT - SPACE.top - SPACE.bottom),
     };
-    put(drawing, grid(top, first, now), limitLine(), shown.map(lineOf), marker);
+    put(drawing, grid(top, first, now), limitLine(top), shown.map(lineOf), marker);
     mark();
     readOut();
   }
@@ -118,9 +121,9 @@ export function chart({ title, series, format, whole = false, binary = false, li
       }));
   }
 
-  function limitLine() {
+  function limitLine(top) {
     const value = limit?.();
-    if (!Number.isFinite(value)) return null;
+    if (!Number.isFinite(value) || value > top) return null;
     return svg('line', { class: 'limit', x1: SPACE.left, x2: width - SPACE.right, y1: scale.y(value), y2: scale.y(value) });
   }
 

@@ -26,7 +26,7 @@ export const short = (value) => {
   const compact = Math.abs(value) >= 10_000;
   return intl('NumberFormat', compact
     ? { notation: 'compact', maximumSignificantDigits: 3 }
-    : { maximumFractionDigits: Math.abs(value) < 10 ? 1 : 0 }).format(value);
+    : Math.abs(value) < 10 ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: 0 }).format(value);
 };
 
 /** Records a second. */

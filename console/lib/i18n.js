@@ -32,10 +32,15 @@ export async function speak(chosen, remember = true) {
   if (remember) localStorage.setItem('bongsu.language', chosen);
 }
 
-/** The text of a key, with `{name}` filled in. Texts are text: nothing in them is markup. */
+/** The text of a key, with `{name}` filled in; `{name:one|more}` is the word for that many. Texts
+ *  are text: nothing in them is markup. */
 export function t(key, values = {}) {
   const text = words[key] ?? english[key] ?? key;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  return text.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (whole, name, one, more) => {
+    if (!(name in values)) return whole;
+    const value = String(values[name]);
+    return one === undefined ? value : value === '1' ? one : more;
+  });
 }
 
 /** A word of the broker's, such as a state: in the reader's language if known, else as it is. */

@@ -102,7 +102,7 @@ export const button = (text, onclick, attributes) => h('button', { type: 'button
 /** Arguments, headers, definitions: a table of names and values. */
 export function mapping(values) {
   const entries = Object.entries(values ?? {});
-  if (entries.length === 0) return h('span', { class: 'faint' }, t('none'));
+  if (entries.length === 0) return h('span', { class: 'faint nowrap' }, t('none'));
   return h('dl', { class: 'mapping' }, entries.map(([key, value]) => [
     h('dt', {}, name(key)), h('dd', {}, typeof value === 'object' && value !== null
       ? h('code', {}, json(value, 2000)) : name(shorten(String(value), 500)))]));

@@ -28,7 +28,7 @@ export async function draw(view) {
     ],
   });
   put(view.root,
-    h('div', { class: 'crumbs' }, h('a', { href: '#/exchanges' }, t('nav.exchanges')), ' / ', name(view.space)),
+    h('div', { class: 'crumbs' }, h('a', { href: '#/exchanges' }, t('nav.exchanges')), ' › ', t('field.space'), ' ', name(view.space)),
     h('div', { class: 'head' }, h('h1', {}, isDefault ? title : name(title)), badge(name(first.type)), marks(first), h('span', { class: 'push' }),
       button(t('exchange.delete'), erase, { class: 'danger', disabled: isDefault || /^amq\./.test(view.exchange) || !view.may('work') })),
     card(t('exchange.graph'), drawing),

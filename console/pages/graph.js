@@ -11,7 +11,7 @@ const EXCHANGES_MAX = 30;
 const DEPTH_MAX = 5;
 const NODES_FIRST = 24;
 const NODES_MORE = 50;
-const LABEL_MAX = 23;
+const LABEL_MAX = 200;
 const NODE = { width: 190, height: 34 };
 const STEP = { x: 400, y: 48 };
 /** The straight end of an edge, which its label stands on. */
@@ -93,7 +93,7 @@ function edgeOf(edge, places) {
   return svg('g', { class: 'edge' },
     svg('path', { d: `M${x1} ${from.y}C${x1 + bend} ${from.y} ${turn - bend} ${to.y} ${turn} ${to.y}H${x2}` }),
     svg('path', { class: 'tip', d: `M${x2 + 7} ${to.y}l-8 -4.500v9z` }),
-    text ? svg('text', { x: x2 - 6, y: to.y - 5, 'text-anchor': 'end' }, svg('title', {}, clip(text, 1000)), clip(text, 20) + more) : null);
+    text ? svg('text', { x: x2 - 6, y: to.y - 5, 'text-anchor': 'end' }, svg('title', {}, clip(text, 1000)), fit(text, STUB - 12 - (more ? 20 : 0), 400) + more) : null);
 }
 
 /** An edge that leads back: below the nodes, from the one's foot to the other's. */
@@ -114,7 +114,18 @@ function nodeOf(node, at, space) {
   return svg('a', { href, class: `node ${node.kind}`, 'aria-label': `${node.kind === 'queue' ? t('kind.queue') : t('field.exchange')} ${clip(label, LABEL_MAX)}` },
     svg('title', {}, label),
     svg('rect', { x: at.x, y, width: NODE.width, height: NODE.height, rx: node.kind === 'queue' ? 5 : 17 }),
-    svg('text', { x: at.x + NODE.width / 2, y: at.y + 4.5, 'text-anchor': 'middle' }, clip(label, LABEL_MAX)));
+    svg('text', { x: at.x + NODE.width / 2, y: at.y + 4.5, 'text-anchor': 'middle' }, fit(label, NODE.width - 18, 550)));
+}
+
+const pen = document.createElement('canvas').getContext('2d');
+
+/** As much of a text as there is room for, in pixels. */
+function fit(text, room, weight) {
+  pen.font = `${weight} ${weight > 400 ? 13 : 12}px ${getComputedStyle(document.body).fontFamily}`;
+  const letters = [...text].slice(0, LABEL_MAX);
+  if (letters.length === [...text].length && pen.measureText(text).width <= room) return text;
+  while (letters.length > 1 && pen.measureText(`${letters.join('')}…`).width > room) letters.pop();
+  return `${letters.join('')}…`;
 }
 
 const clip = (text, most) => {

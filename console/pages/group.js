@@ -44,7 +44,7 @@ export async function draw(view) {
     ],
   });
   put(view.root,
-    h('div', { class: 'crumbs' }, h('a', { href: '#/groups' }, t('nav.groups')), ' / ', name(view.space)),
+    h('div', { class: 'crumbs' }, h('a', { href: '#/groups' }, t('nav.groups')), ' › ', t('field.space'), ' ', name(view.space)),
     h('div', { class: 'head' }, h('h1', {}, name(view.group)), about, h('span', { class: 'push' }),
       button(t('groups.move'), move, { 'data-action': 'move', disabled: !view.may('work') }),
       button(t('groups.delete'), erase, { class: 'danger', disabled: !view.may('work') })),

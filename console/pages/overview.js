@@ -82,7 +82,7 @@ export async function draw(view) {
     put(alarms, (now.alarms ?? []).map(alarm));
     showNode(resources, now);
     const points = (past.points ?? []).map((point) => ({
-      ...point, commit_p99_ms: Number.isFinite(point.commit_p99_us) ? point.commit_p99_us / 1000 : undefined,
+      ...point, commit_p99_ms: point.commit_p99_us > 0 ? point.commit_p99_us / 1000 : undefined,
     }));
     for (const each of [rates, backlog, latency, memory, disk, links]) each.show(points);
   }, 5000);

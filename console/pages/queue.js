@@ -32,7 +32,7 @@ export async function draw(view) {
   };
   const place = h('div', {});
   put(view.root,
-    h('div', { class: 'crumbs' }, h('a', { href: '#/queues' }, t('nav.queues')), ' / ', name(view.space)),
+    h('div', { class: 'crumbs' }, h('a', { href: '#/queues' }, t('nav.queues')), ' › ', t('field.space'), ' ', name(view.space)),
     h('div', { class: 'head' }, h('h1', {}, name(view.queue)), features(first), h('span', { class: 'push' }),
       button(t('queue.purge'), purge, { 'data-action': 'purge', disabled: !view.may('work') }),
       button(t('queue.delete'), erase, { class: 'danger', 'data-action': 'delete', disabled: !view.may('work') })),

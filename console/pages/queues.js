@@ -7,6 +7,7 @@ import { count } from '../lib/format.js';
 import { t, word } from '../lib/i18n.js';
 import { badge, button, check, choice, depthBar, empty, field, input, parseLines, rateText, search } from '../lib/parts.js';
 import { table } from '../lib/table.js';
+import { whyBadge } from './queue/why.js';
 
 export const linkTo = (queue) => `#/queues/${encodeURIComponent(queue.space)}/${encodeURIComponent(queue.name)}`;
 
@@ -76,10 +77,7 @@ export function features(queue) {
 
 /** Whether records get out, and in a word why not. */
 export function state(queue) {
-  const why = queue.why ?? {};
-  if (!why.code) return '';
-  const kind = why.delivering ? 'good' : ['empty', 'all_leased', 'waiting_for_time', 'reading'].includes(why.code) ? '' : 'warn';
-  return badge(word('why', why.code), kind, plain(why.text));
+  return whyBadge(queue.why, queue.kind);
 }
 
 async function add(view, refresh) {

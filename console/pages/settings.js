@@ -83,7 +83,7 @@ export async function draw(view) {
         select.addEventListener('change', () => set(module, select.value));
         return [h('dt', {}, name(module)), h('dd', {}, select)];
       })) : h('p', { class: 'faint' }, t('none')),
-      button(t('settings.add_level'), async () => {
+      h('p', {}), button(t('settings.add_level'), async () => {
         await ask({
           title: t('settings.add_level'), verb: t('dialog.save'),
           fields: [field(t('settings.module'), input('module', { required: true, value: 'bongsu_broker', class: 'code' })), field(t('settings.level'), choice('level', LEVELS.map((each) => [each]), 'debug'))],
@@ -120,8 +120,8 @@ export async function draw(view) {
 const ORDER = ['FAIL', 'WARN', 'OK'];
 const KINDS = { OK: 'good', WARN: 'warn', FAIL: 'bad' };
 
-const finding = (one) => h('li', {}, badge(word('finding', one.state), KINDS[one.state]), h('div', {},
-  h('b', {}, word('check', one.check)), ' ', one.href ? h('a', { href: one.href }, one.found) : plain(one.found),
+const finding = (one) => h('li', {}, badge(word('finding', one.state), KINDS[one.state]), h('b', {}, word('check', one.check)), h('div', {},
+  one.href ? h('a', { href: one.href }, one.found) : plain(one.found),
   one.advice ? h('p', { class: 'faint' }, plain(one.advice)) : null));
 
 function listOf(answer) {

@@ -8,7 +8,7 @@ import { t } from '../../lib/i18n.js';
 import { actions, badge, button, card, empty } from '../../lib/parts.js';
 import { table } from '../../lib/table.js';
 import { linkTo } from '../connections.js';
-import { whyText } from './why.js';
+import { whyLine } from './why.js';
 
 export async function draw(view) {
   const sentence = h('p', { class: 'why', role: 'status' });
@@ -54,7 +54,7 @@ export async function draw(view) {
       find(`${view.own}/why`, { signal }), get(`${view.own}/consumers`, { signal }),
       find(query(`${view.own}/leases`, { from: starts[page - 1] ?? 0, page_size: size }), { signal }),
     ]);
-    put(sentence, badge(why?.delivering ? t('why.delivering') : t('why.not_delivering'), why?.delivering ? 'good' : 'warn'), ' ', whyText(why));
+    put(sentence, whyLine(why, view.first.kind));
     readers.show(who.items ?? who);
     starts[page] = held?.next ?? undefined;
     leases.show(held?.items ?? [], held?.total);

@@ -30,7 +30,7 @@ export async function draw(view) {
     field(t('dead.from'), input('queue')),
     field(t('records.search'), input('search', { type: 'search', maxlength: '500' })),
     field(t('dead.since'), input('since', { type: 'datetime-local', step: '1' })),
-    h('button', { type: 'submit', class: 'primary', 'data-action': 'search' }, t('records.look')));
+    h('button', { type: 'submit', class: 'primary', 'data-action': 'search' }, t('keys.search')));
   const list = h('div', { class: 'records', 'aria-live': 'polite' });
   const more = button(t('records.more'), () => load(next), { hidden: true });
   const some = button('', () => redrive({ offsets: [...picked] }, picked.size), { 'data-action': 'redrive', disabled: true });

@@ -8,7 +8,7 @@ import { t, word } from '../../lib/i18n.js';
 import { button } from '../../lib/parts.js';
 import { poll } from '../../lib/poll.js';
 
-/** Resolves when the job has ended or the dialog is closed. */
+/** Resolves to the job when it has ended, to nothing when the dialog is closed before. */
 export function follow(id, title, signal) {
   return new Promise((resolve) => {
     const closed = new AbortController();
@@ -27,7 +27,7 @@ export function follow(id, title, signal) {
       if (job.state !== 'running' && job.state !== 'queued') {
         if (!job.error) bar.value = 1;
         stop.hidden = true;
-        resolve();
+        resolve(job);
       }
     }, (error) => { if (error) put(line, error.message); }, 500);
   });

@@ -6,9 +6,9 @@ import { ask, attempt } from '../../lib/dialog.js';
 import { h, name, plain, put } from '../../lib/dom.js';
 import { ago, bytes, count, duration, rate, short } from '../../lib/format.js';
 import { t, word } from '../../lib/i18n.js';
-import { STATES, actions, badge, button, card, depthBar, empty, facts, field, input, mapping, parseLines, tile, tiles } from '../../lib/parts.js';
+import { STATES, actions, button, card, depthBar, empty, facts, field, input, mapping, parseLines, tile, tiles } from '../../lib/parts.js';
 import { table } from '../../lib/table.js';
-import { whyText } from './why.js';
+import { whyLine } from './why.js';
 
 /** What was seen of a queue while this page was open: the broker keeps no past of single queues. */
 const seen = new Map();
@@ -49,7 +49,7 @@ export async function draw(view) {
   view.poll(async (signal) => {
     const queue = await get(view.own, { signal });
     const depth = queue.depth ?? {};
-    put(sentence, badge(queue.why?.delivering ? t('why.delivering') : t('why.not_delivering'), queue.why?.delivering ? 'good' : 'warn'), ' ', whyText(queue.why));
+    put(sentence, whyLine(queue.why, queue.kind));
     put(bar, depthBar(depth));
     for (const state of STATES) numbers[state].show(depth[state] ?? 0);
     age.show(queue.oldest_age_ms ?? undefined);

@@ -2,7 +2,7 @@
 
 import { get, post, query } from '../../lib/api.js';
 import { note, valuesOf } from '../../lib/dialog.js';
-import { h, put, say } from '../../lib/dom.js';
+import { h, plain, put, say } from '../../lib/dom.js';
 import { bytes, count, moment } from '../../lib/format.js';
 import { t } from '../../lib/i18n.js';
 import { button, empty, field, input, parseLines } from '../../lib/parts.js';
@@ -78,8 +78,11 @@ export async function draw(view) {
     run.disabled = true;
     try {
       const answer = await post(`${view.own}/replay`, body(false));
-      if (answer.state === 'running') await follow(answer.job, t('queue.replay'), view.signal);
-      else note(t('replay.done', { count: count(answer.moved) }), Boolean(answer.error));
+      const job = answer.state === 'running' ? await follow(answer.job, t('queue.replay'), view.signal) : answer;
+      if (!job) return;
+      const done = t('replay.done', { count: count(job.moved) }) + (job.error ? ` ${plain(job.error)}` : '');
+      say(result, done);
+      note(done, Boolean(job.error));
     } catch (failure) {
       view.failed(failure);
     }

@@ -4,8 +4,27 @@
 import { plain } from '../../lib/dom.js';
 import { count, duration } from '../../lib/format.js';
 import { language, t, word } from '../../lib/i18n.js';
+import { badge } from '../../lib/parts.js';
 
-export function whyText(why) {
+/** Nothing is wrong when these are why nothing is delivered. */
+const QUIET = new Set(['empty', 'all_leased', 'waiting_for_time', 'reading']);
+
+const isQuiet = (why, kind) => QUIET.has(why.code) || (why.code === 'no_consumers' && kind === 'stream');
+
+/** In a word whether records get out, and why not: a warning only where somebody is needed. */
+export function whyBadge(why, kind) {
+  if (!why?.code) return '';
+  return badge(word('why', why.code), why.delivering ? 'good' : isQuiet(why, kind) ? '' : 'warn', plain(why.text));
+}
+
+/** The sentence, behind what it means for who waits. */
+export function whyLine(why, kind) {
+  if (!why?.code) return [];
+  const mark = why.delivering ? badge(t('why.delivering'), 'good') : isQuiet(why, kind) ? null : badge(t('why.not_delivering'), 'warn');
+  return [mark, mark && ' ', whyText(why)];
+}
+
+function whyText(why) {
   if (!why?.code) return '';
   if (language() === 'en') return plain(why.text ?? word('why', why.code));
   const { facts = {} } = why;

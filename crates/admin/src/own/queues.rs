@@ -1,7 +1,7 @@
 //! `/bongsu/v1/queues`: queues, streams and subscriptions as they are, and why nothing moves.
 
 use bongsu_broker::operator::Operator;
-use bongsu_broker::operator::queues::{QueueName, QueueSeen};
+use bongsu_broker::operator::queues::{QueueKind, QueueName, QueueSeen};
 use bongsu_engine::queue::Properties;
 use bongsu_engine::queue::properties::Overflow;
 use bongsu_engine::queue::why::{Code, Shut};
@@ -99,7 +99,7 @@ const LIST: &[Parameter] = &[
     },
     Parameter {
         name: "state",
-        summary: "stuck: there is something, and it is not delivered; busy: there is something; idle: without consumers.",
+        summary: "stuck: there is something to deliver, and it is not (a stream that nobody reads is not stuck); busy: there is something; idle: without consumers.",
     },
     Parameter {
         name: "sort",
@@ -205,7 +205,20 @@ impl State {
         };
         let stuck = || {
             let why = operator.why(&queue.space, &queue.definition.name);
-            why.is_ok_and(|seen| seen.why.code != Code::Delivering)
+            why.is_ok_and(|seen| match seen.why.code {
+                Code::Delivering
+                | Code::Empty
+                | Code::AllLeased
+                | Code::WaitingForTime
+                | Code::Reading => false,
+                // What a stream has is kept for whoever comes.
+                Code::NoConsumers => named.kind != QueueKind::Stream,
+                Code::DeadLetterStuck
+                | Code::SingleActiveIdle
+                | Code::AtPrefetch
+                | Code::SlowConsumers
+                | Code::GroupLocked => true,
+            })
         };
         match self {
             State::Any => true,

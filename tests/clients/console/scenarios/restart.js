@@ -8,7 +8,7 @@ export async function run() {
   const queue = unique('survivor')
   await channel.assertQueue(queue)
   await publish(channel, queue, ['one', 'two'])
-  const page = await open({ expected: [/ERR_(CONNECTION|EMPTY|SOCKET|NETWORK|INCOMPLETE)/, /status of 401/] })
+  const page = await open({ expected: [/ERR_(CONNECTION|EMPTY|SOCKET|NETWORK|INCOMPLETE|INTERNET_DISCONNECTED)/, /status of 401/] })
   await enter(page)
   await go(page, `#/queues/%2F/${queue}`)
   // The harness answers by a SIGKILL and a start on the same ports.

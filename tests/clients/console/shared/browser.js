@@ -12,6 +12,9 @@ const PICTURES = process.env.SCREENSHOTS
 
 let browser = null
 const watched = []
+/** What each page has asked for and not yet got. */
+const works = new Map()
+const QUIET_MS = 150
 
 export const ok = (behaviour) => console.log(`ok ${behaviour}`)
 
@@ -34,6 +37,13 @@ export async function open({ width = 1366, height = 900, dark = false, locale = 
   })
   page.on('pageerror', (error) => wrong.push(`${error.stack} at ${page.url()}`))
   page.on('dialog', (dialog) => { wrong.push(`a dialog of the browser's: ${dialog.message()}`); dialog.dismiss() })
+  const busy = { asked: new Set(), since: 0 };
+  works.set(page, busy);
+  const begin = (request) => { busy.asked.add(request); busy.since = Date.now(); };
+  const end = (request) => { busy.asked.delete(request); busy.since = Date.now(); };
+  page.on('request', begin);
+  page.on('requestfinished', end);
+  page.on('requestfailed', end);
   context.on('request', (request) => {
     if (!request.url().startsWith(`${BASE}/`) && !request.url().startsWith(`blob:${BASE}/`)) wrong.push(`a request to ${request.url()}`)
   })
@@ -59,8 +69,13 @@ export async function go(page, hash) {
   await settled(page)
 }
 
-/** Until nothing more is asked for just now. */
-export const settled = (page) => page.waitForLoadState('networkidle')
+/** Until all that was asked for is answered, and nothing more is asked for just now. The browser's
+ *  own "network idle" is of documents: it stays so when a page behind another # asks. */
+export async function settled(page) {
+  const busy = works.get(page)
+  busy.since = Date.now()
+  await until(() => busy.asked.size === 0 && Date.now() - busy.since > QUIET_MS, 'a quiet page')
+}
 
 export async function picture(page, name) {
   if (!PICTURES) return

@@ -281,3 +281,21 @@ def test_only_who_may_read_a_queue_sees_its_records(own, broker, channel, name):
         ("leases/0/extend", {"ms": 5}),
     ):
         assert them.post(f"/bongsu/v1/queues/%2F/{name}/{path}", body).status_code == 401, path
+
+
+def test_stuck_is_what_waits_for_somebody(own, connect, channel, name):
+    left, held, idle, stream = (f"{name}-{each}" for each in ("left", "held", "idle", "stream"))
+    for queue in (left, held, idle):
+        channel.queue_declare(queue)
+    channel.queue_declare(stream, durable=True, arguments={"x-queue-type": "stream"})
+    for queue in (left, held, stream):
+        publish(channel, queue, b"one")
+    assert channel.basic_get(held)[0]
+
+    def listed(state):
+        return {one["name"] for one in own.get("/queues", name=name, state=state)["items"]}
+
+    # One record is with its consumer, and a stream keeps what it has for whoever comes.
+    assert listed("stuck") == {left}
+    assert listed("busy") == {left, held, stream}
+    assert listed("idle") >= {left, idle, stream}

@@ -131,7 +131,7 @@ fn stuck(api: &Api, queue: &Value) -> Option<Check> {
         return None;
     }
     let advice = match why["code"].as_str()? {
-        "empty" | "waiting_for_time" => return None,
+        "empty" | "waiting_for_time" | "all_leased" | "reading" => return None,
         "no_consumers" => "start a consumer, let records expire (x-message-ttl), or delete it",
         "at_prefetch" => {
             "consumers do not acknowledge: see `bongsu queue leases`, raise the prefetch, add \
