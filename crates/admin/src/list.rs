@@ -89,8 +89,9 @@ pub fn answer<T>(
         return Ok(written(&items, |item| columns.pick(render(item))));
     };
     let filtered = items.len();
-    let pages = filtered.div_ceil(page.size).max(1);
-    if page.number > pages {
+    let pages = filtered.div_ceil(page.size);
+    // The first page of nothing is there, and is none of its pages.
+    if page.number > pages.max(1) {
         return Err(Failure::new(
             "page_out_of_range",
             format!(

@@ -1,5 +1,6 @@
 """What all programs of this folder share: deadlines, names of their own, a line for what held."""
 
+import socket
 import time
 import uuid
 
@@ -21,3 +22,9 @@ def until(done, what, step=lambda: time.sleep(0.02)):
 
 def unique(name):
     return f"{name}-{uuid.uuid4().hex[:12]}"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

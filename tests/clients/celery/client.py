@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 
+import monitor
 import plain
 import tasks
 import workers
@@ -22,6 +23,7 @@ SCENARIOS = {
     "acks_late": (workers.acks_late, RPC),
     "native_delay": (workers.native_delay, RPC | {"QUEUE_TYPE": "quorum"}),
     "restart": (workers.restart, RPC),
+    "flower": (monitor.flower, RPC),
 }
 
 scenario, environment = SCENARIOS[sys.argv[1]]

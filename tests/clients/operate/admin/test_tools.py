@@ -138,6 +138,51 @@ def test_what_keda_celery_and_datadog_read(api, space, amqp):
     assert api.json(f"/api/aliveness-test/{space}") == {"status": "ok"}
 
 
+def test_what_keda_asks(api, space):
+    """Its scaler asks for one queue, or for those of a pattern, and adds up what it reads of them."""
+    for name in ("work-1", "work 2", "other"):
+        api.put(f"/api/queues/{space}/{part(name)}", {})
+
+    def publish(name):
+        message = {"properties": {}, "routing_key": name, "payload": "x", "payload_encoding": "string"}
+        assert api.post(f"/api/exchanges/{space}/amq.default/publish", message).json()["routed"]
+
+    def named(name):
+        queue = api.json(f"/api/queues/{space}/{part(name)}")
+        rates = queue.get("message_stats", {})
+        return [queue.get("messages"), queue.get("messages_ready"), queue.get("messages_unacknowledged"),
+                rates.get("publish_details", {}).get("rate", 0), rates.get("deliver_get_details", {}).get("rate", 0)]
+
+    def matching(pattern):
+        query = f"page=1&use_regex=true&pagination=false&name={part(pattern)}&page_size=100"
+        page = api.json(f"/api/queues/{space}?{query}")
+        return page["page_count"], {queue["name"]: queue.get("messages") for queue in page["items"]}
+
+    # RabbitMQ counts every five seconds, and its rates are those of the last five.
+    deadline = time.monotonic() + 40
+    published, taken, rates = 0, 0, [0, 0]
+    while not all(rates):
+        assert time.monotonic() < deadline, named("work-1")
+        publish("work-1")
+        publish("work-1")
+        taken += len(api.post(f"/api/queues/{space}/work-1/get",
+                              {"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"}).json())
+        published += 2
+        rates = named("work-1")[3:]
+        time.sleep(0.1)
+    publish("work 2")
+    left = published - taken
+    while named("work-1")[:3] != [left, left, 0] or matching("^work") != (1, {"work-1": left, "work 2": 1}):
+        assert time.monotonic() < deadline, (named("work-1"), matching("^work"), left)
+        time.sleep(0.1)
+    assert matching("^work-1$") == (1, {"work-1": left})
+    assert matching("^nothing$") == (0, {})
+    assert api.get(f"/api/queues/{space}/nothing").status_code == 404
+    refused = api.get(f"/api/queues/{space}?page=1&use_regex=true&pagination=false&name=%28&page_size=100")
+    assert refused.status_code == 400
+    assert refused.json() == {"error": "bad_request", "reason": "Pagination parameters are invalid"}
+
+
 def test_consumers_and_channels(api, amqp):
     channel = amqp().channel()
     channel.basic_qos(prefetch_count=7)

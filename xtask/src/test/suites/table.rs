@@ -98,7 +98,7 @@ pub(in crate::test) const ALL: &[Suite] = &[
     Suite {
         name: "celery",
         group: "amqp",
-        about: "kombu and Celery's workers",
+        about: "kombu, Celery's workers, and Flower",
         judge: Some(Product::RabbitMq),
         kind: Kind::Library {
             ecosystem: Ecosystem::Python,
@@ -111,6 +111,7 @@ pub(in crate::test) const ALL: &[Suite] = &[
                 "acks_late",
                 "native_delay",
                 "restart",
+                "flower",
             ],
         },
     },
