@@ -122,6 +122,7 @@ async fn per_object(context: Context) -> Result<Answer, Failure> {
         Family::QueueConsumers,
         Family::Queue,
         Family::QueueDelivery,
+        Family::Group,
         Family::Exchange,
         Family::Channel,
         Family::ConnectionCoarse,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bongsu_broker::Broker;
+use bongsu_broker::operator::groups::GroupSeen;
 use bongsu_broker::operator::measures::{ExchangeMeasure, QueueMeasure};
 use bongsu_broker::operator::sessions::{ChannelFacts, ConnectionFilter, Page};
 use bongsu_broker::registry::ConnectionFacts;
@@ -52,11 +53,13 @@ pub enum Family {
     ConnectionCoarse,
     /// Channels and reads.
     Connection,
+    /// How far groups of Kafka's clients are behind.
+    Group,
     /// One for each virtual host.
     Vhost,
 }
 
-/// By the names of RabbitMQ's `family=`; `queue_age_metrics` is ours.
+/// By the names of RabbitMQ's `family=`; `queue_age_metrics` and `group_metrics` are ours.
 pub const FAMILIES: &[(&str, Family)] = &[
     ("connection_churn_metrics", Family::Churn),
     ("node_metrics", Family::Node),
@@ -71,6 +74,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("channel_metrics", Family::Channel),
     ("connection_coarse_metrics", Family::ConnectionCoarse),
     ("connection_metrics", Family::Connection),
+    ("group_metrics", Family::Group),
     ("vhost_status", Family::Vhost),
 ];
 
@@ -124,6 +128,11 @@ pub async fn write(
         }
         Family::ConnectionCoarse => table.connections(&connections(broker, scope)?, TRAFFIC),
         Family::Connection => table.connections(&connections(broker, scope)?, CONNECTION),
+        Family::Group => {
+            let space = scope.space.as_deref();
+            let range = scope.range(broker.measure_groups(space, 0..0))?;
+            table.groups(&broker.measure_groups(space, range).items);
+        }
         Family::Vhost => {
             let name = format!("rabbitmq_{}vhost_status", scope.infix);
             table
@@ -276,6 +285,33 @@ impl Table<'_> {
         for queue in queues {
             let age_s = queue.oldest_lease_ms as f64 / 1000.0;
             self.put(&name, &queue_labels(queue), age_s);
+        }
+    }
+
+    fn groups(&mut self, groups: &[(Arc<str>, GroupSeen)]) {
+        let of_group = |space: &Arc<str>, group: &GroupSeen| {
+            vec![
+                ("vhost", space.to_string()),
+                ("group", group.name.to_string()),
+            ]
+        };
+        let name = self.scope.name("bongsu_group_lag");
+        let help = "Records that a group has yet to read, of all it has committed a place in";
+        self.text.family(&name, Kind::Gauge, help);
+        for (space, group) in groups {
+            self.put(&name, &of_group(space, group), group.lag());
+        }
+        let name = self.scope.name("bongsu_group_partition_lag");
+        let help = "The same, of one partition";
+        self.text.family(&name, Kind::Gauge, help);
+        for (space, group) in groups {
+            for part in &group.partitions {
+                let Some(lag) = part.lag else { continue };
+                let mut labels = of_group(space, group);
+                labels.push(("topic", part.topic.to_string()));
+                labels.push(("partition", part.partition.to_string()));
+                self.put(&name, &labels, lag);
+            }
         }
     }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bongsu_engine::Refused;
 use bongsu_engine::access::acl::{Operation, Resource};
-use bongsu_engine::catalog::{QueueId, TopicId};
+use bongsu_engine::catalog::QueueId;
 use bongsu_engine::group::classic::assigned;
 use bongsu_engine::group::offsets::{Commit, CommitPartition, CommitTopic, Topic};
-use bongsu_engine::group::{Answer, Call, Client, GroupError, GroupKind, Request};
+use bongsu_engine::group::{Answer, Call, Client, GroupError, Request};
 use bongsu_engine::refused::{Kind, Permission};
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::session::records::TopicRef;
@@ -111,7 +111,7 @@ pub struct PartitionSeen {
     /// The member that has it.
     pub member: Option<String>,
     /// Of which queue the log is.
-    queue: Option<QueueId>,
+    pub(super) queue: Option<QueueId>,
 }
 
 /// A place that was moved, or would be.
@@ -163,22 +163,22 @@ impl Operator {
         for cell in self.broker().groups().all() {
             let is_meant = cell.space == id && cell.name.contains(text);
             if is_meant && session.may(Operation::Describe, Resource::Group, &cell.name) {
-                seen.extend(self.group_seen(id, &cell.name));
+                seen.extend(self.broker().group_seen(id, &cell.name));
             }
         }
-        let shares = self.share_places(id);
+        let shares = self.broker().share_places(id);
         for (group, _) in shares {
             let is_new = seen.iter().all(|known| *known.name != *group);
             if is_new
                 && group.contains(text)
                 && session.may(Operation::Describe, Resource::Group, &group)
             {
-                seen.push(self.share_seen(id, &group, "Empty"));
+                seen.push(self.broker().share_seen(id, &group, "Empty"));
             }
         }
         for queue in self.queue_names(space, text)? {
             if queue.kind == QueueKind::Subscription {
-                seen.extend(self.subscription_seen(id, &queue.name));
+                seen.extend(self.broker().subscription_seen(id, &queue.name));
             }
         }
         seen.sort_by(|one, other| one.name.cmp(&other.name));
@@ -219,7 +219,7 @@ impl Operator {
                 seen
             }
             None => {
-                let found = self.subscription_seen(id, name);
+                let found = self.broker().subscription_seen(id, name);
                 let mut seen = found.ok_or(GroupRefused::NotFound)?;
                 seen.members = self.group_members(space, name).await?;
                 seen
@@ -276,162 +276,18 @@ impl Operator {
         name: &str,
     ) -> Result<Option<GroupSeen>, GroupRefused> {
         let is_share = self
+            .broker()
             .share_places(space)
             .keys()
             .any(|group| **group == *name);
-        let seen = match self.group_seen(space, name) {
-            None if is_share => Some(self.share_seen(space, name, "Empty")),
+        let seen = match self.broker().group_seen(space, name) {
+            None if is_share => Some(self.broker().share_seen(space, name, "Empty")),
             found => found,
         };
         if seen.is_some() && !session.may(Operation::Describe, Resource::Group, name) {
             return Err(self.denied(name));
         }
         Ok(seen)
-    }
-
-    /// A group of Kafka's clients, without its members.
-    fn group_seen(&self, space: SpaceId, name: &str) -> Option<GroupSeen> {
-        let cell = self.broker().groups().find(space, name)?;
-        let (listed, committed) = {
-            let state = cell.lock();
-            let listed = state.machine.listed()?;
-            let offsets = state.machine.offsets();
-            let committed = offsets.committed().map(|((topic, partition), said)| {
-                let name = offsets.name(topic).cloned().unwrap_or_default();
-                Committed {
-                    topic,
-                    name,
-                    partition,
-                    offset: u64::try_from(said.offset).unwrap_or(0),
-                    metadata: said.metadata.to_string(),
-                    at_ms: said.at_ms,
-                }
-            });
-            (listed, committed.collect::<Vec<_>>())
-        };
-        if listed.kind == GroupKind::Share {
-            return Some(self.share_seen(space, name, listed.state));
-        }
-        let partitions = committed.into_iter().map(|said| {
-            let queue = {
-                let catalog = self.broker().catalog();
-                let topic = catalog.topic_by_id(space, said.topic);
-                topic.and_then(|topic| {
-                    let index = usize::try_from(said.partition).ok()?;
-                    topic.partitions.get(index).copied()
-                })
-            };
-            self.partition_seen(said, queue)
-        });
-        let mut partitions: Vec<_> = partitions.collect();
-        partitions.sort_by(|one, other| {
-            (&one.topic, one.partition).cmp(&(&other.topic, other.partition))
-        });
-        Some(GroupSeen {
-            name: listed.group,
-            sort: match listed.kind {
-                GroupKind::Classic => GroupSort::Classic,
-                GroupKind::Consumer => GroupSort::Consumer,
-                GroupKind::Share => GroupSort::Share,
-            },
-            state: listed.state.to_owned(),
-            members: Vec::new(),
-            partitions,
-        })
-    }
-
-    fn partition_seen(&self, said: Committed, queue: Option<QueueId>) -> PartitionSeen {
-        let cell = queue.and_then(|queue| self.broker().cell(queue));
-        let bounds = cell.map(|cell| cell.log.bounds(self.broker().durable_lsn()));
-        let start = bounds.map(|bounds| bounds.start.0);
-        let end = bounds.map(|bounds| bounds.durable_end.0);
-        // What is gone need not be read.
-        let from = said.offset.max(start.unwrap_or(0));
-        PartitionSeen {
-            topic: said.name,
-            partition: said.partition,
-            committed: Some(said.offset),
-            metadata: said.metadata,
-            committed_at_ms: Some(said.at_ms),
-            start,
-            end,
-            lag: end.map(|end| end.saturating_sub(from)),
-            oldest_ms: None,
-            member: None,
-            queue,
-        }
-    }
-
-    /// Share groups and the subscriptions that are their places.
-    fn share_places(&self, space: SpaceId) -> BTreeMap<Arc<str>, Vec<(QueueId, QueueId)>> {
-        let catalog = self.broker().catalog();
-        let mut places: BTreeMap<Arc<str>, Vec<(QueueId, QueueId)>> = BTreeMap::new();
-        for (group, source, queue) in catalog.shares(space) {
-            let of_group = places.entry(Arc::from(group)).or_default();
-            of_group.push((source, queue));
-        }
-        places
-    }
-
-    fn share_seen(&self, space: SpaceId, name: &str, state: &str) -> GroupSeen {
-        let places = self.share_places(space).remove(name).unwrap_or_default();
-        let partitions = places.into_iter().filter_map(|(source, queue)| {
-            let (_, topic, partition) = self.broker().catalog().partition_of(source)?;
-            let partition = i32::try_from(partition).ok()?;
-            self.place_seen(topic, partition, queue)
-        });
-        GroupSeen {
-            name: Arc::from(name),
-            sort: GroupSort::Share,
-            state: state.to_owned(),
-            members: Vec::new(),
-            partitions: partitions.collect(),
-        }
-    }
-
-    /// A place that is the state of each record.
-    fn place_seen(&self, topic: Arc<str>, partition: i32, queue: QueueId) -> Option<PartitionSeen> {
-        let cell = self.broker().cell(queue)?;
-        let state = cell.lock();
-        let cursor = state.machine.cursor();
-        Some(PartitionSeen {
-            topic,
-            partition,
-            committed: Some(cursor.floor().0),
-            metadata: String::new(),
-            committed_at_ms: None,
-            start: Some(cell.log.start().0),
-            end: Some(cursor.end().0),
-            lag: Some(state.machine.depth().owed()),
-            oldest_ms: None,
-            member: None,
-            queue: Some(queue),
-        })
-    }
-
-    fn subscription_seen(&self, space: SpaceId, name: &str) -> Option<GroupSeen> {
-        let queue = self.broker().catalog().router().queue(space, name)?;
-        let cell = self.broker().cell(queue)?;
-        let source = cell.source.as_ref()?;
-        let found = self.broker().catalog().partition_of(source.id);
-        let (topic, partition) = match found {
-            Some((_, topic, partition)) => (topic, i32::try_from(partition).unwrap_or(0)),
-            None => (source.name.clone(), 0),
-        };
-        let has_consumers = cell.lock().link_count() > 0;
-        Some(GroupSeen {
-            name: Arc::from(name),
-            sort: GroupSort::Subscription,
-            state: match has_consumers {
-                true => "Stable".to_owned(),
-                false => "Empty".to_owned(),
-            },
-            members: Vec::new(),
-            partitions: self
-                .place_seen(topic, partition, queue)
-                .into_iter()
-                .collect(),
-        })
     }
 
     async fn members(&self, session: &mut SessionHandle, seen: &GroupSeen) -> Vec<MemberSeen> {
@@ -515,7 +371,7 @@ impl Operator {
         let mut session = self.session(space)?;
         let id = session.in_space()?;
         let Some(seen) = self.group_or_share(&session, id, name)? else {
-            return Err(match self.subscription_seen(id, name) {
+            return Err(match self.broker().subscription_seen(id, name) {
                 Some(_) => GroupRefused::Conflict(format!(
                     "'{name}' is a subscription: its place is the state of each of its records"
                 )),
@@ -695,7 +551,7 @@ impl Operator {
         let id = session.in_space()?;
         let user = self.user().name.clone();
         let Some(seen) = self.group_or_share(&session, id, name)? else {
-            if self.subscription_seen(id, name).is_none() {
+            if self.broker().subscription_seen(id, name).is_none() {
                 return Err(GroupRefused::NotFound);
             }
             let call = SessionCall::DeleteQueue {
@@ -754,16 +610,6 @@ impl Operator {
         tracing::info!("user '{user}' deletes group '{name}' of '{space}'");
         Ok(())
     }
-}
-
-/// What a group said of a partition.
-struct Committed {
-    topic: TopicId,
-    name: Arc<str>,
-    partition: i32,
-    offset: u64,
-    metadata: String,
-    at_ms: u64,
 }
 
 impl Operator {

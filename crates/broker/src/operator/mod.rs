@@ -28,6 +28,8 @@ pub mod leases;
 
 pub mod groups;
 
+mod seen;
+
 pub mod streams;
 
 pub mod schedule;

@@ -1,9 +1,13 @@
 """What is counted is what clients did, exactly, in all, by space, queue, exchange and channel."""
 
+import os
 import time
+import uuid
 
 import pika
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from metrics import scrape, value
 
 WAIT_SECONDS = 20
@@ -29,6 +33,28 @@ def until(expected, read):
     while (found := read()) != expected and time.monotonic() < deadline:
         time.sleep(0.05)
     assert found == expected
+
+
+def test_groups_tell_how_far_they_are_behind(api):
+    bootstrap, topic = os.environ["KAFKA_BOOTSTRAP"], f"lag-{uuid.uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(topic, 2)])[topic].result(20)
+    producer = Producer({"bootstrap.servers": bootstrap})
+    for partition, count in ((0, 5), (1, 3)):
+        for _ in range(count):
+            producer.produce(topic, b"x", partition=partition)
+    assert producer.flush(20) == 0
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic})
+    places = [TopicPartition(topic, 0, 2), TopicPartition(topic, 1, 0)]
+    consumer.commit(offsets=places, asynchronous=False)
+    for path in ("/metrics/per-object", "/metrics/detailed?family=group_metrics&vhost=%2F"):
+        samples = scrape(api, path)
+        infix = "detailed_" if "detailed" in path else ""
+        assert value(samples, f"bongsu_{infix}group_lag", group=topic) == 6
+        for partition, lag in (("0", 3), ("1", 3)):
+            of = {"group": topic, "topic": topic, "partition": partition}
+            assert value(samples, f"bongsu_{infix}group_partition_lag", **of) == lag
+    consumer.close()
 
 
 def work(channel):

@@ -20,6 +20,7 @@ FAMILIES = [
     "queue_metrics",
     "queue_delivery_metrics",
     "queue_age_metrics",
+    "group_metrics",
     "exchange_metrics",
     "channel_metrics",
     "connection_coarse_metrics",
