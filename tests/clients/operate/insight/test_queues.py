@@ -129,7 +129,9 @@ def test_delayed_records_wait_for_their_time(own, channel, name):
     assert schedule["count"] == 4
     assert len(schedule["buckets"]) == 60
     assert sum(bucket["count"] for bucket in schedule["buckets"]) == 4
-    assert schedule["buckets"][0]["count"] == 1
+    # Times further off are kept more coarsely, and go to the buckets that they touch.
+    assert schedule["buckets"][0]["count"] >= 1
+    assert schedule["buckets"][-1]["count"] == 1
     assert [item["offset"] for item in schedule["items"]] == [0, 1, 2, 3]
     assert schedule["next_at"] == why["facts"]["next_at"]
     records = own.queue(name, "records", state="waiting")["items"]
