@@ -181,7 +181,12 @@ pub fn read(
             let queue_type = Some(queue_type).filter(|name| *name != "undefined");
             space.default_queue_type = queue_type.map(str::to_owned);
         }
-        space.tracing = fields.boolean("tracing", space.tracing)?;
+        if fields.boolean("tracing", false)? {
+            // RabbitMQ's firehose: who turned it on would wait for copies that never come.
+            return Err(Failure::bad_request(
+                "tracing is not there; spans are (setting traces.endpoint)",
+            ));
+        }
     }
     Ok(space)
 }
@@ -317,10 +322,7 @@ fn describe(context: &Context, space: &Space) -> Value {
             json!({ "description": description, "tags": tags,
             "default_queue_type": queue_type }),
         ),
-        (
-            "tracing",
-            json!(definition.is_some_and(|space| space.tracing)),
-        ),
+        ("tracing", json!(false)),
         ("cluster_state", json!({ node(context): "running" })),
         ("message_stats", message_stats(&activity, Of::All)),
         ("protected_from_deletion", json!(false)),

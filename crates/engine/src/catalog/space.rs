@@ -25,12 +25,9 @@ pub struct SpaceDefinition {
     /// For people and their tools.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// What kind of queue its clients mean who do not say: kept, and told.
+    /// What kind of queue its clients mean who do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_queue_type: Option<String>,
-    /// Whether it is traced: kept, and told.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub tracing: bool,
     /// What it may hold.
     #[serde(default, skip_serializing_if = "SpaceLimits::is_none")]
     pub limits: SpaceLimits,
@@ -91,7 +88,6 @@ impl SpaceDefinition {
             description: String::new(),
             tags: Vec::new(),
             default_queue_type: None,
-            tracing: false,
             limits: SpaceLimits::default(),
         }
     }

@@ -221,7 +221,6 @@ fn every_row_of_change_has_its_golden_line() {
                 description: "orders".to_owned(),
                 tags: vec!["a".to_owned()],
                 default_queue_type: Some("quorum".to_owned()),
-                tracing: true,
                 limits: SpaceLimits {
                     connections_max: Some(1),
                     queues_max: Some(2),

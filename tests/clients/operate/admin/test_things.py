@@ -1,5 +1,7 @@
 """Queues, exchanges, bindings: declared, listed, deleted, with RabbitMQ's statuses and fields."""
 
+from urllib.parse import unquote
+
 import pytest
 from http_api import part
 
@@ -173,3 +175,28 @@ def test_a_space_has_words_about_it(api, space):
     assert (described["description"], described["tags"]) == ("for tests", ["a", "b"])
     assert described["metadata"]["description"] == "for tests"
     assert list(described["cluster_state"].values()) == ["running"]
+
+
+@pytest.mark.ours("RabbitMQ 3.10 has no type of a virtual host's own")
+def test_who_names_no_type_means_the_spaces(api, space, amqp):
+    path = f"/api/vhosts/{space}"
+    channel = amqp(virtual_host=unquote(space)).channel()
+    channel.queue_declare("before", durable=True)
+    assert api.put(path, {"default_queue_type": "stream"}).status_code == 204
+    assert api.json(path)["default_queue_type"] == "stream"
+    for name, options in [
+        ("before", {"durable": True}),
+        ("meant", {"durable": True}),
+        ("said", {"durable": True, "arguments": {"x-queue-type": "classic"}}),
+        ("transient", {}),
+        ("exclusive", {"durable": True, "exclusive": True}),
+    ]:
+        channel.queue_declare(name, **options)
+        channel.queue_declare(name, **options)
+        expected = "stream" if name == "meant" else "classic"
+        assert api.json(f"/api/queues/{space}/{name}")["type"] == expected, name
+    assert error(api.put(path, {"default_queue_type": "heap"})) == (400, "bad_request")
+    assert error(api.put(path, {"tracing": True})) == (400, "bad_request")
+    assert api.put(path, {"tracing": False, "default_queue_type": "undefined"}).status_code == 204
+    channel.queue_declare("plain", durable=True)
+    assert api.json(f"/api/queues/{space}/plain")["type"] == "classic"

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bongsu_record::{Arguments, Offset};
+use bongsu_record::{Arguments, Offset, Value};
 
-use crate::catalog::arguments::{self, DURABILITY};
+use crate::catalog::arguments::{self, DURABILITY, QUEUE_TYPE, SUBSCRIBE};
 use crate::catalog::call::{Answer, Effect};
 use crate::catalog::change::Change;
 use crate::catalog::definition::{LogDurability, Owner, QueueDefinition};
@@ -61,6 +61,7 @@ impl Catalog {
             part_of: None,
             source: None,
         };
+        self.mean_default_type(space, &mut definition);
         if let Some((id, entry)) = self.queue_entry(space, &name) {
             // Also if it is ours and this request does not say so.
             if entry.definition.owner != definition.owner {
@@ -87,6 +88,27 @@ impl Catalog {
         let id = self.create_queue(space, definition, effects);
         let created = true;
         Ok(Answer::Queue { id, name, created })
+    }
+
+    /// Who names no type means the space's, of queues that can be of it. A queue that was
+    /// there without one before stays what it is.
+    fn mean_default_type(&self, space: SpaceId, definition: &mut QueueDefinition) {
+        let of_space = self.space_definition(space);
+        let Some(meant) = of_space.and_then(|space| space.default_queue_type.as_deref()) else {
+            return;
+        };
+        let arguments = &definition.arguments;
+        let is_said = arguments.contains_key(QUEUE_TYPE) || arguments.contains_key(SUBSCRIBE);
+        let can_be = definition.durable && !definition.auto_delete;
+        let known = self.queue_entry(space, &definition.name);
+        let stays = known.is_some_and(|(_, known)| {
+            let of_known = known.definition.arguments.get(QUEUE_TYPE);
+            of_known.and_then(Value::as_text) != Some(meant)
+        });
+        if can_be && !is_said && !stays {
+            let meant = Value::Text(meant.to_owned());
+            definition.arguments.insert(QUEUE_TYPE.to_owned(), meant);
+        }
     }
 
     pub(super) fn open_reply_queue(

@@ -155,7 +155,6 @@ fn the_first_space_is_changed_and_deleted_like_any_other() {
         description: "all of it".to_owned(),
         tags: vec!["one".to_owned()],
         default_queue_type: Some("quorum".to_owned()),
-        tracing: true,
         ..SpaceDefinition::named("/")
     };
     assert_eq!(declare(&mut catalog, described.clone()).0, SpaceId(0));
