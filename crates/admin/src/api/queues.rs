@@ -265,16 +265,27 @@ pub fn describe(context: &Context, row: &QueueRow, space: &str, detail: Detail) 
     put("messages_delayed", json!(counts.waiting));
     put("message_stats", message_stats(&counts.activity, Of::Queue));
     put("consumers", json!(counts.consumers));
-    put("message_bytes", json!(counts.ready_bytes));
-    put("message_bytes_ready", json!(counts.ready_bytes));
-    put("memory", json!(counts.ready_bytes));
+    let bytes = |count: u64| counts.record_bytes / messages.max(1) * count;
+    // Bodies alone where the queue counts them; elsewhere what the records take.
+    let ready_bytes = match counts.ready_bytes {
+        0 => bytes(ready),
+        counted => counted,
+    };
+    put(
+        "message_bytes",
+        json!(ready_bytes + bytes(messages - ready)),
+    );
+    put("message_bytes_ready", json!(ready_bytes));
+    put("message_bytes_unacknowledged", json!(bytes(unacknowledged)));
+    put("memory", json!(counts.memory_bytes));
     put("policy", named(&counts));
     put("operator_policy", Value::Null);
     put("effective_policy_definition", effective(&counts));
     put("exclusive_consumer_tag", Value::Null);
     put("single_active_consumer_tag", Value::Null);
-    put("consumer_utilisation", json!(0));
-    put("consumer_capacity", json!(0));
+    // RabbitMQ's is an average of the last seconds, this is how it is just now.
+    put("consumer_utilisation", json!(u8::from(counts.delivers)));
+    put("consumer_capacity", json!(u8::from(counts.delivers)));
     put("head_message_timestamp", Value::Null);
     put("recoverable_slaves", Value::Null);
     if counts.consumers == 0 && counts.used_ms > 0 {

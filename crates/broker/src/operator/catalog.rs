@@ -61,8 +61,14 @@ pub struct QueueCounts {
     pub dying: u64,
     /// Bytes of ready bodies, where the queue counts them.
     pub ready_bytes: u64,
+    /// About as many bytes as the records take that it still holds, whatever their state.
+    pub record_bytes: u64,
+    /// Of those, bytes that are in memory.
+    pub memory_bytes: u64,
     /// Consumers and readers.
     pub consumers: u32,
+    /// A record that came now could be delivered at once.
+    pub delivers: bool,
     /// First kept, and next offset of its log.
     pub start: u64,
     /// See `start`.
@@ -137,6 +143,11 @@ impl Broker {
         let cursor = state.machine.cursor();
         let is_stream = state.machine.properties().is_stream;
         let (start, end) = (cell.log.start().0, cell.log.end().0);
+        let record_bytes = match (is_stream, cursor.first_owed()) {
+            (true, _) => cell.log.size_bytes(),
+            (false, Some(first)) => cell.log.bytes_between(first, cell.log.end(), u64::MAX),
+            (false, None) => 0,
+        };
         Some(QueueCounts {
             ready: match is_stream {
                 true => end.saturating_sub(start),
@@ -146,7 +157,10 @@ impl Broker {
             waiting: cursor.waiting(),
             dying: cursor.dying(),
             ready_bytes: state.machine.ready_bytes(),
+            record_bytes,
+            memory_bytes: cell.home.stats().memory_bytes,
             consumers: state.link_count(),
+            delivers: state.machine.links().any_servable(),
             start,
             end,
             is_stream,

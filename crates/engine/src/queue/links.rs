@@ -122,6 +122,11 @@ impl Links {
         u32::try_from(self.states.len()).unwrap_or(u32::MAX)
     }
 
+    /// Whether one of them could be lent something at once.
+    pub fn any_servable(&self) -> bool {
+        !self.rings.is_empty()
+    }
+
     /// Whether a new link may come: none is exclusive, nor would it be beside others.
     pub fn admits(&self, exclusive: bool) -> bool {
         self.exclusive.is_none() && (!exclusive || self.states.is_empty())
