@@ -127,17 +127,21 @@ export function chart({ title, series, format, whole = false, binary = false, li
     return svg('line', { class: 'limit', x1: SPACE.left, x2: width - SPACE.right, y1: scale.y(value), y2: scale.y(value) });
   }
 
-  /** A gap in the points is a gap in the line. */
+  /** A gap in the points is a gap in the line; a point between two gaps is a dot. */
   function lineOf(line) {
+    const has = (index) => Number.isFinite(points[index]?.[line.key]);
     let path = '';
-    let pen = false;
-    for (const point of points) {
-      const value = point[line.key];
-      // The first of a line is a dot: it may be the only one.
-      if (Number.isFinite(value)) path += `${pen ? 'L' : 'M'}${scale.x(point.at).toFixed(1)} ${scale.y(value).toFixed(1)}${pen ? '' : 'h.01'}`;
-      pen = Number.isFinite(value);
-    }
-    return path && svg('path', { d: path, class: `line colour-${line.colour}${line.dashed ? ' dashed' : ''}` });
+    let dots = '';
+    points.forEach((point, index) => {
+      if (!has(index)) return;
+      const place = `${scale.x(point.at).toFixed(1)} ${scale.y(point[line.key]).toFixed(1)}`;
+      if (has(index - 1)) path += `L${place}`;
+      else if (has(index + 1)) path += `M${place}`;
+      else dots += `M${place}h.01`;
+    });
+    const kind = `line colour-${line.colour}`;
+    return [path && svg('path', { d: path, class: `${kind}${line.dashed ? ' dashed' : ''}` }), dots && svg('path', { d: dots, class: `${kind} dots` })]
+      .filter(Boolean);
   }
 
   new ResizeObserver(([entry]) => {

@@ -47,12 +47,12 @@ export function bytes(value) {
 }
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** Milliseconds in the largest one or two units that matter: 14 min, 2 hr 5 min. */
+/** Milliseconds in the largest one or two units that matter: 14m, 2h 5m. */
 export function duration(ms) {
   if (!isNumber(ms)) return DASH;
   const sign = ms < 0 ? '−' : '';
   const size = Math.abs(ms);
-  if (size < 1000) return sign + unit('millisecond', size < 10 ? Math.round(size * 10) / 10 : Math.round(size));
+  if (size < 1000) return sign + unit('millisecond', size < 10 ? Number(size.toPrecision(2)) : Math.round(size));
   for (const [index, [word, length]] of SPANS.entries()) {
     if (size < length) continue;
     const whole = Math.floor(size / length);
@@ -64,7 +64,7 @@ export function duration(ms) {
 }
 const SPANS = [['day', 86_400_000], ['hour', 3_600_000], ['minute', 60_000], ['second', 1000]];
 const unit = (word, value) =>
-  intl('NumberFormat', { style: 'unit', unit: word, unitDisplay: 'short', maximumFractionDigits: 1 }).format(value);
+  intl('NumberFormat', { style: 'unit', unit: word, unitDisplay: 'narrow', maximumFractionDigits: 2 }).format(value);
 
 /** A moment (Unix ms) in full, in the reader's own time zone. */
 export const moment = (ms) =>

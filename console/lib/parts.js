@@ -2,7 +2,7 @@
 
 import { Failure } from './api.js';
 import { h, name, put } from './dom.js';
-import { bytes, count, DASH, json, rate, short } from './format.js';
+import { bytes, count, DASH, duration, json, rate, short } from './format.js';
 import { t, word } from './i18n.js';
 
 /** What went wrong, in the API's own words. */
@@ -107,6 +107,11 @@ export function mapping(values) {
     h('dt', {}, name(key)), h('dd', {}, typeof value === 'object' && value !== null
       ? h('code', {}, json(value, 2000)) : name(shorten(String(value), 500)))]));
 }
+
+/** How long, and how much, a stream or a queue keeps. */
+export const keptText = (retention) => [
+  Number.isFinite(retention?.age_ms) && duration(retention.age_ms), Number.isFinite(retention?.bytes) && bytes(retention.bytes),
+].filter(Boolean).join(' · ') || '∞';
 
 const shorten = (text, most) => (text.length > most ? `${text.slice(0, most)}…` : text);
 

@@ -111,10 +111,11 @@ function nodeOf(node, at, space) {
   const label = node.name === '' ? t('exchange.default') : plain(node.name);
   const href = `#/${node.kind === 'queue' ? 'queues' : 'exchanges'}/${encodeURIComponent(space)}/${encodeURIComponent(node.name || 'amq.default')}`;
   const y = at.y - NODE.height / 2;
-  return svg('a', { href, class: `node ${node.kind}`, 'aria-label': `${node.kind === 'queue' ? t('kind.queue') : t('field.exchange')} ${clip(label, LABEL_MAX)}` },
+  const shown = fit(label, NODE.width - 18, 550);
+  return svg('a', { href, class: `node ${node.kind}`, 'aria-label': `${node.kind === 'queue' ? t('kind.queue') : t('field.exchange')} ${shown}` },
     svg('title', {}, label),
     svg('rect', { x: at.x, y, width: NODE.width, height: NODE.height, rx: node.kind === 'queue' ? 5 : 17 }),
-    svg('text', { x: at.x + NODE.width / 2, y: at.y + 4.5, 'text-anchor': 'middle' }, fit(label, NODE.width - 18, 550)));
+    svg('text', { x: at.x + NODE.width / 2, y: at.y + 4.5, 'text-anchor': 'middle' }, shown));
 }
 
 const pen = document.createElement('canvas').getContext('2d');

@@ -4,7 +4,7 @@ import { find, get, path, query } from '../lib/api.js';
 import { h, name, put } from '../lib/dom.js';
 import { ago, bytes, count } from '../lib/format.js';
 import { t } from '../lib/i18n.js';
-import { bar, button, empty, mapping, search } from '../lib/parts.js';
+import { bar, button, empty, keptText, search } from '../lib/parts.js';
 import { tell } from '../lib/dialog.js';
 import { table } from '../lib/table.js';
 import { linkTo } from './queues.js';
@@ -21,7 +21,7 @@ export async function draw(view) {
       { key: 'partitions', title: t('streams.partitions'), number: true, cell: (stream) => button(count(partitionsOf(stream)), () => show(stream), { class: 'small', title: t('streams.show') }) },
       { key: 'records', title: t('field.records'), number: true, cell: (stream) => count(recordsOf(stream)) },
       { key: 'bytes', title: t('field.size'), number: true, sortable: true, cell: (stream) => bytes(stream.bytes ?? sum(stream.partitions, (one) => one.bytes)) },
-      { key: 'oldest', title: t('streams.oldest'), number: true, narrow: false, cell: (stream) => ago(stream.oldest_at ?? least(stream.partitions)) },
+      { key: 'kept', title: t('queue.retention'), number: true, narrow: false, cell: (stream) => keptText(retentionOf(stream)) },
       { key: 'readers', title: t('streams.readers'), number: true, narrow: false, cell: (stream) => count(Array.isArray(stream.readers) ? stream.readers.length : stream.readers ?? 0) },
     ],
   });
@@ -52,12 +52,12 @@ export async function draw(view) {
       ],
     });
     partitions.show(parts);
-    const retention = stream.retention ?? parts[0]?.retention;
-    tell(name(stream.name), partitions.element, retention ? [h('h3', {}, t('queue.retention')), mapping(retention)] : null);
+    const retention = retentionOf(stream);
+    tell(name(stream.name), partitions.element, retention && h('p', {}, t('queue.retention'), ': ', keptText(retention)));
   }
 }
 
 const partitionsOf = (stream) => stream.partition_count ?? stream.partitions?.length;
 const sum = (parts, of) => (Array.isArray(parts) ? parts.reduce((all, one) => all + (of(one) ?? 0), 0) : undefined);
 const recordsOf = (stream) => stream.count ?? sum(stream.partitions, (one) => one.end - one.start);
-const least = (parts) => (Array.isArray(parts) && parts.some((one) => one.oldest_at) ? Math.min(...parts.map((one) => one.oldest_at ?? Infinity)) : NaN);
+const retentionOf = (stream) => stream.partitions?.[0]?.retention;

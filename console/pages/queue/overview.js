@@ -6,7 +6,7 @@ import { ask, attempt } from '../../lib/dialog.js';
 import { h, name, plain, put } from '../../lib/dom.js';
 import { ago, bytes, count, duration, rate, short } from '../../lib/format.js';
 import { t, word } from '../../lib/i18n.js';
-import { STATES, actions, button, card, depthBar, empty, facts, field, input, mapping, parseLines, tile, tiles } from '../../lib/parts.js';
+import { STATES, actions, button, card, depthBar, empty, facts, field, input, keptText, mapping, parseLines, tile, tiles } from '../../lib/parts.js';
 import { table } from '../../lib/table.js';
 import { whyLine } from './why.js';
 
@@ -63,7 +63,7 @@ export async function draw(view) {
       [t('field.durable'), queue.durable === false ? t('no') : t('yes')],
       [t('field.policy'), queue.policy ? name(queue.policy) : t('none')],
       Number.isFinite(queue.start) && [t('queue.offsets'), `${count(queue.start)} … ${count(queue.end)}`],
-      queue.retention && [t('queue.retention'), mapping(queue.retention)],
+      queue.retention && [t('queue.retention'), keptText(queue.retention)],
       [t('field.arguments'), mapping(queue.arguments)],
       queue.effective && [t('queue.effective'), mapping(queue.effective)],
       queue.created_at && [t('field.created'), ago(queue.created_at)],
