@@ -408,7 +408,11 @@ pub fn describe_consumer(context: &Context, consumer: &ConsumerFacts) -> Value {
         "ack_required": consumer.ack_required,
         "exclusive": consumer.exclusive,
         "active": consumer.active,
-        "activity_status": if consumer.active { "up" } else { "waiting" },
+        "activity_status": match (consumer.active, consumer.single_active) {
+            (false, _) => "waiting",
+            (true, false) => "up",
+            (true, true) => "single_active",
+        },
         "prefetch_count": consumer.prefetch,
         "consumer_timeout": Value::Null,
         "arguments": value::object(&consumer.arguments),

@@ -281,8 +281,11 @@ pub fn describe(context: &Context, row: &QueueRow, space: &str, detail: Detail) 
     put("policy", named(&counts));
     put("operator_policy", Value::Null);
     put("effective_policy_definition", effective(&counts));
-    put("exclusive_consumer_tag", Value::Null);
-    put("single_active_consumer_tag", Value::Null);
+    put("exclusive_consumer_tag", json!(counts.exclusive_consumer));
+    put(
+        "single_active_consumer_tag",
+        json!(counts.single_active_consumer),
+    );
     // RabbitMQ's is an average of the last seconds, this is how it is just now.
     put("consumer_utilisation", json!(u8::from(counts.delivers)));
     put("consumer_capacity", json!(u8::from(counts.delivers)));
@@ -303,11 +306,13 @@ pub fn describe(context: &Context, row: &QueueRow, space: &str, detail: Detail) 
         put("deliveries", json!([]));
         put("incoming", json!([]));
     }
-    if counts.is_stream {
-        put("segments", json!(1));
+    if counts.is_stream || queue_type == Some("quorum") {
         put("members", json!([node(context)]));
         put("online", json!([node(context)]));
         put("leader", json!(node(context)));
+    }
+    if counts.is_stream {
+        put("segments", json!(1));
         put("first_offset", json!(counts.start));
         put("next_offset", json!(counts.end));
     }

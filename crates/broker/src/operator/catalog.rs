@@ -69,6 +69,10 @@ pub struct QueueCounts {
     pub consumers: u32,
     /// A record that came now could be delivered at once.
     pub delivers: bool,
+    /// The tag of the consumer beside whom there is no other.
+    pub exclusive_consumer: Option<String>,
+    /// The tag of the consumer who alone is served.
+    pub single_active_consumer: Option<String>,
     /// First kept, and next offset of its log.
     pub start: u64,
     /// See `start`.
@@ -140,6 +144,13 @@ impl Broker {
         let policy = self.catalog().queue_policy(id).cloned();
         let activity = cell.activity(self.now_ms());
         let state = cell.lock();
+        let links = state.machine.links();
+        let (exclusive, active) = (links.exclusive(), links.active());
+        let delivers = links.any_servable();
+        let tag = |key| {
+            let consumer = state.targets.get(&key)?.consumer.as_ref()?;
+            Some(consumer.tag.clone())
+        };
         let cursor = state.machine.cursor();
         let is_stream = state.machine.properties().is_stream;
         let (start, end) = (cell.log.start().0, cell.log.end().0);
@@ -160,7 +171,9 @@ impl Broker {
             record_bytes,
             memory_bytes: cell.home.stats().memory_bytes,
             consumers: state.link_count(),
-            delivers: state.machine.links().any_servable(),
+            delivers,
+            exclusive_consumer: exclusive.and_then(tag),
+            single_active_consumer: active.and_then(tag),
             start,
             end,
             is_stream,

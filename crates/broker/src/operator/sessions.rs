@@ -93,6 +93,8 @@ pub struct ConsumerFacts {
     pub unsettled: u64,
     /// It is served; not where a queue has one active consumer and this one stands by.
     pub active: bool,
+    /// It is the only one that is served, with others standing by or to come.
+    pub single_active: bool,
 }
 
 /// Longest that a page waits for sessions to answer.
@@ -240,7 +242,7 @@ impl Broker {
         let peer = peer.map(|peer| peer.peer);
         let cell = self.cell(consumer.queue_id);
         let held = cell.as_ref().map(|cell| cell.held_by(consumer.key));
-        let (unsettled, active) = held.unwrap_or((0, false));
+        let (unsettled, active, single_active) = held.unwrap_or((0, false, false));
         ConsumerFacts {
             tag: consumer.tag.clone(),
             connection: consumer.connection,
@@ -268,6 +270,7 @@ impl Broker {
             arguments: consumer.arguments.clone(),
             unsettled,
             active,
+            single_active,
         }
     }
 
@@ -288,14 +291,15 @@ impl QueueCell {
             .collect()
     }
 
-    /// Records that a consumer holds, and whether it is served.
-    fn held_by(&self, key: bongsu_engine::queue::LinkKey) -> (u64, bool) {
+    /// Records that a consumer holds, whether it is served, and whether it alone is.
+    fn held_by(&self, key: bongsu_engine::queue::LinkKey) -> (u64, bool, bool) {
         let state = self.lock();
-        match state.machine.links().held(key) {
-            Some(held) => (held, state.machine.links().is_served(key)),
+        let links = state.machine.links();
+        match links.held(key) {
+            Some(held) => (held, links.is_served(key), links.active() == Some(key)),
             None => {
                 let reading = state.reading.as_ref();
-                (reading.map_or(0, |reading| reading.held(key)), true)
+                (reading.map_or(0, |reading| reading.held(key)), true, false)
             }
         }
     }

@@ -185,6 +185,11 @@ impl Links {
         self.active
     }
 
+    /// The link beside which there is no other.
+    pub fn exclusive(&self) -> Option<LinkKey> {
+        self.exclusive
+    }
+
     /// All of them, in the order in which they came.
     pub fn all(&self) -> impl Iterator<Item = LinkState> + '_ {
         self.states.iter().map(|(key, state)| state.told(*key))

@@ -210,6 +210,32 @@ def test_consumers_and_channels(api, amqp):
     assert amqp_error.status_code == 400
 
 
+def test_who_alone_is_served(api, amqp):
+    connection = amqp()
+    names = {kind: f"alone-{kind}-{os.getpid()}" for kind in ("single", "exclusive", "plain")}
+    for kind, name in names.items():
+        channel = connection.channel()
+        channel.queue_declare(name, auto_delete=True, arguments={"x-single-active-consumer": kind == "single"})
+        channel.basic_consume(name, lambda *_: None, consumer_tag="one", exclusive=kind == "exclusive")
+        if kind != "exclusive":
+            channel.basic_consume(name, lambda *_: None, consumer_tag="two")
+
+    def told(name):
+        queue = api.json(f"/api/queues/%2F/{name}")
+        consumers = {row["consumer_tag"]: row["activity_status"] for row in queue["consumer_details"]}
+        return queue.get("exclusive_consumer_tag"), queue.get("single_active_consumer_tag"), consumers
+
+    wanted = {
+        "single": (None, "one", {"one": "single_active", "two": "waiting"}),
+        "exclusive": ("one", None, {"one": "up"}),
+        "plain": (None, None, {"one": "up", "two": "up"}),
+    }
+    deadline = time.monotonic() + 15
+    while {kind: told(name) for kind, name in names.items()} != wanted:
+        assert time.monotonic() < deadline, {kind: told(name) for kind, name in names.items()}
+        connection.process_data_events(0.1)
+
+
 def test_bytes_and_capacity(api, amqp):
     """What dashboards draw beside the counts; RabbitMQ tells it some seconds later."""
     channel = amqp().channel()
