@@ -81,6 +81,7 @@ pub fn run(reach: &Reach, options: &Options) -> Result<(), Failure> {
     let failed = checks.iter().filter(|check| check.state == State::Fail);
     match failed.count() {
         0 => Ok(()),
+        1 => Err(Failure::Failed("1 check failed".to_owned())),
         count => Err(Failure::Failed(format!("{count} checks failed"))),
     }
 }

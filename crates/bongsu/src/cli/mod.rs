@@ -84,6 +84,9 @@ enum Command {
         /// Settings file; the environment goes before it.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// The data directory, in place of the settings'.
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
     },
     /// Show every setting: key, default, unit, environment variable, meaning.
     Config {
@@ -186,8 +189,8 @@ fn run_command(arguments: Arguments) -> Result<(), Failure> {
     let reach = &arguments.reach;
     let asked = || Asked::new(reach);
     match arguments.command {
-        None => start(None),
-        Some(Command::Serve { config }) => start(config),
+        None => start(None, None),
+        Some(Command::Serve { config, data }) => start(config, data),
         Some(Command::Config { toml: true }) => print_text(&show::sample()),
         Some(Command::Config { toml: false }) => print_text(&show::table()),
         Some(Command::Status(options)) => status::run(&asked()?, &options),
@@ -212,9 +215,14 @@ fn run_command(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn start(config: Option<PathBuf>) -> Result<(), Failure> {
+fn start(config: Option<PathBuf>, data: Option<PathBuf>) -> Result<(), Failure> {
     let settings = settings::load(config.as_deref(), std::env::vars_os());
-    let settings = settings.map_err(|error| Failure::Failed(error.to_string()))?;
+    let mut settings = settings.map_err(|error| Failure::Failed(error.to_string()))?;
+    if let Some(data) = data {
+        let told = data.to_string_lossy().into_owned();
+        settings.said.insert("data.dir", told);
+        settings.data_dir = data;
+    }
     Ok(serve::run(settings)?)
 }
 

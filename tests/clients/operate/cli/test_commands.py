@@ -1,11 +1,13 @@
 """Every noun: what is declared is listed, shown, changed and deleted."""
 
 import json
+import os
 import re
 import subprocess
-import os
 
 import pytest
+from brokers import free_port
+from http_api import Api
 
 
 def test_queues_and_their_records(own_broker, line):
@@ -153,3 +155,18 @@ def test_completion(own_broker, shell):
     assert "redrive" in done.stdout
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=True)
+
+
+def test_serve_takes_the_data_directory(tmp_path):
+    none = {f"BONGSU_{of}_LISTEN": "" for of in ("AMQP", "KAFKA")}
+    others = {name: said for name, said in os.environ.items() if not name.startswith("BONGSU_")}
+    environment = {**others, **none, "BONGSU_ADMIN_LISTEN": f"127.0.0.1:{free_port()}"}
+    command = [os.environ["BROKER_PROGRAM"], "serve", "--data", tmp_path / "here"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as broker:
+        told = [broker.stderr.readline() for _ in range(3)]
+        api = Api(f"http://{environment['BONGSU_ADMIN_LISTEN']}", "guest", "guest")
+        settings = api.json("/bongsu/v1/settings")["items"]
+        broker.terminate()
+    assert f"{tmp_path}/here (new" in told[1]
+    assert [one["value"] for one in settings if one["key"] == "data.dir"] == [f"{tmp_path}/here"]
+    assert (tmp_path / "here" / "lock").exists()
