@@ -3,7 +3,7 @@
 import { find, get, path, put as send, remove } from '../lib/api.js';
 import { ask, note } from '../lib/dialog.js';
 import { h, name, plain, put } from '../lib/dom.js';
-import { count } from '../lib/format.js';
+import { count, DASH } from '../lib/format.js';
 import { t } from '../lib/i18n.js';
 import { actions, badge, button, card, choice, empty, field, input, search } from '../lib/parts.js';
 import { table } from '../lib/table.js';
@@ -28,7 +28,7 @@ async function all(view) {
       { key: 'name', title: t('field.name'), head: true, class: 'main', value: (user) => user.name, cell: (user) => h('a', { href: `#/users/${encodeURIComponent(user.name)}` }, name(user.name)) },
       { key: 'tags', title: t('users.tags'), value: (user) => tagsOf(user).join(), cell: (user) => h('span', { class: 'badges' }, tagsOf(user).map((tag) => badge(name(tag), tag === 'administrator' ? 'warn' : ''))) },
       { key: 'spaces', title: t('users.spaces'), cell: (user) => h('span', { class: 'badges' }, user.spaces?.length ? user.spaces.map((space) => badge(name(space))) : h('span', { class: 'faint' }, t('users.no_spaces'))) },
-      { key: 'password', title: t('users.password'), narrow: false, cell: (user) => (user.password_hash === '' ? badge(t('users.no_password')) : h('span', { class: 'faint' }, t('users.has_password'))) },
+      { key: 'password', title: t('users.password'), narrow: false, cell: (user) => h('span', { class: 'faint' }, user.password_hash ? t('users.has_password') : DASH) },
     ],
   });
   put(view.root,

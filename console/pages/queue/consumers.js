@@ -17,7 +17,7 @@ export async function draw(view) {
     empty: () => empty(t('consumers.none'), t('consumers.none_hint')),
     columns: [
       { key: 'consumer', title: t('consumers.tag'), head: true, class: 'main', value: tagOf, cell: (one) => name(tagOf(one)) },
-      { key: 'connection', title: t('field.connection'), value: (one) => one.connection, cell: (one) => connection(one.connection) },
+      { key: 'connection', title: t('field.connection'), narrow: false, value: (one) => one.connection, cell: (one) => connection(one.connection) },
       { key: 'prefetch', title: t('consumers.prefetch'), number: true, value: (one) => one.prefetch, cell: (one) => (one.prefetch ? count(one.prefetch) : '∞') },
       { key: 'leased', title: t('state.leased'), number: true, value: (one) => one.held, cell: (one) => count(one.held) },
       { key: 'next', title: t('consumers.next'), number: true, narrow: false, value: (one) => one.next_offset, cell: (one) => count(one.next_offset ?? NaN) },
@@ -34,11 +34,11 @@ export async function draw(view) {
     empty: () => empty(t('consumers.no_leases')),
     columns: [
       { key: 'offset', title: t('field.offset'), number: true, head: true, cell: (one) => count(one.offset) },
-      { key: 'consumer', title: t('consumers.tag'), cell: (one) => name(tagOf(one)) },
+      { key: 'consumer', title: t('consumers.tag'), class: 'main', cell: (one) => name(tagOf(one)) },
       { key: 'connection', title: t('field.connection'), narrow: false, cell: (one) => connection(one.connection) },
       { key: 'leased_for_ms', title: t('consumers.held'), number: true, cell: (one) => h('span', { class: one.leased_for_ms > 600_000 ? 'hot' : undefined }, duration(one.leased_for_ms)) },
       { key: 'deadline', title: t('consumers.deadline'), number: true, narrow: false, cell: (one) => (Number.isFinite(one.deadline_in_ms) ? duration(one.deadline_in_ms) : t('consumers.no_deadline')) },
-      { key: 'tries', title: t('record.tried'), number: true, cell: (one) => count(one.tries) },
+      { key: 'tries', title: t('record.tried'), number: true, narrow: false, cell: (one) => count(one.tries) },
       { key: 'act', title: actions(), cell: (one) => h('span', { class: 'row-actions' },
         button(t('consumers.release'), () => act(one, 'release'), { class: 'small', disabled: !view.may('work') }),
         Number.isFinite(one.deadline_in_ms) && button(t('consumers.extend'), () => act(one, 'extend', { ms: 600_000 }), { class: 'small', disabled: !view.may('work') })) },
