@@ -162,8 +162,8 @@ def test_serve_takes_the_data_directory(tmp_path):
     others = {name: said for name, said in os.environ.items() if not name.startswith("BONGSU_")}
     environment = {**others, **none, "BONGSU_ADMIN_LISTEN": f"127.0.0.1:{free_port()}"}
     command = [os.environ["BROKER_PROGRAM"], "serve", "--data", tmp_path / "here"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as broker:
-        told = [broker.stderr.readline() for _ in range(3)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as broker:
+        told = [broker.stdout.readline() for _ in range(3)]
         api = Api(f"http://{environment['BONGSU_ADMIN_LISTEN']}", "guest", "guest")
         settings = api.json("/bongsu/v1/settings")["items"]
         broker.terminate()
