@@ -158,6 +158,7 @@ fn guest(api: &Api) -> Option<Check> {
             "the user guest is still there beside others",
             "delete it: it gets in from this machine only, but with a password that all know",
         ),
+        false if users.len() == 1 => Check::ok("users", "1 user"),
         false => Check::ok("users", format!("{} users", users.len())),
     })
 }
