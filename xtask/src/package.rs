@@ -50,12 +50,22 @@ pub(crate) fn package(root: &Path, target: &Path) -> Result<Packaged, String> {
     Ok(Packaged { binary, debian })
 }
 
-fn build(root: &Path, target: &Path) -> Result<PathBuf, String> {
-    if let Ok(installed) = output(Command::new("rustup").args(["target", "list", "--installed"]))
-        && !installed.lines().any(|line| line == MUSL)
-    {
-        run_quietly(Command::new("rustup").args(["target", "add", MUSL]))?;
+/// Adds Rust's part for static binaries where rustup has it in hand.
+///
+/// # Errors
+/// It is not there and not to be had.
+pub(crate) fn need_target() -> Result<(), String> {
+    match output(Command::new("rustup").args(["target", "list", "--installed"])) {
+        Ok(installed) if !installed.lines().any(|line| line == MUSL) => {
+            run_quietly(Command::new("rustup").args(["target", "add", MUSL]))
+        }
+        // Without rustup, cargo says whether it is there.
+        _ => Ok(()),
     }
+}
+
+fn build(root: &Path, target: &Path) -> Result<PathBuf, String> {
+    need_target()?;
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--locked", "--quiet", "--package", "bongsu"])
