@@ -85,7 +85,21 @@ export async function run() {
   await page.click('[data-action=run]')
   await until(async () => (await depth(kept)).ready === 3, 'three are delivered again')
   await page.waitForSelector('.notes p:has-text("3 records delivered again")')
+  assert.equal(await page.textContent('.result'), '3 records delivered again.')
   ok('replay from a time: counted first, then run')
+
+  // Longer than a request waits for it.
+  await publish(channel, kept, ['four', 'five', 'six'])
+  await page.fill('input[name=rate]', '1')
+  await page.click('[data-action=dry-run]')
+  await page.waitForSelector('.result:has-text("9 records")')
+  await page.click('[data-action=run]')
+  await page.waitForSelector('dialog progress')
+  await page.waitForSelector('dialog [role=status]:has-text("done: 9 of 9")')
+  await page.keyboard.press('Escape')
+  await page.waitForSelector('dialog', { state: 'detached' })
+  assert.equal(await page.textContent('.result'), '9 records delivered again.')
+  ok('long work is followed to its end, which stays to be read')
 
   await go(page, `#/queues/%2F/${names.idle}`)
   await publish(channel, names.idle, ['a', 'b'])
