@@ -4,6 +4,7 @@ import time
 
 import pika
 import pytest
+from confluent_kafka import Producer
 from http_api import Api, guess, part
 
 USER, SPACE = "limited", "bounded"
@@ -111,3 +112,39 @@ def test_guessing_passwords_on_many_connections_gains_nothing(broker):
     assert "guess-" not in log
     # Who has the right one is let in again once the guesses are answered.
     assert Api(broker.http, "guest", "guest").get("/api/whoami").status_code == 200
+
+
+def test_connections_of_a_space_whatever_they_speak(broker):
+    limit(broker, "vhost", "/", "max-connections", 2)
+
+    def producer():
+        settings = {"bootstrap.servers": f"127.0.0.1:{broker.kafka_port}", "log_level": 0}
+        return Producer({**settings, "message.timeout.ms": 3000, "allow.auto.create.topics": True})
+
+    def delivers(producer):
+        told = []
+        producer.produce("orders", b"x", on_delivery=lambda error, _: told.append(error))
+        producer.flush(20)
+        return told == [None]
+
+    first, second = producer(), producer()
+    assert delivers(first) and delivers(second)
+    assert not delivers(producer())
+    with pytest.raises(pika.exceptions.ProbableAccessDeniedError) as caught:
+        pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.amqp_port))
+    assert "connection limit (2) is reached" in str(caught.value)
+    limit(broker, "vhost", "/", "max-connections", 3)
+    pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.amqp_port)).close()
+    assert delivers(first)
+
+
+def test_a_user_publishes_as_fast_as_it_may(broker, connect):
+    limit(broker, "user", USER, "publish-messages-per-second", 100)
+    channel = connect().channel()
+    channel.confirm_delivery()
+    begun = time.monotonic()
+    for _ in range(300):
+        channel.basic_publish("", "nowhere", b"x")
+    # What may be taken at once, and then a hundred a second; never refused.
+    assert time.monotonic() - begun > 1
+    limit(broker, "user", USER, "publish-messages-per-second", -1)
