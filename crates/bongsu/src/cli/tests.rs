@@ -10,7 +10,7 @@ fn command_line_is_sound() {
     assert!(parse(&[]).expect("serves").command.is_none());
     assert!(matches!(
         parse(&["serve", "--config", "bongsu.toml"]).expect("it").command,
-        Some(Command::Serve { config: Some(path) }) if path.ends_with("bongsu.toml")
+        Some(Command::Serve { config: Some(path), data: None }) if path.ends_with("bongsu.toml")
     ));
     assert!(matches!(
         parse(&["config", "--toml"]).expect("it").command,
