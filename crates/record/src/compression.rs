@@ -16,6 +16,7 @@
 //! lengths inside the payload claim; lz4 alone has buffers beside it, of at most three
 //! blocks of 4 MiB.
 
+use std::fmt;
 use std::io::{Read, Write};
 
 use zstd::zstd_safe;
@@ -49,6 +50,24 @@ pub enum DecompressError {
         limit_bytes: usize,
     },
 }
+
+impl fmt::Display for DecompressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DecompressError::Codec(number) => write!(f, "there is no codec {number}"),
+            DecompressError::Malformed(codec) => write!(f, "it is not {codec:?}"),
+            DecompressError::TooLarge {
+                found_bytes,
+                limit_bytes,
+            } => write!(
+                f,
+                "it unfolds to {found_bytes} bytes, at most {limit_bytes} are taken"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for DecompressError {}
 
 impl Codec {
     /// The codec in a batch's attributes.

@@ -4,6 +4,8 @@
 //! It stands here and not in the protocol's crate because header blocks of AMQP records
 //! are read by others too: a headers exchange, another protocol's session.
 
+use std::fmt;
+
 use crate::value::{Arguments, Value};
 
 /// Why bytes are not a field table.
@@ -18,6 +20,19 @@ pub enum TableMalformed {
     /// Tables and arrays nested deeper than [`DEPTH_MAX`].
     Deep,
 }
+
+impl fmt::Display for TableMalformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TableMalformed::Short => f.write_str("a length reaches past the end"),
+            TableMalformed::Type(letter) => write!(f, "there is no type {letter:#04x}"),
+            TableMalformed::Name => f.write_str("a name is not UTF-8"),
+            TableMalformed::Deep => write!(f, "nested deeper than {DEPTH_MAX}"),
+        }
+    }
+}
+
+impl std::error::Error for TableMalformed {}
 
 /// How deep tables and arrays may nest.
 pub const DEPTH_MAX: usize = 32;

@@ -188,16 +188,18 @@ fn closing_line(total: Tally) -> String {
 }
 
 const USAGE: &str = "\
-usage: cargo xtask test [unit|clients|amqp|kafka|SUITE]...
+usage: cargo xtask test [unit|clients|amqp|kafka|operate|SUITE]...
                         [--only SUITE[/NAME]] [--against rabbitmq|kafka]
 
   unit      cargo test --workspace
-  clients   real clients: those of amqp and those of kafka
+  clients   everything but unit
   amqp      against a broker each: pika, aio-pika, amqplib, amqp091-go, lapin, java,
             amqp-connection-manager, celery, spring, bunny, php-amqplib, topologies,
             conformance, kill
   kafka     against one broker for all: kafka-conformance, kafka-python, mapping, kafka-kill, kafka-tools,
             kafka-java, kafka-go, kafkajs, kafka-spring
+  operate   whoever runs it: admin, health, sessions, metrics, tls, logs, cli, traces, console, package, insight,
+            hostile
   --only    one suite, or one scenario of it: pika/reconnect, conformance/test_headers
   --against run the clients against Debian's rabbitmq-server, or against Apache Kafka,
             instead of Bongsu";

@@ -284,7 +284,7 @@ pub(super) fn decoded(table: Table<'_>, about: MethodId) -> Result<Arguments, Ex
     match table::decode(table.0) {
         Ok((arguments, _)) => Ok(arguments),
         Err(malformed) => {
-            let text = format_args!("arguments: {malformed:?}");
+            let text = format_args!("arguments: {malformed}");
             Err(Exception::new(502, about, text))
         }
     }

@@ -202,7 +202,7 @@ fn start_ok(
         Exception::new(
             502,
             START_OK,
-            format_args!("client properties: {malformed:?}"),
+            format_args!("client properties: {malformed}"),
         )
     })?;
     let can = Capabilities::of(&properties);

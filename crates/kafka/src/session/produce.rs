@@ -223,7 +223,7 @@ fn checked(records: Option<&Bytes>, head: &Head, session: &Session) -> Checked {
         _ => return Err(invalid("no such codec")),
     }
     let seen = validate(&batch, session.settings.decompressed_bytes_max);
-    let seen = seen.map_err(|malformed| (INVALID_RECORD, Some(format!("{malformed:?}"))))?;
+    let seen = seen.map_err(|malformed| (INVALID_RECORD, Some(malformed.to_string())))?;
     if header.producer_id >= 0 && (header.base_sequence < 0 || header.producer_epoch < 0) {
         return Err(invalid("a producer numbers its batches from 0"));
     }

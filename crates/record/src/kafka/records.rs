@@ -1,6 +1,7 @@
 //! Reading the records of a Kafka batch.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -38,6 +39,26 @@ pub enum KafkaMalformed {
         field: Field,
     },
 }
+
+impl fmt::Display for KafkaMalformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KafkaMalformed::Native => f.write_str("it is not a batch of Kafka's"),
+            KafkaMalformed::Compression(error) => write!(f, "the records: {error}"),
+            KafkaMalformed::Count { announced, found } => {
+                write!(f, "{announced} records are announced, {found} are there")
+            }
+            KafkaMalformed::Trailing { bytes } => {
+                write!(f, "{bytes} bytes behind the last record")
+            }
+            KafkaMalformed::Record { index, field } => {
+                write!(f, "record {index}: its {field:?} cannot be read")
+            }
+        }
+    }
+}
+
+impl std::error::Error for KafkaMalformed {}
 
 /// Fields of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

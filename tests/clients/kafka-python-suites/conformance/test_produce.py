@@ -1,5 +1,6 @@
 """Produce: what is taken, what is refused, and with which code."""
 
+import os
 import time
 import uuid
 
@@ -190,12 +191,16 @@ def test_bad_batch(kafka, topic, name):
     assert produce(kafka, topic).BaseOffset == (0 if code else 1)
 
 
-def test_decompression_bomb_is_refused_or_stays_small(kafka, topic):
-    """18 MB of records in a batch of a few kilobytes."""
-    payload = b"".join(record(bytes(900_000), offset_delta=at) for at in range(20))
-    sent = batch(payload=payload, codec=ZSTD, count=20, last_offset_delta=19)
+@pytest.mark.parametrize("count", [20, 200])
+def test_decompression_bomb_is_refused_or_stays_small(kafka, topic, count):
+    """18 MB of records in a batch of a few kilobytes; or 180, which is more than we unfold."""
+    payload = b"".join(record(bytes(900_000), offset_delta=at) for at in range(count))
+    sent = batch(payload=payload, codec=ZSTD, count=count, last_offset_delta=count - 1)
     assert len(sent) < 10_000
-    assert produce(kafka, topic, sent).ErrorCode in (NONE, INVALID_RECORD, MESSAGE_TOO_LARGE)
+    answer = produce(kafka, topic, sent)
+    assert answer.ErrorCode in (NONE, INVALID_RECORD, MESSAGE_TOO_LARGE)
+    if count == 200 and os.environ.get("BONGSU_JUDGE") == "bongsu":
+        assert answer.ErrorCode == INVALID_RECORD
     kafka.request("ApiVersions", 0)
 
 

@@ -417,4 +417,11 @@ pub(in crate::test) const ALL: &[Suite] = &[
         judge: None,
         kind: Kind::Operate { folder: "insight" },
     },
+    Suite {
+        name: "hostile",
+        group: "operate",
+        about: "what docs/security.md says is tried: bounded, answered, survived",
+        judge: None,
+        kind: Kind::Operate { folder: "hostile" },
+    },
 ];
