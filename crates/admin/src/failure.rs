@@ -2,7 +2,7 @@
 //! RabbitMQ's management has it: `{"error": "not_found", "reason": "…"}`.
 
 use bongsu_engine::Refused;
-use bongsu_engine::refused::{Kind, Permission, StreamOperation};
+use bongsu_engine::refused::{Kind, Limit, Permission, StreamOperation};
 use http::StatusCode;
 
 /// See the module's comment.
@@ -223,8 +223,31 @@ impl Words<'_> {
             Refused::Storage { cause } => {
                 Failure::with(StatusCode::SERVICE_UNAVAILABLE, "storage", cause)
             }
-            #[allow(unreachable_patterns)]
-            other => Failure::bad_request(format!("{other:?}")),
+            Refused::TopicDenied {
+                exchange,
+                routing_key,
+                user,
+                ..
+            } => {
+                let thing = self.thing(Kind::Exchange, &exchange);
+                let reason =
+                    format!("access to topic '{routing_key}' in {thing} refused for user '{user}'");
+                Failure::not_authorised(reason)
+            }
+            Refused::QueueLimit { queue: name, max } => Failure::bad_request(format!(
+                "cannot declare queue '{name}': queue limit in vhost '{}' ({max}) is reached",
+                self.space
+            )),
+            Refused::LimitReached {
+                limit, count, user, ..
+            } => {
+                let (what, of) = match limit {
+                    Limit::SpaceConnections => ("connections", "the virtual host"),
+                    Limit::UserConnections => ("connections", "the user"),
+                    Limit::UserChannels => ("channels", "the user"),
+                };
+                Failure::bad_request(format!("user '{user}': {of} has its {count} {what} open"))
+            }
         }
     }
 }

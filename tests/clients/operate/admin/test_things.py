@@ -200,3 +200,12 @@ def test_who_names_no_type_means_the_spaces(api, space, amqp):
     assert api.put(path, {"tracing": False, "default_queue_type": "undefined"}).status_code == 204
     channel.queue_declare("plain", durable=True)
     assert api.json(f"/api/queues/{space}/plain")["type"] == "classic"
+
+
+def test_a_space_has_no_more_queues_than_it_may(api, space):
+    assert api.put(f"/api/vhost-limits/{space}/max-queues", {"value": 1}).status_code == 204
+    assert api.put(f"/api/queues/{space}/one", {"durable": True}).status_code == 201
+    refused = api.put(f"/api/queues/{space}/two", {"durable": True})
+    said = f"cannot declare queue 'two': queue limit in vhost '{unquote(space)}' (1) is reached"
+    assert refused.status_code == 400
+    assert said in refused.json()["reason"]
