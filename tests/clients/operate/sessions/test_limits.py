@@ -4,8 +4,9 @@ import time
 
 import pika
 import pytest
-from confluent_kafka import Producer
 from http_api import Api, guess, part
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
 
 USER, SPACE = "limited", "bounded"
 
@@ -118,24 +119,27 @@ def test_connections_of_a_space_whatever_they_speak(broker):
     limit(broker, "vhost", "/", "max-connections", 2)
 
     def producer():
-        settings = {"bootstrap.servers": f"127.0.0.1:{broker.kafka_port}", "log_level": 0}
-        return Producer({**settings, "message.timeout.ms": 3000, "allow.auto.create.topics": True})
+        return KafkaProducer(
+            bootstrap_servers=f"127.0.0.1:{broker.kafka_port}", max_block_ms=3000,
+            bootstrap_timeout_ms=2000,
+        )
 
-    def delivers(producer):
-        told = []
-        producer.produce("orders", b"x", on_delivery=lambda error, _: told.append(error))
-        producer.flush(20)
-        return told == [None]
+    def amqp():
+        return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.amqp_port))
 
-    first, second = producer(), producer()
-    assert delivers(first) and delivers(second)
-    assert not delivers(producer())
-    with pytest.raises(pika.exceptions.ProbableAccessDeniedError) as caught:
-        pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.amqp_port))
+    kept = [amqp(), amqp()]
+    with pytest.raises(KafkaError):
+        with producer() as refused:
+            refused.send("orders", b"x").get(5)
+    kept.pop().close()
+    with producer() as admitted:
+        admitted.send("orders", b"x").get(20)
+        with pytest.raises(pika.exceptions.ProbableAccessDeniedError) as caught:
+            while True:
+                kept.append(amqp())
     assert "connection limit (2) is reached" in str(caught.value)
-    limit(broker, "vhost", "/", "max-connections", 3)
-    pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", broker.amqp_port)).close()
-    assert delivers(first)
+    for connection in kept:
+        connection.close()
 
 
 def test_a_user_publishes_as_fast_as_it_may(broker, connect):
