@@ -40,6 +40,26 @@ pub struct Route {
     pub handler: fn(Context) -> Handling,
 }
 
+impl Route {
+    /// One that is only asked, without parameters behind the path.
+    pub const fn get(
+        path: &'static str,
+        need: Need,
+        summary: &'static str,
+        handler: fn(Context) -> Handling,
+    ) -> Route {
+        Route {
+            method: Method::GET,
+            path,
+            need,
+            summary,
+            query: &[],
+            body: None,
+            handler,
+        }
+    }
+}
+
 /// One query parameter.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {

@@ -224,19 +224,13 @@ impl SessionHandle {
         let peer: Arc<str> = Arc::from(&*self.host);
         let places = broker.access().proving().places();
         Executed::Job(Job::proving(places, move || {
-            if let Err(refused) = broker.looks_at("", &peer) {
-                return (Reply::Refused(refused), None);
-            }
-            match prove() {
+            match broker.in_turn(&peer, begun, prove) {
                 Ok((principal, reply)) => {
                     broker.admitted(&peer, &principal.name);
                     *proven.lock() = Some(principal);
                     (reply, None)
                 }
-                Err(refused) => {
-                    let late = broker.late("", &peer, begun);
-                    (Reply::Refused(refused), Some(late))
-                }
+                Err((refused, late)) => (Reply::Refused(refused), late),
             }
         }))
     }

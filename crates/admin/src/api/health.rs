@@ -1,105 +1,111 @@
 //! Health checks, as RabbitMQ's: 200 and `{"status": "ok"}`, or 503 and why not.
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::api::overview::{check_node, protocol};
 use crate::failure::Failure;
-use crate::route::{Answer, Context, Handling, Need, Route, boxed};
+use crate::route::{Answer, Context, Need, Route, boxed};
 
 /// See the module's comment.
 pub const ROUTES: &[Route] = &[
-    get("/api/health/checks/alarms", "No alarm is on.", |context| {
-        boxed(alarms(context))
-    }),
-    get(
+    Route::get(
+        "/api/health/checks/alarms",
+        Need::Management,
+        "No alarm is on.",
+        |context| boxed(alarms(context)),
+    ),
+    Route::get(
         "/api/health/checks/local-alarms",
+        Need::Management,
         "No alarm is on here.",
         |context| boxed(alarms(context)),
     ),
-    get(
+    Route::get(
         "/api/health/checks/certificate-expiration/{within}/{unit}",
+        Need::Management,
         "Certificates are good for so many days, weeks, months or years.",
         |context| boxed(certificates(context)),
     ),
-    get(
+    Route::get(
         "/api/health/checks/port-listener/{port}",
+        Need::Management,
         "Something listens on a port.",
         |context| boxed(port(context)),
     ),
-    get(
+    Route::get(
         "/api/health/checks/protocol-listener/{protocol}",
+        Need::Management,
         "A protocol is listened for.",
         |context| boxed(protocols(context)),
     ),
-    get(
+    Route::get(
         "/api/health/checks/virtual-hosts",
+        Need::Management,
         "All virtual hosts run.",
         |_| boxed(ok()),
     ),
-    get(
+    Route::get(
         "/api/health/checks/node-is-mirror-sync-critical",
+        Need::Management,
         "There are no mirrors.",
         |_| boxed(single_node()),
     ),
-    get(
+    Route::get(
         "/api/health/checks/node-is-quorum-critical",
+        Need::Management,
         "There is one node.",
         |_| boxed(single_node()),
     ),
-    get(
+    Route::get(
         "/api/health/checks/ready-to-serve-clients",
+        Need::Management,
         "Clients may come.",
         |context| boxed(ready(context)),
     ),
-    get(
+    Route::get(
         "/api/health/checks/is-in-service",
+        Need::Management,
         "Clients may come.",
         |context| boxed(ready(context)),
     ),
-    get(
+    Route::get(
         "/api/health/checks/below-node-connection-limit",
+        Need::Management,
         "More clients may come.",
         |_| boxed(ok()),
     ),
-    get(
+    Route::get(
         "/api/health/checks/metadata-store/initialized",
+        Need::Management,
         "What exists is known.",
         |_| boxed(ok()),
     ),
-    get(
+    Route::get(
         "/api/health/checks/quorum-queues-without-elected-leaders/all-vhosts",
+        Need::Management,
         "All queues have a leader.",
         |_| boxed(ok()),
     ),
-    get(
+    Route::get(
         "/api/healthchecks/node",
+        Need::Management,
         "No alarm is on, and the broker answers.",
         |context| boxed(node_check(context)),
     ),
-    get(
+    Route::get(
         "/api/healthchecks/node/{node}",
+        Need::Management,
         "The same of a node.",
         |context| boxed(node_check(context)),
     ),
-    get(
+    Route::get(
         "/api/aliveness-test/{vhost}",
+        Need::Management,
         "The virtual host takes and gives messages.",
         |context| boxed(alive(context)),
     ),
 ];
-
-const fn get(path: &'static str, summary: &'static str, handler: fn(Context) -> Handling) -> Route {
-    Route {
-        method: Method::GET,
-        path,
-        need: Need::Management,
-        summary,
-        query: &[],
-        body: None,
-        handler,
-    }
-}
 
 async fn ok() -> Result<Answer, Failure> {
     Ok(Answer::json(&json!({ "status": "ok" })))

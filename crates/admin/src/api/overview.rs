@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bongsu_engine::queue::why::Depth;
-use http::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -14,54 +13,54 @@ use crate::api::counts::{Of, message_stats};
 use crate::api::{node, rate};
 use crate::failure::Failure;
 use crate::list;
-use crate::route::{Answer, Context, Handling, Need, Route, boxed};
+use crate::route::{Answer, Context, Need, Route, boxed};
 use crate::spaces;
 
 /// See the module's comment.
 pub const ROUTES: &[Route] = &[
-    get(
+    Route::get(
         "/api/overview",
         Need::Management,
         "The broker at a glance.",
         |context| boxed(overview(context)),
     ),
-    get(
+    Route::get(
         "/api/whoami",
         Need::Management,
         "Who has logged in.",
         |context| boxed(whoami(context)),
     ),
-    get(
+    Route::get(
         "/api/nodes",
         Need::Monitoring,
         "The nodes: one.",
         |context| boxed(nodes(context)),
     ),
-    get(
+    Route::get(
         "/api/nodes/{node}",
         Need::Monitoring,
         "A node.",
         |context| boxed(one_node(context)),
     ),
-    get(
+    Route::get(
         "/api/nodes/{node}/memory",
         Need::Monitoring,
         "Memory of a node.",
         |context| boxed(memory(context)),
     ),
-    get(
+    Route::get(
         "/api/cluster-name",
         Need::Management,
         "What the cluster is called.",
         |context| boxed(cluster_name(context)),
     ),
-    get(
+    Route::get(
         "/api/extensions",
         Need::Management,
         "Extensions of the console: none.",
         |_| boxed(async { Ok(Answer::json(&json!([]))) }),
     ),
-    get(
+    Route::get(
         "/api/auth",
         Need::Nobody,
         "How the console logs in: with a password.",
@@ -76,48 +75,31 @@ pub const ROUTES: &[Route] = &[
             })
         },
     ),
-    get(
+    Route::get(
         "/api/auth/hash_password/{password}",
         Need::Management,
         "A password as RabbitMQ's definitions keep it.",
         |context| boxed(hash_password(context)),
     ),
-    get(
+    Route::get(
         "/api/feature-flags",
         Need::Management,
         "Feature flags: all there are, and on.",
         |context| boxed(feature_flags(context)),
     ),
-    get(
+    Route::get(
         "/api/deprecated-features",
         Need::Management,
         "Deprecated features: none.",
         |_| boxed(async { Ok(Answer::json(&json!([]))) }),
     ),
-    get(
+    Route::get(
         "/api/deprecated-features/used",
         Need::Management,
         "Those in use: none.",
         |_| boxed(async { Ok(Answer::json(&json!([]))) }),
     ),
 ];
-
-const fn get(
-    path: &'static str,
-    need: Need,
-    summary: &'static str,
-    handler: fn(Context) -> Handling,
-) -> Route {
-    Route {
-        method: Method::GET,
-        path,
-        need,
-        summary,
-        query: &[],
-        body: None,
-        handler,
-    }
-}
 
 async fn whoami(context: Context) -> Result<Answer, Failure> {
     let user = context.operator()?.user();

@@ -6,26 +6,32 @@ use serde_json::{Value, json};
 
 use crate::api::{node, vhosts};
 use crate::failure::Failure;
-use crate::route::{Answer, Context, Handling, Need, Route, boxed};
+use crate::route::{Answer, Context, Need, Route, boxed};
 use crate::spaces::Shown;
 
 /// See the module's comment.
 pub const ROUTES: &[Route] = &[
-    get("/api/parameters", "All parameters.", |context| {
-        boxed(all(context))
-    }),
-    get(
+    Route::get(
+        "/api/parameters",
+        Need::Management,
+        "All parameters.",
+        |context| boxed(all(context)),
+    ),
+    Route::get(
         "/api/parameters/{component}",
+        Need::Management,
         "Parameters of a component.",
         |context| boxed(all(context)),
     ),
-    get(
+    Route::get(
         "/api/parameters/{component}/{vhost}",
+        Need::Management,
         "Parameters of a component in a virtual host.",
         |context| boxed(all(context)),
     ),
-    get(
+    Route::get(
         "/api/parameters/{component}/{vhost}/{name}",
+        Need::Management,
         "One parameter.",
         |context| boxed(one(context)),
     ),
@@ -47,11 +53,15 @@ pub const ROUTES: &[Route] = &[
         body: None,
         handler: |context| boxed(delete(context)),
     },
-    get("/api/global-parameters", "Global parameters.", |context| {
-        boxed(globals(context))
-    }),
-    get(
+    Route::get(
+        "/api/global-parameters",
+        Need::Management,
+        "Global parameters.",
+        |context| boxed(globals(context)),
+    ),
+    Route::get(
         "/api/global-parameters/{name}",
+        Need::Management,
         "A global parameter.",
         |context| boxed(global(context)),
     ),
@@ -82,18 +92,6 @@ pub const ROUTES: &[Route] = &[
         handler: |_| boxed(async { Err(Failure::object_not_found()) }),
     },
 ];
-
-const fn get(path: &'static str, summary: &'static str, handler: fn(Context) -> Handling) -> Route {
-    Route {
-        method: Method::GET,
-        path,
-        need: Need::Management,
-        summary,
-        query: &[],
-        body: None,
-        handler,
-    }
-}
 
 async fn all(context: Context) -> Result<Answer, Failure> {
     let rows = rows(&context)?;

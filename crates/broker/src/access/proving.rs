@@ -152,11 +152,9 @@ impl Broker {
         let peer: Arc<str> = Arc::from(host.to_string());
         let (broker, of) = (self.clone(), peer.clone());
         let proving = move || {
-            broker
-                .looks_at("", &of)
-                .map_err(|refused| (refused, None))?;
-            let proven = external::proven(&tokens, &token, crate::operator::now().unix_ms, &of);
-            proven.map_err(|refused| (refused, Some(broker.late("", &of, begun))))
+            let now_ms = crate::operator::now().unix_ms;
+            let prove = || external::proven(&tokens, &token, now_ms, &of);
+            broker.in_turn(&of, begun, prove)
         };
         match self.prove(proving).await {
             Some(Ok(principal)) => {
@@ -171,6 +169,18 @@ impl Broker {
             }
             None => Err(crate::operator::failed()),
         }
+    }
+
+    /// A proof by other means than a password, in its turn: others that came at the same time
+    /// may have failed meanwhile, and its own failure is answered late.
+    pub(crate) fn in_turn<T>(
+        &self,
+        peer: &Arc<str>,
+        begun: Instant,
+        prove: impl FnOnce() -> Result<T, Refused>,
+    ) -> Result<T, (Refused, Option<Late>)> {
+        self.looks_at("", peer).map_err(|refused| (refused, None))?;
+        prove().map_err(|refused| (refused, Some(self.late("", peer, begun))))
     }
 
     fn begin_login(

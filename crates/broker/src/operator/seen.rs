@@ -22,8 +22,8 @@ impl Broker {
     ) -> Page<(Arc<str>, GroupSeen)> {
         let mut names: Vec<(Arc<str>, SpaceId, Arc<str>)> = Vec::new();
         let mut total = 0;
+        let cells = self.groups().all();
         for (id, name) in self.space_names() {
-            let cells = self.groups().all();
             let of_space = cells.iter().filter(|cell| cell.space == id);
             let mut groups: Vec<Arc<str>> = of_space.map(|cell| cell.name.clone()).collect();
             groups.extend(self.share_places(id).into_keys());

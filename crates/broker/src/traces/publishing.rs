@@ -70,9 +70,11 @@ impl SessionHandle {
         let executed = self.execute_call(call, now);
         let open = OPEN.take().unwrap_or_default();
         drop(closing);
-        traces.published(open, &executed);
-        // It may have become durable before anybody waited for it.
-        traces.committed(self.broker.durable_lsn());
+        if !open.is_empty() {
+            traces.published(open, &executed);
+            // It may have become durable before anybody waited for it.
+            traces.committed(self.broker.durable_lsn());
+        }
         executed
     }
 
@@ -262,9 +264,6 @@ impl Traces {
 
     /// The call has been executed.
     fn published(&self, open: Vec<Open>, executed: &Executed) {
-        if open.is_empty() {
-            return;
-        }
         let reply = match executed {
             Executed::Now(reply) | Executed::Durable(_, reply) => Some(reply),
             Executed::Job(_) | Executed::Later => None,
