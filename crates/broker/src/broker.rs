@@ -211,6 +211,12 @@ impl Broker {
         self.found();
     }
 
+    /// As [`Broker::start`], but without threads: whoever calls this decides when the steps
+    /// are done ([`Broker::step_commit`] and the others).
+    pub fn start_stepped(&self) {
+        self.found();
+    }
+
     /// What the broker decides for its topics.
     pub fn topic_settings(&self) -> TopicSettings {
         *self.inner.topics.read()

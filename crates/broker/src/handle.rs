@@ -38,7 +38,7 @@ mod get;
 mod read;
 mod work;
 
-pub use work::{Executed, Job};
+pub use work::{Executed, Job, aside};
 
 /// See the module's comment.
 #[derive(Debug)]

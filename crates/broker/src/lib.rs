@@ -87,5 +87,5 @@ pub mod checkpoint;
 
 pub use bongsu_storage::backup::Pinned;
 pub use broker::{Alarm, Broker, Durable, Limits, Stopping};
-pub use handle::{Executed, HaveRead, Job, Prepared, ReadJob, SessionHandle};
+pub use handle::{Executed, HaveRead, Job, Prepared, ReadJob, SessionHandle, aside};
 pub use recover::Recovered;

@@ -147,7 +147,7 @@ impl<S: Session> Connection<S> {
             if self.effects.close.is_some() {
                 self.handle.end();
                 // A client that does not read its goodbye is not waited for.
-                self.leave_by.get_or_insert(Instant::now() + LEAVE_TIMEOUT);
+                self.leave_by.get_or_insert(instant() + LEAVE_TIMEOUT);
             }
             self.tell();
             self.write()?;
@@ -189,11 +189,11 @@ impl<S: Session> Connection<S> {
                 Event::Answered(reply) => self.answered(reply),
                 Event::JobFailed => self.effects.close = Some(Close::Now),
                 Event::Deadline => {
-                    if self.leave_by.is_some_and(|until| until <= Instant::now()) {
+                    if self.leave_by.is_some_and(|until| until <= instant()) {
                         return Ok(Ended::Late);
                     }
                     if self.waits
-                        && let Some(executed) = self.handle.expire(now())
+                        && let Some(executed) = self.handle.expire(now(&self.handle))
                     {
                         self.waits = false;
                         if let Some(reply) = self.executed(executed) {
@@ -204,9 +204,9 @@ impl<S: Session> Connection<S> {
                     if self.leave_by.is_none()
                         && self
                             .login_until
-                            .is_some_and(|until| until <= Instant::now())
+                            .is_some_and(|until| until <= instant())
                     {
-                        self.leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
+                        self.leave_by = Some(instant() + LEAVE_TIMEOUT);
                         self.input(Input::Evict("the token it came in by has expired"));
                         continue;
                     }
@@ -216,7 +216,7 @@ impl<S: Session> Connection<S> {
                 Event::Alarm => {}
                 Event::Asked => self.asked(),
                 Event::Stop => {
-                    self.leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
+                    self.leave_by = Some(instant() + LEAVE_TIMEOUT);
                     self.input(Input::Stop);
                 }
             }
@@ -240,7 +240,7 @@ impl<S: Session> Connection<S> {
                 // Who asked may have given up.
                 Question::Describe(answer) => drop(answer.send(self.session.describe())),
                 Question::Leave(reason) if self.leave_by.is_none() => {
-                    self.leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
+                    self.leave_by = Some(instant() + LEAVE_TIMEOUT);
                     self.input(Input::Evict(&reason));
                 }
                 Question::Leave(_) => {}
@@ -327,7 +327,7 @@ impl<S: Session> Connection<S> {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
-        let tick = slowed.then(|| Instant::now() + SLOWED_TICK);
+        let tick = slowed.then(|| instant() + SLOWED_TICK);
         tokio::select! {
             biased;
             () = stopped(stop), if self.leave_by.is_none() => Ok(Event::Stop),
@@ -387,7 +387,7 @@ impl<S: Session> Connection<S> {
         while used < bytes.len() && !self.is_held() && self.effects.close.is_none() {
             let step = self
                 .session
-                .handle(Input::Bytes(&bytes[used..]), now(), &mut self.effects);
+                .handle(Input::Bytes(&bytes[used..]), now(&self.handle), &mut self.effects);
             used += step;
             let called = self.effects.call.is_some();
             self.calls();
@@ -402,14 +402,14 @@ impl<S: Session> Connection<S> {
     }
 
     fn input(&mut self, input: Input<'_>) {
-        self.session.handle(input, now(), &mut self.effects);
+        self.session.handle(input, now(&self.handle), &mut self.effects);
         self.calls();
     }
 
     /// Executes the session's call, and those its answer leads to.
     fn calls(&mut self) {
         while let Some(call) = self.effects.call.take() {
-            let executed = self.handle.execute(call, now());
+            let executed = self.handle.execute(call, now(&self.handle));
             match self.executed(executed) {
                 Some(reply) => self.reply(reply),
                 None => return,
@@ -464,18 +464,18 @@ impl<S: Session> Connection<S> {
     fn reply(&mut self, reply: Reply) {
         if let Reply::Entered { until_ms, .. } = &reply {
             self.login_until = until_ms.map(|until_ms| {
-                let left_ms = u64::try_from(until_ms - now().unix_ms).unwrap_or(0);
-                Instant::now() + Duration::from_millis(left_ms.min(LOGIN_MS_MAX))
+                let left_ms = u64::try_from(until_ms - now(&self.handle).unix_ms).unwrap_or(0);
+                instant() + Duration::from_millis(left_ms.min(LOGIN_MS_MAX))
             });
         }
         self.session
-            .handle(Input::Reply(reply), now(), &mut self.effects);
+            .handle(Input::Reply(reply), now(&self.handle), &mut self.effects);
     }
 
     fn on_durable(&mut self, durable: Lsn) {
         self.told = durable;
         self.session
-            .handle(Input::Durable(durable), now(), &mut self.effects);
+            .handle(Input::Durable(durable), now(&self.handle), &mut self.effects);
         self.calls();
         if let Some((lsn, reply)) = self.held_reply.take() {
             if lsn > durable {
@@ -513,7 +513,7 @@ impl<S: Session> Connection<S> {
                     self.deliveries.clear();
                 }
                 Prepared::Read(job) => {
-                    let read = tokio::task::spawn_blocking(move || job.run()).await;
+                    let read = bongsu_broker::aside(move || job.run()).await;
                     match read {
                         Ok(read) => self.handle.have_read(read),
                         Err(_) => self.effects.close = Some(Close::Now),
@@ -647,14 +647,15 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-#[allow(clippy::disallowed_methods)] // the shell is where time enters
-fn now() -> Now {
-    let unix = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+/// The runtime's, which a simulation makes go as it likes.
+fn instant() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn now(handle: &SessionHandle) -> Now {
     Now {
-        instant: Instant::now(),
-        unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX),
+        instant: instant(),
+        unix_ms: i64::try_from(handle.broker().now_ms()).unwrap_or(i64::MAX),
     }
 }
 

@@ -15,6 +15,8 @@ use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::pipe::End;
+
 thread_local! {
     static RAW: RefCell<Box<[u8]>> = RefCell::new(vec![0; RAW_BYTES].into_boxed_slice());
 }
@@ -26,6 +28,8 @@ pub enum Stream {
     Plain(TcpStream),
     /// Under TLS, the handshake being over.
     Tls(Box<Tls>),
+    /// None at all: see [`crate::pipe`].
+    Memory(End),
 }
 
 /// A socket and what seals and opens what goes through it.
@@ -62,6 +66,10 @@ impl Stream {
             Stream::Plain(socket) => socket.readable().await,
             Stream::Tls(tls) if tls.has_something() => Ok(()),
             Stream::Tls(tls) => tls.socket.readable().await,
+            Stream::Memory(end) => {
+                end.readable().await;
+                Ok(())
+            }
         }
     }
 
@@ -70,7 +78,14 @@ impl Stream {
     /// # Errors
     /// The socket's.
     pub async fn writable(&self) -> io::Result<()> {
-        self.socket().writable().await
+        match self {
+            Stream::Plain(socket) => socket.writable().await,
+            Stream::Tls(tls) => tls.socket.writable().await,
+            Stream::Memory(end) => {
+                end.writable().await;
+                Ok(())
+            }
+        }
     }
 
     /// Reads what is there; 0: nothing more comes.
@@ -81,6 +96,7 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket.try_read(into),
             Stream::Tls(tls) => tls.try_read(into),
+            Stream::Memory(end) => end.try_read(into),
         }
     }
 
@@ -92,6 +108,7 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket.try_write(bytes),
             Stream::Tls(tls) => tls.try_write(&[IoSlice::new(bytes)]),
+            Stream::Memory(end) => end.try_write(bytes),
         }
     }
 
@@ -103,13 +120,17 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket.try_write_vectored(slices),
             Stream::Tls(tls) => tls.try_write(slices),
+            Stream::Memory(end) => {
+                let first = slices.iter().find(|slice| !slice.is_empty());
+                first.map_or(Ok(0), |slice| end.try_write(slice))
+            }
         }
     }
 
     /// Whether bytes that were taken wait for the socket.
     pub fn has_unsent(&self) -> bool {
         match self {
-            Stream::Plain(_) => false,
+            Stream::Plain(_) | Stream::Memory(_) => false,
             Stream::Tls(tls) => tls.session.wants_write(),
         }
     }
@@ -120,7 +141,7 @@ impl Stream {
     /// The socket's, but not `WouldBlock`.
     pub fn try_flush(&mut self) -> io::Result<()> {
         match self {
-            Stream::Plain(_) => Ok(()),
+            Stream::Plain(_) | Stream::Memory(_) => Ok(()),
             Stream::Tls(tls) => tls.flush_some(),
         }
     }
@@ -137,6 +158,13 @@ impl Stream {
                 _ => Seen::More,
             })),
             Stream::Tls(_) => self.readable().await.map(|()| None),
+            Stream::Memory(end) => {
+                end.readable().await;
+                Ok(Some(match end.waiting() {
+                    None => Seen::Gone,
+                    Some(_) => Seen::More,
+                }))
+            }
         }
     }
 
@@ -146,7 +174,7 @@ impl Stream {
     /// As [`Stream::try_read`], but not `WouldBlock`.
     pub fn look(&mut self) -> io::Result<Seen> {
         match self {
-            Stream::Plain(_) => Ok(Seen::Nothing),
+            Stream::Plain(_) | Stream::Memory(_) => Ok(Seen::Nothing),
             Stream::Tls(tls) => tls.look(),
         }
     }
@@ -163,7 +191,7 @@ impl Stream {
     /// The client's certificates, its own first; they were verified.
     pub fn certificates(&self) -> &[CertificateDer<'static>] {
         match self {
-            Stream::Plain(_) => &[],
+            Stream::Plain(_) | Stream::Memory(_) => &[],
             Stream::Tls(tls) => tls.session.peer_certificates().unwrap_or_default(),
         }
     }
@@ -173,11 +201,19 @@ impl Stream {
         matches!(self, Stream::Tls(_))
     }
 
-    /// The socket below.
-    pub fn socket(&self) -> &TcpStream {
+    fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Stream::Plain(socket) => socket,
-            Stream::Tls(tls) => &tls.socket,
+            Stream::Plain(socket) => socket.poll_read_ready(context),
+            Stream::Tls(tls) => tls.socket.poll_read_ready(context),
+            Stream::Memory(end) => end.poll_readable(context).map(Ok),
+        }
+    }
+
+    fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(socket) => socket.poll_write_ready(context),
+            Stream::Tls(tls) => tls.socket.poll_write_ready(context),
+            Stream::Memory(end) => end.poll_writable(context).map(Ok),
         }
     }
 }
@@ -371,7 +407,7 @@ impl AsyncRead for Stream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // A handshake in between may have something to say.
                     self.try_flush()?;
-                    ready!(self.socket().poll_read_ready(context))?;
+                    ready!(self.poll_read_ready(context))?;
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -396,7 +432,7 @@ impl AsyncWrite for Stream {
         loop {
             match self.try_write_vectored(slices) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.socket().poll_write_ready(context))?;
+                    ready!(self.poll_write_ready(context))?;
                 }
                 done => return Poll::Ready(done),
             }
@@ -413,7 +449,7 @@ impl AsyncWrite for Stream {
             if !self.has_unsent() {
                 return Poll::Ready(Ok(()));
             }
-            ready!(self.socket().poll_write_ready(context))?;
+            ready!(self.poll_write_ready(context))?;
         }
     }
 
@@ -426,6 +462,8 @@ impl AsyncWrite for Stream {
         let socket = match &mut *self {
             Stream::Plain(socket) => socket,
             Stream::Tls(tls) => &mut tls.socket,
+            // Dropping it hangs up.
+            Stream::Memory(_) => return Poll::Ready(Ok(())),
         };
         Pin::new(socket).poll_shutdown(context)
     }

@@ -85,7 +85,7 @@ impl Broker {
     ) -> Option<T> {
         let places = self.access().proving().places();
         let _place = places.acquire_owned().await.ok()?;
-        tokio::task::spawn_blocking(work).await.ok()
+        crate::handle::aside(work).await.ok()
     }
 
     /// Whether somebody is who says this password, waiting as long as it takes, or is made

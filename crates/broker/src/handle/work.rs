@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bongsu_engine::Refused;
 use bongsu_engine::session::Reply;
 use bongsu_record::Lsn;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -52,6 +53,17 @@ enum Turn {
     Place(Arc<Semaphore>),
 }
 
+/// Runs what may block where nobody waits for its thread.
+///
+/// A runtime of one thread does it in its turn: it is a simulation's, where nothing may depend
+/// on how fast another thread is.
+pub fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => tokio::spawn(async move { work() }),
+        _ => tokio::task::spawn_blocking(work),
+    }
+}
+
 impl Job {
     pub(crate) fn new(work: impl FnOnce() -> Reply + Send + 'static) -> Job {
         Job {
@@ -88,7 +100,7 @@ impl Job {
     pub fn start(self) -> JoinHandle<Reply> {
         let work = self.work;
         let places = match self.turn {
-            Turn::Now => return tokio::task::spawn_blocking(move || work().0),
+            Turn::Now => return aside(move || work().0),
             Turn::Late => None,
             Turn::Place(places) => Some(places),
         };
@@ -97,7 +109,7 @@ impl Job {
                 Some(places) => places.acquire_owned().await.ok(),
                 None => None,
             };
-            let done = tokio::task::spawn_blocking(work).await;
+            let done = aside(work).await;
             drop(place);
             let (reply, late) = done.unwrap_or_else(|error| match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
