@@ -2,6 +2,7 @@
 
 mod bench;
 mod package;
+mod soak;
 mod test;
 mod tidy;
 
@@ -13,10 +14,13 @@ fn main() -> ExitCode {
     match arguments.split_first() {
         Some((task, rest)) if task == "bench" => bench::run(rest),
         Some((task, rest)) if task == "package" => package::run(rest),
+        Some((task, rest)) if task == "soak" => soak::run(rest),
+        // Of soak's own.
+        Some((task, rest)) if task == "soak-crowd" => soak::crowd(rest),
         Some((task, rest)) if task == "test" => test::run(rest),
         Some((task, _)) if task == "tidy" => tidy::run(),
         _ => {
-            eprintln!("usage: cargo xtask bench|package|test|tidy [--help]");
+            eprintln!("usage: cargo xtask bench|package|soak|test|tidy [--help]");
             ExitCode::from(2)
         }
     }

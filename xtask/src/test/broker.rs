@@ -332,7 +332,7 @@ pub(super) fn rabbitmq_is_here() -> bool {
 }
 
 /// Sends a signal by name, to a process or to the group it leads.
-pub(super) fn send_signal(signal: &str, process_id: u32, group: bool) {
+pub(crate) fn send_signal(signal: &str, process_id: u32, group: bool) {
     let sign = if group { "-" } else { "" };
     // The shell's own `kill`: there is always a shell.
     let _ = Command::new("sh")
@@ -343,7 +343,7 @@ pub(super) fn send_signal(signal: &str, process_id: u32, group: bool) {
 
 /// A port below the ephemeral range. In it, a client that keeps connecting while the broker is
 /// down may be given the broker's port as its own and end up connected to itself.
-fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     let start = std::process::id() as u16 % 1000;
     (0..1000)
         .map(|step| 20_000 + (start + step) % 1000 * 10)

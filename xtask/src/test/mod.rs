@@ -4,10 +4,10 @@
 //! broker of its own on a free port (`broker`), and its programs run under a deadline (`program`).
 //! A suite that cannot start counts as one failure and does not keep the others from running.
 
-mod broker;
+pub(crate) mod broker;
 mod package;
 mod program;
-mod setup;
+pub(crate) mod setup;
 mod suites;
 
 use broker::{Broker, Product};

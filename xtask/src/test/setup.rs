@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 /// A language with its package manager.
 #[derive(Clone, Copy)]
-pub(super) enum Ecosystem {
+pub(crate) enum Ecosystem {
     Python,
     Node,
     /// Node, and Debian's Chromium to be driven by it.
@@ -25,7 +25,7 @@ pub(super) enum Ecosystem {
 }
 
 /// Installs or builds what `directory` pins.
-pub(super) fn prepare(ecosystem: Ecosystem, directory: &Path) -> Result<(), String> {
+pub(crate) fn prepare(ecosystem: Ecosystem, directory: &Path) -> Result<(), String> {
     match ecosystem {
         Ecosystem::Python => {
             need(&["python3", "-c", "import ensurepip, venv"], "python3-venv")?;
@@ -94,7 +94,7 @@ pub(super) fn need_python() -> Result<(), String> {
 /// The broker's executable: ours built in release mode, the judge's from Debian.
 pub(super) fn prepare_broker(context: &Context) -> Result<(), String> {
     let prepare = || match context.product {
-        Product::Bongsu => build_bongsu(context),
+        Product::Bongsu => build_bongsu(&context.root),
         Product::RabbitMq if rabbitmq_is_here() => Ok(()),
         Product::RabbitMq => install("rabbitmq-server"),
         Product::Kafka => prepare_kafka(context),
@@ -113,16 +113,21 @@ pub(super) fn need_kcat() -> Result<(), String> {
     need(&["kcat", "-V"], "kcat")
 }
 
+/// What makes a program's clock jump.
+pub(crate) fn need_faketime() -> Result<(), String> {
+    need(&["faketime", "--version"], "faketime")
+}
+
 /// RabbitMQ's tool for its management API, as Debian ships it.
 pub(super) fn need_rabbitmqadmin() -> Result<(), String> {
     need(&["test", "-x", "/usr/bin/rabbitmqadmin"], "rabbitmq-server")
 }
 
 /// With cargo's own words on the terminal: it takes minutes the first time.
-fn build_bongsu(context: &Context) -> Result<(), String> {
+pub(crate) fn build_bongsu(root: &Path) -> Result<(), String> {
     let status = Command::new("cargo")
         .args(["build", "--release", "--package", "bongsu"])
-        .current_dir(&context.root)
+        .current_dir(root)
         .stdin(Stdio::null())
         .status()
         .map_err(|error| format!("starting cargo: {error}"))?;
