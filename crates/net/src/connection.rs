@@ -6,7 +6,9 @@
 //! Bounds. *In*: a read takes at most [`READ_BYTES`] into a buffer the thread owns, so that
 //! an idle connection holds none; only an incomplete frame is kept, and the session bounds
 //! frames. *Out*: while more than [`OUT_BYTES_MAX`] wait for the client, nothing is read
-//! from it and no delivery is taken; a client that does not read harms only itself.
+//! from it, nothing that was read is looked at, and no delivery is taken; a client that does
+//! not read harms only itself. One read may hold ten thousand requests, each worth megabytes:
+//! so the bound is looked at after each.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -68,6 +70,8 @@ struct Connection<S> {
     new: bool,
     /// Bytes read that the session has not used.
     carry: Vec<u8>,
+    /// Some of it was not even looked at: too much waits for the client.
+    stalled: bool,
     deliveries: Vec<Delivery>,
     /// A reply that waits until its position is durable; nothing is read before.
     held_reply: Option<(Lsn, Reply)>,
@@ -120,6 +124,7 @@ pub async fn drive<S: Session>(stream: Stream, session: S, handle: SessionHandle
         attached_at: 0,
         new: true,
         carry: Vec::new(),
+        stalled: false,
         deliveries: Vec::new(),
         held_reply: None,
         job: None,
@@ -157,6 +162,12 @@ impl<S: Session> Connection<S> {
                 _ => {}
             }
             self.tell_alarm(&mut alarm);
+            if self.stalled && self.unwritten() < OUT_BYTES_MAX && !self.is_held() {
+                self.carried();
+                // As after a large read: what it asked for may be for others to do.
+                tokio::task::yield_now().await;
+                continue;
+            }
             let event = self
                 .wait(&broker, &mut durable, &mut stop, &mut alarm)
                 .await?;
@@ -384,7 +395,12 @@ impl<S: Session> Connection<S> {
     /// Lets the session take `bytes`, executing its calls; returns how many it used.
     fn bytes(&mut self, bytes: &[u8]) -> usize {
         let mut used = 0;
+        self.stalled = false;
         while used < bytes.len() && !self.is_held() && self.effects.close.is_none() {
+            if self.unwritten() >= OUT_BYTES_MAX {
+                self.stalled = true;
+                break;
+            }
             let step = self
                 .session
                 .handle(Input::Bytes(&bytes[used..]), now(&self.handle), &mut self.effects);
