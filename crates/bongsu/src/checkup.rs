@@ -16,6 +16,7 @@ use bongsu_storage::Durability;
 use rustix::process::{Resource, getrlimit};
 
 use crate::cli::listing::bytes_text;
+use crate::serve::FILES_OF_OUR_OWN;
 use crate::settings::Settings;
 
 /// All of them.
@@ -312,7 +313,6 @@ fn now_seconds() -> i64 {
     })
 }
 
-const FILES_OF_OUR_OWN: u64 = 512;
 const SYNCS: usize = 15;
 const SLOW_SYNC: Duration = Duration::from_millis(20);
 const CLOCK_SLACK: Duration = Duration::from_secs(60);

@@ -20,6 +20,7 @@ use bongsu_net::door::Guest;
 use bongsu_net::listener::serve as receive;
 use bongsu_storage::disk::LocalDisk;
 use bongsu_storage::{Durability, Options};
+use rustix::process::{Resource, getrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -84,7 +85,7 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
             tracing::warn!("definitions.load: {warning}");
         }
     }
-    let places = Arc::new(Semaphore::new(settings.limits_connections_max));
+    let places = Arc::new(Semaphore::new(place_count(settings.limits_connections_max)));
     let mut listeners = JoinSet::new();
     let mut addresses = Vec::new();
     for entrance in doors.listen(&Addresses {
@@ -433,7 +434,7 @@ fn say(settings: &Settings, text: &str) {
 /// A socket is a file: the usual soft limit of 1024 is far below what we serve, and the
 /// hard limit is what the administrator means.
 fn allow_many_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rustix::process::{Rlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;
     let limit = Rlimit {
         current: maximum,
@@ -443,3 +444,30 @@ fn allow_many_files() {
         tracing::warn!("the limit of open files stays as it is: {error}");
     }
 }
+
+/// How many clients are let in: whoever is beyond that is sent away at once. A client that took
+/// the last file would leave none for the next segment, and one that nobody can accept would
+/// wait for an answer.
+fn place_count(connections_max: usize) -> usize {
+    let files = getrlimit(Resource::Nofile).current;
+    let most = files.map_or(usize::MAX, |files| clients_of(files) as usize);
+    if most < connections_max {
+        tracing::info!(
+            "{most} clients are let in at once, and not {connections_max} (limits.connections_max): \
+             the limit of open files is {}",
+            files.unwrap_or(u64::MAX)
+        );
+    }
+    most.min(connections_max)
+}
+
+/// Of so many files, what clients may have; of few, half.
+fn clients_of(files: u64) -> u64 {
+    files - FILES_OF_OUR_OWN.min(files / 2)
+}
+
+/// Files that are no clients: listeners, the log's lanes, and its segments, of which 256 stay open.
+pub(crate) const FILES_OF_OUR_OWN: u64 = 512;
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// A storage operation that failed.
 #[derive(Debug, Clone)]
 pub enum Error {
@@ -97,7 +99,8 @@ impl Error {
     pub fn io(operation: &'static str, path: &Path, position: u64, cause: &io::Error) -> Error {
         let path = path.to_path_buf();
         match cause.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full {
+            // Files that others have open now are as transient as their bytes: nothing was begun.
+            _ if is_lack(cause) => Error::Full {
                 what: format!("{} {}: {cause}", operation, path.display()),
                 needed_bytes: 0,
             },
@@ -127,6 +130,20 @@ impl Error {
     pub fn is_full(&self) -> bool {
         matches!(self, Error::Full { .. })
     }
+}
+
+/// Whether it goes away once somebody gives something back: room, or open files.
+fn is_lack(cause: &io::Error) -> bool {
+    let room = matches!(
+        cause.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    );
+    let errno = cause.raw_os_error();
+    room || errno.is_some_and(|errno| {
+        [Errno::MFILE, Errno::NFILE]
+            .iter()
+            .any(|files| files.raw_os_error() == errno)
+    })
 }
 
 impl fmt::Display for Error {
@@ -197,3 +214,6 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests;
