@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Result;
 use crate::cases::Options;
+use crate::growth::{Axis, Growth};
+use crate::workload::Protocol;
 
 /// What was asked for.
 pub enum Command {
@@ -19,6 +22,35 @@ pub enum Command {
     KafkaList,
     /// Run one of these.
     Kafka(Options),
+    /// Show the names of the workloads, the same over every protocol.
+    WorkloadList,
+    /// Run one of these.
+    Workload(Protocol, Options),
+    /// Measure one point of an axis.
+    Growth(Growth, Options),
+    /// Hold connections that do nothing.
+    Hold {
+        /// To whom.
+        broker: SocketAddr,
+        /// Which address they come from.
+        share: u8,
+        /// How many.
+        count: u64,
+    },
+    /// Measure the machine.
+    Limits {
+        /// Where files are written.
+        directory: PathBuf,
+        /// How long each takes.
+        seconds: Duration,
+        /// JSON instead of a table.
+        json: bool,
+    },
+    /// Remove a directory once the parent is gone.
+    Tidy {
+        /// Which.
+        directory: PathBuf,
+    },
     /// Run the generator against nothing.
     Sink {
         /// How long each of its parts takes.
@@ -38,6 +70,34 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
     let over_kafka = command == "kafka";
     if over_kafka {
         command = arguments.next().unwrap_or_default();
+    }
+    let mut protocol = None;
+    if command == "workload" {
+        command = arguments.next().unwrap_or_default();
+        if command == "list" {
+            return Ok(Command::WorkloadList);
+        }
+        protocol = Some(
+            Protocol::named(&command).ok_or_else(|| format!("{command:?} is no protocol here"))?,
+        );
+        command = arguments.next().unwrap_or_default();
+    }
+    let mut axis = None;
+    if command == "growth" {
+        command = arguments.next().unwrap_or_default();
+        axis = Some(Axis::named(&command).ok_or_else(|| format!("{command:?} is no axis"))?);
+    }
+    if command == "tidy" {
+        let directory = arguments.next().ok_or("tidy needs a directory")?.into();
+        return Ok(Command::Tidy { directory });
+    }
+    if command == "hold" {
+        let mut word = |name| arguments.next().ok_or(format!("hold needs {name}"));
+        return Ok(Command::Hold {
+            broker: read("hold", &word("an address")?)?,
+            share: read("hold", &word("a share")?)?,
+            count: read("hold", &word("a count")?)?,
+        });
     }
     if command == "supervise" {
         let command = arguments
@@ -59,6 +119,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         json: false,
         driven: false,
     };
+    let mut point = 1;
+    let mut directory = None;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
@@ -70,6 +132,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
             "--backlog" => options.backlog = read(&argument, &value()?)?,
             "--connections" => options.connections = read(&argument, &value()?)?,
             "--queues" => options.queues = read(&argument, &value()?)?,
+            "--point" => point = read(&argument, &value()?)?,
+            "--dir" => directory = Some(PathBuf::from(value()?)),
             "--driven" => options.driven = true,
             "--json" => options.json = true,
             "--help" | "-h" => return Ok(Command::Help),
@@ -79,12 +143,31 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
     if !options.broker.ip().is_loopback() {
         return Err(format!("{} is not a loopback address", options.broker).into());
     }
+    if let Some(protocol) = protocol {
+        return match command.as_str() {
+            "run" => Ok(Command::Workload(protocol, options)),
+            _ => Err(format!("{command:?} is not known; try bench --help").into()),
+        };
+    }
+    if let Some(axis) = axis {
+        let growth = Growth {
+            axis,
+            point,
+            directory,
+        };
+        return Ok(Command::Growth(growth, options));
+    }
     match command.as_str() {
         "run" if over_kafka => Ok(Command::Kafka(options)),
         "list" if over_kafka => Ok(Command::KafkaList),
         "run" => Ok(Command::Run(options)),
         "sink" => Ok(Command::Sink {
             seconds: options.seconds,
+        }),
+        "limits" => Ok(Command::Limits {
+            directory: directory.ok_or("limits needs --dir")?,
+            seconds: options.seconds,
+            json: options.json,
         }),
         "list" => Ok(Command::List),
         "" | "help" | "--help" | "-h" => Ok(Command::Help),
@@ -126,6 +209,15 @@ Load generator for AMQP 0-9-1 brokers on this machine.
   bench kafka run [options]  one case over Kafka's protocol: --addr, --pid, --case, --seconds,
                            --warmup, --json
   bench kafka list         the names of those
+  bench workload amqp|kafka|nats|redis run [options]
+                           one workload over that protocol: --addr, --pid, --case, --seconds,
+                           --warmup, --backlog, --json
+  bench workload list      the names of those
+  bench growth queues|consumers|size|backlog|connections --point N [options]
+                           over AMQP, with N of them; a backlog passes the points before too, and
+                           ends where --dir, the broker's, has no room for more
+  bench limits --dir DIR   what disk and loopback can do: --seconds, --json
+  bench tidy DIR           remove DIR once the parent is gone
   bench supervise -- PROGRAM [ARGUMENT]...
                            become PROGRAM, but die with the parent
 ";

@@ -2,8 +2,10 @@
 //! Publishing and consuming drive `socket` and `input` themselves.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use rustix::net::{self, AddressFamily, SocketType};
 
 use crate::Result;
 use crate::wire::{self, Input, Method, MethodId, Table};
@@ -26,6 +28,19 @@ impl Client {
     pub fn connect_buffered(broker: SocketAddr, input_bytes: usize) -> Result<Self> {
         let socket = TcpStream::connect_timeout(&broker, ANSWER_TIMEOUT)
             .map_err(|error| format!("connect to {broker}: {error}"))?;
+        Self::open(socket, input_bytes)
+    }
+
+    /// Same, from one of this machine's addresses.
+    pub fn connect_from(broker: SocketAddr, source: Ipv4Addr) -> Result<Self> {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        net::bind(&socket, &SocketAddr::from((source, 0)))?;
+        net::connect(&socket, &broker)
+            .map_err(|error| format!("connect from {source}: {error}"))?;
+        Self::open(socket.into(), 0)
+    }
+
+    fn open(socket: TcpStream, input_bytes: usize) -> Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(TICK))?;
         socket.set_write_timeout(Some(TICK))?;

@@ -85,6 +85,20 @@ fn grouped(value: f64, decimals: usize) -> String {
 }
 
 const METRICS: &[Metric] = &[
+    Metric("point", "point", 0),
+    Metric("sync_4k_rate", "appends of 4 KiB synced a second", 0),
+    Metric("sync_4k_p50_ms", "append of 4 KiB synced p50, ms", 3),
+    Metric("sync_4k_p99_ms", "append of 4 KiB synced p99, ms", 3),
+    Metric("sync_4k_p999_ms", "append of 4 KiB synced p99.9, ms", 3),
+    Metric("sync_256k_rate", "appends of 256 KiB synced a second", 0),
+    Metric("rewrite_4k_rate", "rewrites of 4 KiB synced a second", 0),
+    Metric("rewrite_4k_p50_ms", "rewrite of 4 KiB synced p50, ms", 3),
+    Metric("rewrite_4k_p99_ms", "rewrite of 4 KiB synced p99, ms", 3),
+    Metric("rewrite_4k_p999_ms", "rewrite of 4 KiB synced p99.9, ms", 3),
+    Metric("disk_mb", "written in a row, MB/s", 0),
+    Metric("loopback_mb", "loopback, MB/s", 0),
+    Metric("clock_mhz", "clock, MHz", 0),
+    Metric("open_rate", "connections opened a second", 0),
     Metric("in_rate", "in, msg/s", 0),
     Metric("out_rate", "out, msg/s", 0),
     Metric("in_mb", "in, MB/s of bodies", 1),
@@ -117,6 +131,7 @@ const METRICS: &[Metric] = &[
     ),
     Metric("all_cpu_us", "CPU per message, all of these, µs", 2),
     Metric("declare_rate", "queues declared a second", 0),
+    Metric("gathered", "gathered, messages", 0),
     Metric("fill_rate", "fill, msg/s", 0),
     Metric("drain_rate", "drain, msg/s", 0),
     Metric("replay_rate", "read again, msg/s", 0),

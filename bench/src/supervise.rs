@@ -2,8 +2,11 @@
 //! So a comparison stopped by Ctrl-C leaves no broker behind.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
@@ -23,3 +26,19 @@ pub fn become_child(command: &[OsString]) -> Result<()> {
     let error = Command::new(program).args(arguments).exec();
     Err(format!("{}: {error}", program.to_string_lossy()).into())
 }
+
+/// Waits until the parent is gone, which closes this process's input, and removes the directory: what
+/// brokers that died with it left. They may be writing still.
+pub fn remove_after_parent(directory: &Path) -> Result<()> {
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    for _ in 0..TRIES {
+        match std::fs::remove_dir_all(directory) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+    Err(format!("{} could not be removed", directory.display()).into())
+}
+
+const TRIES: u32 = 50;

@@ -7,10 +7,14 @@
 //! on its data while the generator waits, but RabbitMQ is not: where that is asked for, it takes
 //! longer than the whole comparison. What takes long is done once.
 //!
+//! `cargo xtask bench all` is [`all`]: every peer on the same workloads, and how cost grows.
+//!
 //! Reading order: [`broker`] (started and always stopped), [`result`] (what the load generator
 //! said, medians), [`table`] (for people and for Markdown), [`document`] (where that goes).
 
 mod broker;
+
+mod peers;
 
 mod result;
 
@@ -19,6 +23,8 @@ mod table;
 mod document;
 
 mod tools;
+
+mod all;
 
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -32,7 +38,11 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Runs `cargo xtask bench` with the arguments after that.
 pub fn run(arguments: &[String]) -> ExitCode {
-    match compare(arguments) {
+    let outcome = match arguments.split_first() {
+        Some((all, rest)) if all == "all" => all::run(rest),
+        _ => compare(arguments),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask bench: {error}");
@@ -47,7 +57,7 @@ fn compare(arguments: &[String]) -> Result<()> {
         return Ok(());
     };
     let began = Instant::now();
-    let places = Places::find(options.suite)?;
+    let places = Places::find()?;
     build("bench")?;
     let brokers = installed(&options, &places)?;
     let cases = options.choose_cases(&places)?;
@@ -179,7 +189,7 @@ fn installed(options: &Options, places: &Places) -> Result<Vec<Installed>> {
     let mut brokers = Vec::new();
     if options.only.is_none_or(|only| only == Kind::Bongsu) {
         build("bongsu")?;
-        brokers.push(Installed::bongsu(places));
+        brokers.push(Installed::bongsu(places, options.suite));
     }
     if options.suite == Suite::Kafka {
         if options.only != Some(Kind::Bongsu) {
@@ -229,28 +239,47 @@ pub struct Places {
     generator: PathBuf,
     /// The brokers' data, removed at the end.
     work: PathBuf,
-    suite: Suite,
+    /// Brokers that were brought here.
+    peers: PathBuf,
 }
 
 /// By which protocol brokers are compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Suite {
+pub enum Suite {
+    /// AMQP 0-9-1.
     Amqp,
+    /// Kafka's protocol.
     Kafka,
+    /// NATS'; only in [`all`].
+    Nats,
+    /// Redis'; only in [`all`].
+    Redis,
 }
 
 impl Suite {
+    /// Its name in the generator's words.
+    fn name(self) -> &'static str {
+        match self {
+            Suite::Amqp => "amqp",
+            Suite::Kafka => "kafka",
+            Suite::Nats => "nats",
+            Suite::Redis => "redis",
+        }
+    }
+
     /// What the generator is told.
     fn words(self) -> &'static [&'static str] {
         match self {
             Suite::Amqp => &[],
             Suite::Kafka => &["kafka"],
+            Suite::Nats => &["workload", "nats"],
+            Suite::Redis => &["workload", "redis"],
         }
     }
 }
 
 impl Places {
-    fn find(suite: Suite) -> Result<Self> {
+    fn find() -> Result<Self> {
         let target = match std::env::var_os("CARGO_TARGET_DIR") {
             Some(target) => std::path::absolute(target)?,
             None => root().join("target"),
@@ -262,7 +291,7 @@ impl Places {
             generator: release.join("bench"),
             work: runs.join(std::process::id().to_string()),
             release,
-            suite,
+            peers: target.join("bench-peers"),
         })
     }
 }
@@ -303,7 +332,9 @@ impl Options {
             Some("kafka") => options.suite = Suite::Kafka,
             None | Some("--help" | "-h") => return Ok(None),
             Some(other) => {
-                return Err(format!("there is no comparison {other}; only amqp and kafka").into());
+                return Err(
+                    format!("there is no comparison {other}; only all, amqp and kafka").into(),
+                );
             }
         }
         while let Some(name) = arguments.next() {
@@ -367,6 +398,10 @@ const RABBITMQ_ONCE: &[&str] = &[
 const ONCE: &[&str] = &["delayed-1m", "queues-100k-idle"];
 
 const HELP: &str = "\
+cargo xtask bench all [options]
+  Every broker that can be had on the same workloads, how cost grows, and what the machine could do;
+  see cargo xtask bench all --help.
+
 cargo xtask bench amqp|kafka [options]
   Measures Bongsu beside RabbitMQ over AMQP 0-9-1, or beside Apache Kafka, a fresh broker for each
   case. Kafka's cases run at page-cache durability on both sides, and with a sync before each answer

@@ -10,7 +10,7 @@ mod delayed;
 
 mod properties;
 
-mod queues;
+pub mod queues;
 
 mod idle;
 

@@ -23,8 +23,13 @@ pub const IDLE: &str = "queues-100k-idle";
 
 /// Publishes to each queue in turn, and consumes from all.
 pub fn busy(options: &Options, tree: Option<Tree>) -> Result<Report> {
+    many(BUSY_COUNT, options, tree)
+}
+
+/// The same with so many queues.
+pub fn many(count: u64, options: &Options, tree: Option<Tree>) -> Result<Report> {
     let mut report = Report::new(BUSY);
-    let queues = declare(BUSY, BUSY_COUNT, options, tree, &mut report)?;
+    let queues = declare(BUSY, count, options, tree, &mut report)?;
     let loaded = load(&queues, options, tree, &mut report);
     delete(&queues, options)?;
     loaded?;
@@ -38,7 +43,9 @@ fn load(
     report: &mut Report,
 ) -> Result<()> {
     let plan = &Plan {
-        vary: Vary::Queue { count: BUSY_COUNT },
+        vary: Vary::Queue {
+            count: queues.len() as u64,
+        },
         stamp: Stamp::Time,
         ..Plan::to_queue(&prefix(BUSY))
     };
@@ -49,7 +56,7 @@ fn load(
     let broker = options.broker;
     thread::scope(|scope| {
         let consumers: Vec<_> = queues
-            .chunks(queues.len() / CONSUMER_CONNECTIONS)
+            .chunks(queues.len().div_ceil(CONSUMER_CONNECTIONS))
             .map(|queues| {
                 let wanted = Consumption {
                     queues,

@@ -7,9 +7,9 @@
 
 mod latency;
 
-mod load;
+pub mod load;
 
-mod wire;
+pub mod wire;
 
 use bongsu_record::compression::Codec;
 

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Places, Result, Suite, root};
+use super::{Places, Result, Suite, peers, root};
 
 /// The brokers that can be compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub enum Kind {
     RabbitMq,
     /// Apache Kafka, from Maven's jars.
     Kafka,
+    /// NATS with JetStream, from PyPI.
+    Nats,
+    /// The system's Redis.
+    Redis,
 }
 
 impl fmt::Display for Kind {
@@ -33,6 +37,8 @@ impl fmt::Display for Kind {
             Self::Bongsu => "bongsu",
             Self::RabbitMq => "rabbitmq",
             Self::Kafka => "kafka",
+            Self::Nats => "nats",
+            Self::Redis => "redis",
         })
     }
 }
@@ -41,17 +47,31 @@ impl FromStr for Kind {
     type Err = ();
 
     fn from_str(name: &str) -> std::result::Result<Self, ()> {
-        [Self::Bongsu, Self::RabbitMq, Self::Kafka]
+        Self::ALL
             .into_iter()
             .find(|kind| kind.to_string() == name)
             .ok_or(())
     }
 }
 
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Bongsu,
+        Self::RabbitMq,
+        Self::Kafka,
+        Self::Nats,
+        Self::Redis,
+    ];
+}
+
 /// A broker that can be started.
+#[derive(Clone)]
 pub struct Installed {
     /// Which one.
     pub kind: Kind,
+    /// By which protocol it is spoken to.
+    pub suite: Suite,
     /// Its name and version, as a table's title.
     pub title: String,
     program: PathBuf,
@@ -59,10 +79,11 @@ pub struct Installed {
 
 impl Installed {
     /// The release build.
-    pub fn bongsu(places: &Places) -> Self {
+    pub fn bongsu(places: &Places, suite: Suite) -> Self {
         let program = places.release.join("bongsu");
         Self {
             kind: Kind::Bongsu,
+            suite,
             title: "Bongsu".into(),
             program,
         }
@@ -90,6 +111,7 @@ impl Installed {
             .to_owned();
         Some(Self {
             kind: Kind::RabbitMq,
+            suite: Suite::Amqp,
             title,
             program,
         })
@@ -100,9 +122,36 @@ impl Installed {
     pub fn kafka() -> Self {
         Self {
             kind: Kind::Kafka,
+            suite: Suite::Kafka,
             title: "Apache Kafka 4.3".into(),
             program: Self::kafka_tools(),
         }
+    }
+
+    /// NATS, once [`peers::nats`] has it.
+    pub fn nats(program: PathBuf, version: &str) -> Self {
+        Self {
+            kind: Kind::Nats,
+            suite: Suite::Nats,
+            title: format!("NATS {version}"),
+            program,
+        }
+    }
+
+    /// Redis where Debian's package puts it.
+    pub fn redis() -> Option<Self> {
+        let program = PathBuf::from("/usr/bin/redis-server");
+        let output = Command::new(&program).arg("--version").output().ok()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = said
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("v="));
+        Some(Self {
+            kind: Kind::Redis,
+            suite: Suite::Redis,
+            title: format!("Redis {}", version.unwrap_or_default()),
+            program,
+        })
     }
 
     /// The starter of Kafka and of its standard tools.
@@ -119,7 +168,7 @@ impl Installed {
             .map_err(|error| format!("{}: {error}", directory.display()))?;
         let ports = free_ports()?;
         let helper = match self.kind {
-            Kind::Bongsu | Kind::Kafka => None,
+            Kind::Bongsu | Kind::Kafka | Kind::Nats | Kind::Redis => None,
             // Started here, because the one that RabbitMQ would start outlives it.
             Kind::RabbitMq => Some(Process::start(
                 supervised(places, Path::new("epmd")).args([
@@ -157,6 +206,14 @@ impl Installed {
             Kind::Bongsu => self.start_bongsu(places, directory, address, synced),
             Kind::Kafka => self.start_kafka(places, directory, port, synced),
             Kind::RabbitMq => self.start_rabbitmq(places, directory, address, distribution, epmd),
+            Kind::Nats => Process::start(
+                peers::nats_command(&mut supervised(places, &self.program), directory, port)?,
+                &directory.join(LOG),
+            ),
+            Kind::Redis => Process::start(
+                peers::redis_command(&mut supervised(places, &self.program), directory, port),
+                &directory.join(LOG),
+            ),
         }
     }
 
@@ -168,9 +225,9 @@ impl Installed {
         synced: bool,
     ) -> Result<Process> {
         let mut command = supervised(places, &self.program);
-        let (this, other) = match places.suite {
-            Suite::Amqp => ("BONGSU_AMQP_LISTEN", "BONGSU_KAFKA_LISTEN"),
+        let (this, other) = match self.suite {
             Suite::Kafka => ("BONGSU_KAFKA_LISTEN", "BONGSU_AMQP_LISTEN"),
+            _ => ("BONGSU_AMQP_LISTEN", "BONGSU_KAFKA_LISTEN"),
         };
         command
             .arg("serve")
@@ -255,6 +312,11 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Its process.

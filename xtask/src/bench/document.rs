@@ -7,7 +7,11 @@ use super::{Result, Suite};
 /// Puts `table` into the file: between the comments if it has them, or as all of a new file. A
 /// file without them is left alone.
 pub fn write(file: &Path, suite: Suite, table: &str) -> Result<()> {
-    let begin = begin(suite);
+    write_between(file, begin(suite), table)
+}
+
+/// The same after the comment `begin`.
+pub fn write_between(file: &Path, begin: &str, table: &str) -> Result<()> {
     let named = |error| format!("{}: {error}", file.display());
     let text = match std::fs::read_to_string(file) {
         Ok(text) => replace(&text, begin, table).ok_or_else(|| {
@@ -32,8 +36,8 @@ fn replace(document: &str, begin: &str, table: &str) -> Option<String> {
 /// Each comparison has a place of its own.
 fn begin(suite: Suite) -> &'static str {
     match suite {
-        Suite::Amqp => "<!-- written by cargo xtask bench -->",
         Suite::Kafka => "<!-- written by cargo xtask bench kafka -->",
+        _ => "<!-- written by cargo xtask bench -->",
     }
 }
 

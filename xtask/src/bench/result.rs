@@ -89,7 +89,8 @@ impl Results {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<Median> {
+/// The middle of some values; nothing without any.
+pub fn median(mut values: Vec<f64>) -> Option<Median> {
     values.sort_by(f64::total_cmp);
     let (least, most) = (*values.first()?, *values.last()?);
     let rounds = values.len();

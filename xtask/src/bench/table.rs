@@ -163,7 +163,8 @@ fn ratio(medians: &[Option<Median>], better: &Better) -> Option<f64> {
     ratio.is_finite().then_some(ratio)
 }
 
-fn shown(median: Median, decimals: usize) -> String {
+/// A median, and how far its rounds lie apart.
+pub fn shown(median: Median, decimals: usize) -> String {
     let value = grouped(median.value, decimals);
     if median.rounds < 2 {
         value
@@ -173,7 +174,7 @@ fn shown(median: Median, decimals: usize) -> String {
 }
 
 /// `12345.678` as `12,345.7`. Figures are never negative.
-fn grouped(value: f64, decimals: usize) -> String {
+pub fn grouped(value: f64, decimals: usize) -> String {
     let plain = format!("{value:.decimals$}");
     let digits = plain.find('.').unwrap_or(plain.len());
     let mut text = String::new();
@@ -198,6 +199,9 @@ fn commit() -> Option<String> {
 }
 
 const METRICS: &[Metric] = &[
+    Metric("sync_4k_rate", "syncs a second", Better::Higher, 0),
+    Metric("disk_mb", "disk, MB/s", Better::Higher, 0),
+    Metric("loopback_mb", "loopback, MB/s", Better::Higher, 0),
     Metric("in_rate", "in, msg/s", Better::Higher, 0),
     Metric("out_rate", "out, msg/s", Better::Higher, 0),
     Metric("in_mb", "in, MB/s", Better::Higher, 1),
@@ -336,6 +340,9 @@ const METRICS: &[Metric] = &[
     Metric("own_cores", "generator CPU, cores", Better::Neither, 2),
 ];
 const HEADLINES: &[&str] = &[
+    "sync_4k_rate",
+    "disk_mb",
+    "loopback_mb",
     "in_rate",
     "out_rate",
     "declare_rate",
