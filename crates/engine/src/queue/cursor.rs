@@ -450,9 +450,29 @@ impl AckCursor {
     /// Moves `next` on; what it passes is ready, and untried.
     pub(super) fn reach(&mut self, to: u64) {
         if to > self.next {
-            self.returned.insert(self.next..to, Tries::default());
+            for (piece, tries) in self.untried(self.next..to) {
+                self.returned.insert(piece, tries);
+            }
             self.next = to;
         }
+    }
+
+    /// Records that are in no state yet, with their tries: what was marked before a restart may
+    /// have been handed out then.
+    pub(super) fn untried(
+        &self,
+        range: Range<u64>,
+    ) -> impl Iterator<Item = (Range<u64>, Tries)> + use<> {
+        let lent = self.lent_end.clamp(range.start, range.end);
+        let once = Tries {
+            acquired: 1,
+            failed: 0,
+        };
+        let parts = [
+            (range.start..lent, once),
+            (lent..range.end, Tries::default()),
+        ];
+        parts.into_iter().filter(|(piece, _)| !piece.is_empty())
     }
 
     /// As [`AckCursor::reach`]; what it passes is in no state, and the caller's to place.

@@ -208,7 +208,7 @@ impl Queue {
             self.cursor.reach(range.start);
             let new = range.start.max(next)..range.end;
             self.cursor.pass(new.end);
-            pieces.push((new, Tries::default()));
+            pieces.extend(self.cursor.untried(new));
         }
         for (piece, mut tries) in pieces {
             let limit = self.properties.delivery_limit.unwrap_or(u32::MAX);

@@ -267,6 +267,18 @@ fn step(world: &mut World, gate: &Counted, verb: &str, words: &[&str], effects: 
             world.queue = restoring.finish(properties, world.now_ms);
             Input::Timeout
         }
+        // What a replay of what was recorded gives, where there is no checkpoint: appends,
+        // marks, and that everything below the floor was settled.
+        "replay" => {
+            let cursor = world.queue.cursor();
+            let mut restoring = Restoring::default();
+            restoring.cursor.replay_append(cursor.end());
+            restoring.cursor.replay_settle(Offset(0)..cursor.floor());
+            restoring.cursor.replay_mark(cursor.marked());
+            let properties = world.queue.properties().clone();
+            world.queue = restoring.finish(properties, world.now_ms);
+            Input::Timeout
+        }
         other => panic!("no such step: {other}"),
     };
     world.queue.handle(input, world.now_ms, gate, effects);
