@@ -153,6 +153,23 @@ def test_a_list_of_two_billion_topics(target):
     assert ask(target.broker.kafka_port, struct.pack(">I", len(said)) + said) == b""
 
 
+def test_thousands_of_fetches_whose_answers_nobody_reads(target):
+    channel = target.bystander.channel()
+    channel.confirm_delivery()
+    channel.queue_declare("fetched", durable=True, arguments={"x-queue-type": "stream"})
+    for _ in range(8):
+        channel.basic_publish("", "fetched", bytes(1 << 20))
+    # Version 4, of any replica: at most 8 MiB from the start of the one partition.
+    said = struct.pack(">hhihiiiibih", 1, 4, 7, -1, -1, 0, 1, 8 << 20, 0, 1, 7) + b"fetched"
+    said += struct.pack(">iiqi", 1, 0, 0, 8 << 20)
+    with socket.create_connection(("127.0.0.1", target.broker.kafka_port), 10) as one:
+        one.sendall((struct.pack(">I", len(said)) + said) * 2000)
+        for _ in range(20):
+            time.sleep(0.05)
+            target.is_unhurt()
+    channel.queue_delete("fetched")
+
+
 # HTTP.
 
 
