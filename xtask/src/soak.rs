@@ -64,8 +64,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         }
     };
     match soak(&request) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(outcome) => ExitCode::from(u8::from(outcome.violations > 0)),
         Err(reason) => {
             eprintln!("soak: {reason}");
             ExitCode::FAILURE
@@ -73,13 +72,25 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     }
 }
 
+/// What a run came to, in numbers.
+pub(crate) struct Outcome {
+    pub(crate) faults: usize,
+    pub(crate) skipped: usize,
+    pub(crate) violations: usize,
+}
+
+/// As [`run`], for whoever counts.
+pub(crate) fn tried(arguments: &[&str]) -> Result<Outcome, String> {
+    let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+    soak(&Request::parse(&arguments)?)
+}
+
 /// The programs that a fault needs many connections for; see [`crowd`].
 pub(crate) fn crowd(arguments: &[String]) -> ExitCode {
     crowd::run(arguments)
 }
 
-/// Whether all held.
-fn soak(request: &Request) -> Result<bool, String> {
+fn soak(request: &Request) -> Result<Outcome, String> {
     let root = crate::root();
     let target = crate::target(&root);
     let clients = root.join("tests/clients/soak");
@@ -105,7 +116,11 @@ fn soak(request: &Request) -> Result<bool, String> {
             println!("\n{}", report::in_short(&summary));
             println!("report: {}", page.display());
             world.leave(!held);
-            Ok(held)
+            Ok(Outcome {
+                faults: summary.rows.len(),
+                skipped: summary.skipped.len(),
+                violations: summary.violations.len(),
+            })
         }
         Err(reason) => Err(reason),
     }
@@ -424,3 +439,6 @@ const CLIENTS_START_MAX: Duration = Duration::from_secs(30);
 const RECOVERY_MAX: Duration = Duration::from_secs(45);
 const QUIET_MIN_S: u64 = 5;
 const QUIET_MAX_S: u64 = 12;
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,7 @@ pub(super) fn in_short(summary: &Summary) -> String {
     lines.join("\n")
 }
 
-fn page_of(summary: &Summary, picture: &str) -> String {
+pub(super) fn page_of(summary: &Summary, picture: &str) -> String {
     let held = match summary.violations.len() {
         0 => "All held.".to_owned(),
         count => format!("**{count} violations**, below."),

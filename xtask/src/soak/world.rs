@@ -147,11 +147,11 @@ impl World {
         if let Ok(network) = network {
             network.remove();
         }
+        unmount(&volume);
         if keep {
-            println!("   kept: {}", directory.display());
+            println!("   kept until the next run: {}", directory.display());
             return;
         }
-        unmount(&volume);
         let _ = fs::remove_dir_all(&directory);
     }
 }

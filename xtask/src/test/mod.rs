@@ -199,7 +199,7 @@ usage: cargo xtask test [unit|clients|amqp|kafka|operate|SUITE]...
   kafka     against one broker for all: kafka-conformance, kafka-python, mapping, kafka-kill, kafka-tools,
             kafka-java, kafka-go, kafkajs, kafka-spring
   operate   whoever runs it: admin, health, sessions, metrics, tls, logs, cli, traces, console, package, insight,
-            hostile
+            hostile, soak
   --only    one suite, or one scenario of it: pika/reconnect, conformance/test_headers
   --against run the clients against Debian's rabbitmq-server, or against Apache Kafka,
             instead of Bongsu";

@@ -46,6 +46,8 @@ enum Kind {
     Operate { folder: &'static str },
     /// The static binary and the Debian package.
     Package,
+    /// Real faults, a small part of each: that whoever soaks finds the driver as it should be.
+    Soak,
     /// The ledger over many kills; one test.
     Kill,
     /// pytest over a folder of `tests/clients/kafka-python-suites`, on the shared broker.
@@ -142,6 +144,7 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
             ))
         }
         Kind::Package => package::run(context),
+        Kind::Soak => soak(context),
         Kind::Kill => {
             setup::prepare_broker(context)?;
             setup::need_python()?;
@@ -310,6 +313,22 @@ fn count(
     }
 }
 
+/// Each fault that was on counts.
+fn soak(context: &Context) -> Result<Tally, String> {
+    setup::prepare_broker(context)?;
+    let program = context.target.join("release/bongsu").display().to_string();
+    let report = context.target.join("soak/small.md").display().to_string();
+    let size = ["--small", "--minutes", "1", "--seed", "1"];
+    let faults = ["--only", SMALL_SOAK];
+    let paths = ["--program", &program, "--report", &report];
+    let outcome = crate::soak::tried(&[&size[..], &faults, &paths].concat())?;
+    Ok(Tally {
+        passed: u32::try_from(outcome.faults).unwrap_or(0),
+        failed: u32::try_from(outcome.violations).unwrap_or(1),
+        skipped: u32::try_from(outcome.skipped).unwrap_or(0),
+    })
+}
+
 /// Stops the broker; a bad end is one more failure.
 fn finish(suite: &Suite, broker: Broker, mut tally: Tally) -> Result<Tally, String> {
     let log = broker.log_tail();
@@ -360,6 +379,8 @@ fn add(counts: &str, separator: &str, tally: &mut Tally) {
     }
 }
 
+/// What a minute has room for; each way to be in the broker's way once.
+const SMALL_SOAK: &str = "kill,disk-full,disk-slow,storm,half-open,idle,queues,descriptors";
 /// Programs of other suites that `operate/tls` runs as well.
 const CLIENTS_UNDER_TLS: &[(Ecosystem, &str)] = &[
     (Ecosystem::Java, "java"),

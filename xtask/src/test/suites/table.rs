@@ -424,4 +424,11 @@ pub(in crate::test) const ALL: &[Suite] = &[
         judge: None,
         kind: Kind::Operate { folder: "hostile" },
     },
+    Suite {
+        name: "soak",
+        group: "operate",
+        about: "a minute of what docs/soak.md does for hours: real faults, under a ledger",
+        judge: None,
+        kind: Kind::Soak,
+    },
 ];
