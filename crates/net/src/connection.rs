@@ -213,9 +213,7 @@ impl<S: Session> Connection<S> {
                         continue;
                     }
                     if self.leave_by.is_none()
-                        && self
-                            .login_until
-                            .is_some_and(|until| until <= instant())
+                        && self.login_until.is_some_and(|until| until <= instant())
                     {
                         self.leave_by = Some(instant() + LEAVE_TIMEOUT);
                         self.input(Input::Evict("the token it came in by has expired"));
@@ -401,9 +399,11 @@ impl<S: Session> Connection<S> {
                 self.stalled = true;
                 break;
             }
-            let step = self
-                .session
-                .handle(Input::Bytes(&bytes[used..]), now(&self.handle), &mut self.effects);
+            let step = self.session.handle(
+                Input::Bytes(&bytes[used..]),
+                now(&self.handle),
+                &mut self.effects,
+            );
             used += step;
             let called = self.effects.call.is_some();
             self.calls();
@@ -418,7 +418,8 @@ impl<S: Session> Connection<S> {
     }
 
     fn input(&mut self, input: Input<'_>) {
-        self.session.handle(input, now(&self.handle), &mut self.effects);
+        self.session
+            .handle(input, now(&self.handle), &mut self.effects);
         self.calls();
     }
 
@@ -490,8 +491,11 @@ impl<S: Session> Connection<S> {
 
     fn on_durable(&mut self, durable: Lsn) {
         self.told = durable;
-        self.session
-            .handle(Input::Durable(durable), now(&self.handle), &mut self.effects);
+        self.session.handle(
+            Input::Durable(durable),
+            now(&self.handle),
+            &mut self.effects,
+        );
         self.calls();
         if let Some((lsn, reply)) = self.held_reply.take() {
             if lsn > durable {

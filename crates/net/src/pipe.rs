@@ -138,8 +138,9 @@ impl End {
     }
 }
 
-impl Drop for End {
-    fn drop(&mut self) {
+impl End {
+    /// As if it were dropped; what was written is still read.
+    pub fn hang_up(&self) {
         for way in [&self.incoming, &self.outgoing] {
             let mut way = way.lock();
             way.ended = true;
@@ -147,6 +148,12 @@ impl Drop for End {
                 waker.wake();
             }
         }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.hang_up();
     }
 }
 
