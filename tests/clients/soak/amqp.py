@@ -52,6 +52,15 @@ def parameters():
     return one
 
 
+def connect():
+    """A connection, sooner or later."""
+    while True:
+        try:
+            return pika.BlockingConnection(parameters())
+        except Exception:  # pika has a dozen for a broker that is not there, of no common kind.
+            time.sleep(RECONNECT_PAUSE_SECONDS)
+
+
 def body_of(publisher, number):
     """What a message says: who, which, and filling that follows from both. Some are large."""
     name = b"%s:%d:" % (publisher.encode(), number)
@@ -224,7 +233,7 @@ class Consumer(threading.Thread):
     def run(self):
         while not self.finished:
             try:
-                self.consume(pika.BlockingConnection(parameters()))
+                self.consume(connect())
             except AMQP_ERRORS:
                 time.sleep(RECONNECT_PAUSE_SECONDS)
 
@@ -270,7 +279,7 @@ def topology():
     """As often as it takes."""
     while True:
         try:
-            connection = pika.BlockingConnection(parameters())
+            connection = connect()
             channel = connection.channel()
             channel.exchange_declare(EXCHANGE, "fanout", durable=True)
             for queue in (ONE, BOTH):
@@ -304,7 +313,7 @@ def main():
         for lost in ledger.missing():
             told.violation(f"confirmed and not delivered: {lost}")
     # What came back to a queue late is still on its way through.
-    connection = pika.BlockingConnection(parameters())
+    connection = connect()
     channel = connection.channel()
 
     def empty():

@@ -34,7 +34,7 @@ CLIENT = {
 }
 CONFIG = {
     # A topic of hours must not be the disk.
-    "retention.bytes": str(512 << 20),
+    "retention.bytes": str(256 << 20),
     # The broker's clock is what jumps. By the producer's, records an hour ahead of it are refused, as Kafka does.
     "message.timestamp.type": "LogAppendTime",
 }

@@ -19,6 +19,8 @@ class Told:
         self.lock = threading.Lock()
         self.violations = 0
         self.stopping = threading.Event()
+        # A thread that is no more would look like a broker that does not answer.
+        threading.excepthook = lambda died: self.violation(f"{died.thread.name} ended with {died.exc_value!r}")
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):

@@ -39,14 +39,19 @@ pub(super) fn draw(summary: &Summary) -> String {
         let fill = ["#f2f0e6", "#e9eef2"][at % 2];
         let _ = writeln!(
             svg,
-            "<rect x=\"{from:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{fill}\"/>\n\
-             <text transform=\"translate({:.1},{}) rotate(-40)\" fill=\"#555555\">{}</text>",
+            "<rect x=\"{from:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{fill}\"/>",
             (until - from).max(1.0),
-            bottom - TOP,
-            (from + until) / 2.0,
-            TOP - 6.0,
-            band.name
+            bottom - TOP
         );
+        // Hours have more bands than there is room for names.
+        if summary.bands.len() <= NAMES_MAX {
+            let (middle, above) = ((from + until) / 2.0, TOP - 6.0);
+            let _ = writeln!(
+                svg,
+                "<text transform=\"translate({middle:.1},{above}) rotate(-40)\" fill=\"#555555\">{}</text>",
+                band.name
+            );
+        }
     }
     for (at, pane) in panes.iter().enumerate() {
         let y = TOP + 18.0 + at as f64 * (PANE_HEIGHT + PANE_GAP);
@@ -238,6 +243,7 @@ const TOP: f64 = 70.0;
 const BOTTOM: f64 = 24.0;
 const PANE_HEIGHT: f64 = 112.0;
 const PANE_GAP: f64 = 12.0;
+const NAMES_MAX: usize = 40;
 const POINTS_MAX: usize = 900;
 /// A second: ledgers tell ten times as often, but not evenly.
 const SAMPLES_A_POINT_MIN: usize = 5;

@@ -90,13 +90,15 @@ pub(super) fn page_of(summary: &Summary, picture: &str) -> String {
         .for_each(|sum| text += &format!("- {sum}\n"));
     text += "\n";
     text += &table(summary);
-    text += "\nLongest: of either ledger, without a confirm and without a delivery. Again: from the fault's end\n\
-             until all were served. Lines: warnings in the broker's log.\n\n";
-    for row in &summary.rows {
-        text += &format!("**{}** (at {:.0} s; {}):\n", row.name, row.at_s, row.must);
-        row.facts
-            .iter()
-            .for_each(|fact| text += &format!("{fact}.\n"));
+    text += "\nOf all times a fault was on the worst: the longest that either ledger went without a confirm and\n\
+             without a delivery, and from its end until all were served again. Warnings are lines of the\n\
+             broker's log. Below, the time each went worst.\n\n";
+    for row in worst_of_each(&summary.rows) {
+        let (name, at_s) = (row.name, row.at_s);
+        text += &format!("**{name}**, at {at_s:.0} s. Must hold: {}.\n\n", row.must);
+        for fact in &row.facts {
+            text += &format!("- {fact}\n");
+        }
         text += "\n";
     }
     if !summary.skipped.is_empty() {
@@ -116,31 +118,53 @@ pub(super) fn page_of(summary: &Summary, picture: &str) -> String {
     text
 }
 
+/// Of each fault the time it went worst, in the order they were first on: a page stays a page
+/// however many hours it is about.
+fn worst_of_each(rows: &[Row]) -> Vec<&Row> {
+    let mut worst: Vec<&Row> = Vec::new();
+    for row in rows {
+        let badness = |row: &Row| (row.recovery.is_none(), row.standstills[0]);
+        match worst.iter_mut().find(|known| known.name == row.name) {
+            Some(known) if badness(row) > badness(known) => *known = row,
+            Some(_) => {}
+            None => worst.push(row),
+        }
+    }
+    worst
+}
+
 fn table(summary: &Summary) -> String {
     let head = [
         "fault",
+        "times",
         "lasted",
         "no confirm",
         "no delivery",
         "served again",
         "memory",
-        "lines",
+        "warnings",
     ];
     let mut rows = vec![head.map(str::to_owned)];
-    for row in &summary.rows {
+    for fault in worst_of_each(&summary.rows) {
+        let all = || summary.rows.iter().filter(|row| row.name == fault.name);
+        let most = |of: fn(&Row) -> Duration| all().map(of).max().unwrap_or_default().as_secs_f64();
+        let never = all().any(|row| row.recovery.is_none());
+        let memory = all().map(|row| row.memory_peak_bytes).max().unwrap_or(0);
         rows.push([
-            row.name.to_owned(),
-            format!("{:.0} s", row.seconds),
-            format!("{:.1} s", row.standstills[0].as_secs_f64()),
-            format!("{:.1} s", row.standstills[1].as_secs_f64()),
-            row.recovery.map_or("never".to_owned(), |time| {
-                format!("{:.1} s", time.as_secs_f64())
-            }),
-            format!("{} MiB", row.memory_peak_bytes >> 20),
-            row.warnings.to_string(),
+            fault.name.to_owned(),
+            all().count().to_string(),
+            format!("{:.0} s", all().map(|row| row.seconds).fold(0.0, f64::max)),
+            format!("{:.1} s", most(|row| row.standstills[0])),
+            format!("{:.1} s", most(|row| row.standstills[1])),
+            match never {
+                true => "never".to_owned(),
+                false => format!("{:.1} s", most(|row| row.recovery.unwrap_or_default())),
+            },
+            format!("{} MiB", memory >> 20),
+            all().map(|row| row.warnings).sum::<usize>().to_string(),
         ]);
     }
-    let mut widths = [0; 7];
+    let mut widths = [0; 8];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.len());

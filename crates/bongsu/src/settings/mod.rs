@@ -395,7 +395,7 @@ pub const TABLE: &[Row] = &[
         key: "limits.connections_max",
         kind: Kind::Count(1, 1_000_000),
         default: "65536",
-        meaning: "most clients connected at once, over all listeners",
+        meaning: "most clients connected at once, over all listeners; never more than the limit of open files, less 512",
     },
     Row {
         key: "limits.memory_bytes",
