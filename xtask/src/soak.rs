@@ -273,7 +273,6 @@ impl Soak {
 
     /// One fault, and until all is as before.
     fn suffer(&mut self, fault: &Fault) -> Row {
-        self.watch.mark();
         self.watch.begin_band(fault.name);
         let begun = self.watch.seconds();
         self.facts.clear();
@@ -283,7 +282,8 @@ impl Soak {
         }
         let seconds = self.watch.seconds() - begun;
         let memory_peak_bytes = self.watch.memory_peak_bytes();
-        let standstills = [self.worst(What::Confirms), self.worst(What::Deliveries)];
+        let standstills =
+            [What::Confirms, What::Deliveries].map(|what| self.watch.worst_in_band(what));
         if memory_peak_bytes > fault.memory_max_bytes {
             self.watch.violated(&format!(
                 "the broker took {} MiB, at most {} were to be",

@@ -89,8 +89,10 @@ pub(super) struct Watch {
 #[derive(Default)]
 struct Seen {
     moved: [Moved; 2],
-    /// When confirms and deliveries of each last moved, and the longest that they did not.
+    /// When confirms and deliveries of each last moved, and the longest that they did not: since
+    /// the mark, and since the band began.
     still: [[Still; 2]; 2],
+    still_in_band: [[Still; 2]; 2],
     samples: Vec<Sample>,
     bands: Vec<Band>,
     violations: Vec<String>,
@@ -102,6 +104,15 @@ struct Still {
     since: Option<Instant>,
     moved: bool,
     longest: Duration,
+}
+
+impl Still {
+    fn anew() -> Self {
+        Self {
+            since: Some(Instant::now()),
+            ..Self::default()
+        }
+    }
 }
 
 /// Confirms, or deliveries.
@@ -139,13 +150,16 @@ impl Watch {
             moved.confirmed > before.confirmed,
             moved.delivered > before.delivered,
         ];
-        for (still, moves) in seen.still[who as usize].iter_mut().zip(moves) {
-            let now = Instant::now();
-            let since = *still.since.get_or_insert(now);
-            still.longest = still.longest.max(now - since);
-            if moves {
-                still.since = Some(now);
-                still.moved = true;
+        let seen = &mut *seen;
+        for all in [&mut seen.still, &mut seen.still_in_band] {
+            for (still, moves) in all[who as usize].iter_mut().zip(moves) {
+                let now = Instant::now();
+                let since = *still.since.get_or_insert(now);
+                still.longest = still.longest.max(now - since);
+                if moves {
+                    still.since = Some(now);
+                    still.moved = true;
+                }
             }
         }
     }
@@ -157,13 +171,7 @@ impl Watch {
 
     /// Begins to look for standstills anew.
     pub(super) fn mark(&self) {
-        let mut seen = self.seen();
-        let now = Instant::now();
-        seen.still = [[Still {
-            since: Some(now),
-            ..Still::default()
-        }; 2]; 2];
-        seen.memory_peak_bytes = 0;
+        self.seen().still = [[Still::anew(); 2]; 2];
     }
 
     /// Whether there was a confirm and a delivery since the mark.
@@ -180,7 +188,18 @@ impl Watch {
         still.longest.max(current)
     }
 
-    /// Most memory since the mark.
+    /// The longest that either ledger had none, since the band began.
+    pub(super) fn worst_in_band(&self, what: What) -> Duration {
+        let still = self.seen().still_in_band;
+        let all = still.map(|of| of[what as usize]);
+        let longest = all.map(|one| {
+            let current = one.since.map_or(Duration::ZERO, |since| since.elapsed());
+            one.longest.max(current)
+        });
+        longest[0].max(longest[1])
+    }
+
+    /// Most memory since the band began.
     pub(super) fn memory_peak_bytes(&self) -> u64 {
         self.seen().memory_peak_bytes
     }
@@ -200,7 +219,11 @@ impl Watch {
 
     pub(super) fn begin_band(&self, name: &'static str) {
         let from_s = self.seconds();
-        self.seen().bands.push(Band {
+        self.mark();
+        let mut seen = self.seen();
+        seen.still_in_band = [[Still::anew(); 2]; 2];
+        seen.memory_peak_bytes = 0;
+        seen.bands.push(Band {
             name,
             from_s,
             until_s: f64::INFINITY,
