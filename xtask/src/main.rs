@@ -1,7 +1,9 @@
 //! Development tasks: `cargo xtask TASK`.
 
 mod bench;
+mod mutants;
 mod package;
+mod sim;
 mod soak;
 mod test;
 mod tidy;
@@ -13,14 +15,16 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
         Some((task, rest)) if task == "bench" => bench::run(rest),
+        Some((task, rest)) if task == "mutants" => mutants::run(rest),
         Some((task, rest)) if task == "package" => package::run(rest),
+        Some((task, rest)) if task == "sim" => sim::run(rest),
         Some((task, rest)) if task == "soak" => soak::run(rest),
         // Of soak's own.
         Some((task, rest)) if task == "soak-crowd" => soak::crowd(rest),
         Some((task, rest)) if task == "test" => test::run(rest),
         Some((task, _)) if task == "tidy" => tidy::run(),
         _ => {
-            eprintln!("usage: cargo xtask bench|package|soak|test|tidy [--help]");
+            eprintln!("usage: cargo xtask bench|mutants|package|sim|soak|test|tidy [--help]");
             ExitCode::from(2)
         }
     }

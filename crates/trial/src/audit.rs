@@ -121,13 +121,7 @@ async fn read_topic(world: &Arc<World>, plan: &Plan) -> Result<(), Gone> {
                     let Some(value) = value else {
                         continue;
                     };
-                    note(&world.ledger, partition, offset, &value);
-                    if committed && let Some(id) = crate::ledger::identity(&value) {
-                        world.ledger.topic(|topic| {
-                            topic.visible(partition, id);
-                            Ok(())
-                        });
-                    }
+                    note(&world.ledger, partition, offset, &value, committed);
                 }
             }
             let whole = world.ledger.topic(|topic| topic.whole(partition, next));

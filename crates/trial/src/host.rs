@@ -5,7 +5,7 @@
 //! times that follow from the seed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bongsu_broker::topics::{Bounds, TopicSettings};
@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::crowd::Crowd;
 use crate::ledger::Ledger;
 
 /// What a connection speaks.
@@ -43,6 +44,8 @@ pub struct Host {
     jumped_ms: AtomicI64,
     slow: Mutex<(Instant, Duration)>,
     full_until: Mutex<Option<Instant>>,
+    /// Goes up when the disk fills up, and when there is room again.
+    room_changes: AtomicU64,
     process: Mutex<Option<Process>>,
     /// A process is on its way out, and nothing takes its place before.
     ending: AtomicBool,
@@ -53,7 +56,7 @@ pub struct Host {
 struct Process {
     broker: Broker,
     tasks: JoinSet<()>,
-    connections: u64,
+    connections: Crowd,
 }
 
 impl Host {
@@ -75,6 +78,7 @@ impl Host {
             jumped_ms: AtomicI64::new(0),
             slow: Mutex::new((Instant::now(), Duration::ZERO)),
             full_until: Mutex::new(None),
+            room_changes: AtomicU64::new(0),
             process: Mutex::new(None),
             ending: AtomicBool::new(false),
             ledger,
@@ -135,6 +139,14 @@ impl Host {
     pub fn fill_disk(&self, room_bytes: u64, time: Duration) {
         self.disk.set_capacity(self.disk.used_bytes() + room_bytes);
         *self.full_until.lock() = Some(Instant::now() + time);
+        self.room_changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The disk has room, and since when: a settle that finds none is not recorded, and costs
+    /// a redelivery. `None`: it has none.
+    pub fn has_room_since(&self) -> Option<u64> {
+        let changes = self.room_changes.load(Ordering::Relaxed);
+        self.full_until.lock().is_none().then_some(changes)
     }
 
     /// Each sync takes longer, for some time.
@@ -170,13 +182,10 @@ impl Host {
             return;
         };
         process.broker.stop();
-        // Connections end; what steps the broker does not, and goes on meanwhile.
+        // What steps the broker goes on meanwhile.
         let leaving = async {
-            while process.tasks.len() > STEPPERS {
-                if let Some(Err(error)) = process.tasks.join_next().await {
-                    self.ledger
-                        .violated(format!("a task of the broker failed: {error}"));
-                }
+            while process.connections.count() > 0 {
+                sleep(Duration::from_millis(5)).await;
             }
         };
         let _late = timeout(Duration::from_secs(5), leaving).await;
@@ -240,6 +249,7 @@ impl Host {
             .is_some_and(|until| until <= Instant::now());
         if over {
             *self.full_until.lock() = None;
+            self.room_changes.fetch_add(1, Ordering::Relaxed);
             self.disk.set_capacity(u64::MAX);
         }
         if self.disk.is_off() {
@@ -299,10 +309,12 @@ impl Host {
         tasks.spawn(checkpoint(self.clone(), broker.clone()));
         tasks.spawn(clerk(self.clone(), broker.clone()));
         tasks.spawn(watch(self.clone(), broker.clone()));
+        let connections = Crowd::default();
+        tasks.spawn(connections.clone().run());
         *self.process.lock() = Some(Process {
             broker,
             tasks,
-            connections: 0,
+            connections,
         });
     }
 
@@ -312,7 +324,6 @@ impl Host {
         let Some(process) = process.as_mut() else {
             return;
         };
-        process.connections += 1;
         self.ledger.say(|| format!("a connection: {protocol:?}"));
         let handle = process.broker.session(true);
         let seed = self.random.lock().number();
@@ -325,7 +336,7 @@ impl Host {
                     ..bongsu_amqp091::Settings::default()
                 };
                 let session = bongsu_amqp091::Session::new(settings, seed, now);
-                process.tasks.spawn(async move {
+                process.connections.join(async move {
                     drive(stream, session, handle).await;
                 });
             }
@@ -341,7 +352,7 @@ impl Host {
                     configs: Arc::new([]),
                 };
                 let session = bongsu_kafka::Session::new(Arc::new(settings), seed, now);
-                process.tasks.spawn(async move {
+                process.connections.join(async move {
                     drive(stream, session, handle).await;
                 });
             }
@@ -417,7 +428,7 @@ impl Host {
     /// read at the moment they were reached.
     fn check_memory(&self, broker: &Broker) {
         let connections = match &*self.process.lock() {
-            Some(process) => process.connections,
+            Some(process) => process.connections.count() as u64,
             None => return,
         };
         let resources = broker.resources();
@@ -440,8 +451,6 @@ impl Host {
     }
 }
 
-/// Tasks that step the broker.
-const STEPPERS: usize = 4;
 const BEGAN_MS: i64 = 1_700_000_000_000;
 const MEMORY_BYTES: u64 = 1 << 20;
 const PENDING_BYTES: u64 = 256 << 10;

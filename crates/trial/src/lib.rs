@@ -3,13 +3,15 @@
 //! that fail. Everything follows from a plan, and a plan from a seed.
 //!
 //! Reading order: [`plan`] (who takes part, what fails), [`wire`] (the network), [`host`] (the
-//! machine and the process), [`amqp`] and [`kafka`] (clients' protocols), [`clients`] (what
+//! machine and the process; [`crowd`] polls its connections), [`amqp`] and [`kafka`] (clients' protocols), [`clients`] (what
 //! they do), [`ledger`] (what they know, and the rules), [`audit`] (the last look), [`run`]
 //! (all of it, once), [`shrink`] (what is left of a plan that fails).
 
 pub mod plan;
 
 pub mod wire;
+
+pub mod crowd;
 
 pub mod host;
 

@@ -13,6 +13,9 @@ use crate::amqp::{Amqp, Gone, Told};
 use crate::ledger::{Queue, Released, Who};
 use crate::plan::Place;
 
+/// Records that a confirm proves settled.
+type Proof = Vec<u64>;
+
 /// Consumes until it is done.
 pub async fn run(actor: &mut Actor, from: Place) {
     let queue = queue_of(from);
@@ -57,11 +60,18 @@ async fn consume(
     // In the order they came.
     let mut held: BTreeMap<u64, u64> = BTreeMap::new();
     let mut settled: Vec<u64> = Vec::new();
-    // Settles that are proven by the confirm of this publish.
-    let mut proofs: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    // Settles that are proven by the confirm of this publish, where the disk had room for them.
+    let mut proofs: BTreeMap<u64, Proof> = BTreeMap::new();
+    let host = actor.world.host.clone();
+    let mut room = host.has_room_since();
     let mut published = 0;
     let mut next = Instant::now();
     while actor.goes_on() {
+        if host.has_room_since() != room {
+            room = host.has_room_since();
+            settled.clear();
+            proofs.values_mut().for_each(|proof| proof.clear());
+        }
         if let Some(told) = client.next(next).await? {
             match told {
                 Told::Delivered(message) => {
@@ -90,7 +100,7 @@ async fn consume(
         next = Instant::now() + Duration::from_micros(actor.random.below(200_000));
         match actor.random.below(20) {
             0 => return Ok(()),
-            1..3 if !settled.is_empty() => {
+            1..3 if !settled.is_empty() && room.is_some() => {
                 published += 1;
                 client.publish("", Queue::Fence.name(), b"");
                 proofs.insert(published, std::mem::take(&mut settled));

@@ -36,10 +36,11 @@ async fn read(actor: &mut Actor, client: &mut Kafka) -> Result<(), Gone> {
         ledger.topic(|topic| topic.stands(&group, partition, offset));
         *next = offset.max(0);
     }
+    let committed = actor.random.chance(1, 2);
     while actor.goes_on() {
         actor.acted();
         for (partition, next) in (0..).zip(&mut next) {
-            let fetched = client.fetch(partition, *next, false).await?;
+            let fetched = client.fetch(partition, *next, committed).await?;
             if fetched.code != 0 {
                 let (code, at) = (fetched.code, *next);
                 ledger.violated(format!(
@@ -49,7 +50,7 @@ async fn read(actor: &mut Actor, client: &mut Kafka) -> Result<(), Gone> {
             }
             for (offset, value) in &fetched.records {
                 if let Some(value) = value {
-                    note(&ledger, partition, *offset, value);
+                    note(&ledger, partition, *offset, value, committed);
                 }
             }
             *next = fetched.next;
@@ -73,11 +74,16 @@ async fn read(actor: &mut Actor, client: &mut Kafka) -> Result<(), Gone> {
     Ok(())
 }
 
-/// A record was read.
-pub fn note(ledger: &Ledger, partition: i32, offset: i64, value: &[u8]) {
+/// A record was read; `committed`: by who sees only what is.
+pub fn note(ledger: &Ledger, partition: i32, offset: i64, value: &[u8], committed: bool) {
     match identity(value) {
         Some(id) => {
-            ledger.topic(|topic| topic.read(partition, offset, id));
+            ledger.topic(|topic| {
+                if committed {
+                    topic.visible(partition, id);
+                }
+                topic.read(partition, offset, id)
+            });
             let of = ledger.sender(id);
             match of {
                 Some(of) => drop(ledger.topic(|topic| topic.in_order(partition, offset, of))),

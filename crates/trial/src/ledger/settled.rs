@@ -6,6 +6,7 @@ impl Ledger {
     /// What was settled is durable: something behind it was confirmed.
     pub fn settled(&self, queue: Queue, ids: &[u64]) {
         let mut inner = self.inner.lock();
+        inner.say(|| format!("{}: {ids:?} are durably settled", queue.name()));
         for id in ids {
             inner.happened(12, *id);
             inner.tally.settled += 1;

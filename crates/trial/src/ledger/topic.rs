@@ -21,7 +21,7 @@ struct Partition {
     order: BTreeMap<u64, (i64, u32)>,
     /// What producers were told.
     confirmed: BTreeMap<u64, Option<i64>>,
-    /// Seen by a reader of what is committed, in the end.
+    /// Seen by a reader of what is committed.
     visible: BTreeSet<u64>,
 }
 
@@ -129,7 +129,7 @@ impl Topic {
         self.transactions[transaction].outcome = Some(committed);
     }
 
-    /// A reader of what is committed saw this, in the end.
+    /// A reader of what is committed saw this.
     pub fn visible(&mut self, partition: i32, id: u64) {
         let known = self.partitions.entry(partition).or_default();
         known.visible.insert(id);
