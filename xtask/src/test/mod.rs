@@ -5,6 +5,7 @@
 //! A suite that cannot start counts as one failure and does not keep the others from running.
 
 pub(crate) mod broker;
+mod instructions;
 mod package;
 mod program;
 pub(crate) mod setup;
@@ -35,6 +36,8 @@ struct Context {
     kafka: RefCell<Option<Broker>>,
     /// After the slash of `--only suite/name`: one scenario, or what pytest's `-k` takes.
     only: Option<String>,
+    /// What is counted is written down instead of compared.
+    bless: bool,
 }
 
 /// Runs the suites the arguments select and prints the closing line.
@@ -59,6 +62,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         broker: OnceCell::new(),
         kafka: RefCell::new(None),
         only: request.only,
+        bless: request.bless,
     };
 
     let mut rows = Vec::new();
@@ -103,17 +107,20 @@ struct Request {
     suites: Vec<&'static suites::Suite>,
     product: Product,
     only: Option<String>,
+    bless: bool,
 }
 
 impl Request {
     fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut groups = Vec::new();
         let mut only = None;
+        let mut bless = false;
         let mut product = Product::Bongsu;
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--only" => only = Some(words.next().ok_or("--only needs a name")?.clone()),
+                "--bless" => bless = true,
                 "--against" => {
                     product = match words.next().map(String::as_str) {
                         Some("rabbitmq") => Product::RabbitMq,
@@ -156,6 +163,7 @@ impl Request {
             suites,
             product,
             only,
+            bless,
         })
     }
 }
@@ -189,10 +197,11 @@ fn closing_line(total: Tally) -> String {
 
 const USAGE: &str = "\
 usage: cargo xtask test [unit|clients|amqp|kafka|operate|SUITE]...
-                        [--only SUITE[/NAME]] [--against rabbitmq|kafka]
+                        [--only SUITE[/NAME]] [--against rabbitmq|kafka] [--bless]
 
   unit      cargo test --workspace
-  clients   everything but unit
+  instructions  what codecs and engine take, counted by callgrind, beside bench/instructions.txt
+  clients   everything but these two
   amqp      against a broker each: pika, aio-pika, amqplib, amqp091-go, lapin, java,
             amqp-connection-manager, celery, spring, bunny, php-amqplib, topologies,
             conformance, kill
@@ -202,7 +211,8 @@ usage: cargo xtask test [unit|clients|amqp|kafka|operate|SUITE]...
             hostile, soak
   --only    one suite, or one scenario of it: pika/reconnect, conformance/test_headers
   --against run the clients against Debian's rabbitmq-server, or against Apache Kafka,
-            instead of Bongsu";
+            instead of Bongsu
+  --bless   write down what instructions counts, instead of comparing it";
 
 #[cfg(test)]
 mod tests;

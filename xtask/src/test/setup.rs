@@ -183,6 +183,11 @@ pub(super) fn need_musl() -> Result<(), String> {
     need(&["dpkg-deb", "--version"], "dpkg")
 }
 
+/// What counts instructions.
+pub(super) fn need_valgrind() -> Result<(), String> {
+    need(&["valgrind", "--version"], "valgrind")
+}
+
 /// Makes sure that a tool answers, installing Debian's package where that is possible.
 fn need(probe: &[&str], package: &str) -> Result<(), String> {
     let answers = || {

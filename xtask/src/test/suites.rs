@@ -5,7 +5,7 @@ mod table;
 use super::broker::{Broker, Product};
 use super::program::{self, Done};
 use super::setup::{self, Ecosystem};
-use super::{Context, Tally, package};
+use super::{Context, Tally, instructions, package};
 use std::cell::RefMut;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -44,6 +44,8 @@ enum Kind {
     Conformance,
     /// pytest over a folder of `tests/clients/operate`, with a broker of its own.
     Operate { folder: &'static str },
+    /// Instructions counted by callgrind.
+    Instructions,
     /// The static binary and the Debian package.
     Package,
     /// Real faults, a small part of each: that whoever soaks finds the driver as it should be.
@@ -64,7 +66,7 @@ impl Suite {
     pub(super) fn answers_to(&self, name: &str) -> bool {
         self.name == name
             || self.group == name
-            || (name == "clients" && !matches!(self.kind, Kind::Workspace))
+            || (name == "clients" && !matches!(self.kind, Kind::Workspace | Kind::Instructions))
     }
 }
 
@@ -143,6 +145,7 @@ pub(super) fn run(suite: &Suite, context: &Context) -> Result<Tally, String> {
                 broker,
             ))
         }
+        Kind::Instructions => instructions::run(context),
         Kind::Package => package::run(context),
         Kind::Soak => soak(context),
         Kind::Kill => {

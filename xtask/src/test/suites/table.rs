@@ -14,6 +14,13 @@ pub(in crate::test) const ALL: &[Suite] = &[
         kind: Kind::Workspace,
     },
     Suite {
+        name: "instructions",
+        group: "instructions",
+        about: "what codecs and engine take, counted",
+        judge: None,
+        kind: Kind::Instructions,
+    },
+    Suite {
         name: "pika",
         group: "amqp",
         about: "Python, blocking",
