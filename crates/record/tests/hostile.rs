@@ -42,8 +42,10 @@ fn batches_of_real_clients_are_read() {
     assert!(corpus.len() > 8, "compressed ones, too");
     for (_, bytes) in corpus {
         harness::check(&bytes);
+        harness::check_messages(&bytes);
         for cut in 0..bytes.len() {
             harness::check(&bytes[..cut]);
+            harness::check_messages(&bytes[..cut]);
         }
     }
 }

@@ -72,7 +72,11 @@ impl Crowd {
                 crowd: self.inner.clone(),
             });
             let waker = Waker::from(one);
-            if task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            if task
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_ready()
+            {
                 tasks.remove(&number);
                 self.inner.lock().count -= 1;
             }

@@ -70,6 +70,15 @@ impl Host {
             direct_bytes_min: *random.pick(&[4 << 10, 256 << 10]),
             ..bongsu_sim::history::options(&mut random)
         };
+        Host::with(disk, options, random, ledger)
+    }
+
+    /// A machine with a disk that is not empty.
+    pub fn on(disk: SimDisk, options: Options, seed: u64, ledger: Arc<Ledger>) -> Arc<Host> {
+        Host::with(disk, options, Random::new(seed), ledger)
+    }
+
+    fn with(disk: SimDisk, options: Options, random: Random, ledger: Arc<Ledger>) -> Arc<Host> {
         Arc::new(Host {
             disk,
             options,

@@ -5,7 +5,7 @@
 //! Reading order: [`plan`] (who takes part, what fails), [`wire`] (the network), [`host`] (the
 //! machine and the process; [`crowd`] polls its connections), [`amqp`] and [`kafka`] (clients' protocols), [`clients`] (what
 //! they do), [`ledger`] (what they know, and the rules), [`audit`] (the last look), [`run`]
-//! (all of it, once), [`shrink`] (what is left of a plan that fails).
+//! (all of it, once), [`shrink`] (what is left of a plan that fails); [`hostile`] (any bytes).
 
 pub mod plan;
 
@@ -28,3 +28,5 @@ pub mod audit;
 pub mod run;
 
 pub mod shrink;
+
+pub mod hostile;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bongsu_amqp091::codec::method::{Method, bit};
 use bongsu_amqp091::codec::wire::Table;
 use bongsu_record::{Arguments, Value, table};
-use bongsu_sim::Random;
 use bongsu_sim::disk::Fault as DiskFault;
+use bongsu_sim::{Random, SimDisk};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::{ApiKey, CreateTopicsRequest, CreateTopicsResponse, TopicName};
 use tokio::task::JoinSet;
@@ -37,6 +37,11 @@ pub struct Outcome {
 
 /// Runs it, on a thread that has no runtime.
 pub fn run(plan: &Plan) -> Outcome {
+    run_on(plan).0
+}
+
+/// Runs it, and what is on its disk in the end.
+pub fn run_on(plan: &Plan) -> (Outcome, SimDisk) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -61,16 +66,17 @@ pub fn run(plan: &Plan) -> Outcome {
     if ended.is_err() {
         ledger.violated("the trial panicked".to_owned());
     }
-    let disk_operations = host.disk().operation_count();
+    let disk = host.disk().clone();
     // Tasks hold the world, and the world the host.
     drop((world, host));
     drop(runtime);
-    Outcome {
+    let outcome = Outcome {
         violation: ledger.violation(),
         tally: ledger.tally(),
         digest: ledger.digest(),
-        disk_operations,
-    }
+        disk_operations: disk.operation_count(),
+    };
+    (outcome, disk)
 }
 
 async fn course(plan: &Plan, host: &Arc<Host>, world: &Arc<World>) {

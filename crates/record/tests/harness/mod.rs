@@ -1,7 +1,9 @@
-//! What reading a Kafka batch promises, on one input: shared by tests and fuzz targets.
+//! What reading a batch promises, on one input: shared by tests and fuzz targets.
 
-use bongsu_record::Batch;
+#![allow(dead_code, reason = "each test and fuzz target uses what it needs")]
+
 use bongsu_record::kafka::{Records, validate};
+use bongsu_record::{Batch, Messages, Offset, table};
 use bytes::Bytes;
 
 /// No panic and no more memory than is allowed; what the door lets in, everybody can read;
@@ -52,3 +54,33 @@ pub fn check(bytes: &[u8]) {
 
 /// As small as it can be for the inputs there are, so that bombs are found.
 const UNFOLDED_BYTES_MAX: usize = 1 << 20;
+
+/// The same of what a reader of any protocol asks of a message, and of tables by themselves.
+pub fn check_messages(bytes: &[u8]) {
+    if let Ok((table, used)) = table::decode(bytes) {
+        assert!(used <= bytes.len());
+        let mut again = Vec::new();
+        table::encode(&table, &mut again);
+        let (same, _) = table::decode(&again).expect("what we wrote");
+        assert_eq!(format!("{same:?}"), format!("{table:?}"));
+    }
+    let Ok(batch) = Batch::parse_unchecked(&Bytes::copy_from_slice(bytes)) else {
+        return;
+    };
+    let Ok(messages) = Messages::open(&batch, Offset(0), UNFOLDED_BYTES_MAX) else {
+        return;
+    };
+    let mut read_bytes = 0;
+    for message in messages.iter() {
+        read_bytes += message.body().len() + message.routing_key().len();
+        // Either can be malformed without the other.
+        let _ = message.properties();
+        let _ = message.pairs();
+        let _ = message.text_header(b"x-deliver-at");
+        if let Ok(headers) = message.headers() {
+            let mut table = Vec::new();
+            table::encode(&headers, &mut table);
+        }
+    }
+    assert!(read_bytes <= 2 * UNFOLDED_BYTES_MAX.max(batch.len()));
+}
