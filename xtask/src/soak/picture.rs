@@ -97,7 +97,7 @@ fn panes(samples: &[Sample]) -> Vec<Pane> {
     };
     vec![
         Pane {
-            title: "AMQP ledger",
+            title: "AMQP ledger, bursts cut",
             unit: "/s",
             lines: vec![
                 line("confirmed", "#1f6f54", rate(&|one| one.moved[0].confirmed)),
@@ -105,7 +105,7 @@ fn panes(samples: &[Sample]) -> Vec<Pane> {
             ],
         },
         Pane {
-            title: "Kafka ledger",
+            title: "Kafka ledger, bursts cut",
             unit: "/s",
             lines: vec![
                 line("confirmed", "#1f6f54", rate(&|one| one.moved[1].confirmed)),
@@ -139,12 +139,7 @@ fn panes(samples: &[Sample]) -> Vec<Pane> {
 }
 
 fn draw_pane(svg: &mut String, pane: &Pane, y: f64, x: impl Fn(f64) -> f64) {
-    let values = pane
-        .lines
-        .iter()
-        .flat_map(|line| &line.points)
-        .map(|(_, value)| *value);
-    let top = nice(values.fold(0.0, f64::max).max(0.01) * 1.05);
+    let top = top_of(pane);
     let bottom = y + PANE_HEIGHT - 18.0;
     let height = bottom - y;
     let _ = writeln!(
@@ -153,7 +148,7 @@ fn draw_pane(svg: &mut String, pane: &Pane, y: f64, x: impl Fn(f64) -> f64) {
         y - 5.0,
         pane.title
     );
-    let mut legend_x = LEFT + 150.0;
+    let mut legend_x = LEFT + 180.0;
     for line in &pane.lines {
         let (end, low) = (legend_x + 14.0, y - 9.0);
         let _ = writeln!(
@@ -183,7 +178,7 @@ fn draw_pane(svg: &mut String, pane: &Pane, y: f64, x: impl Fn(f64) -> f64) {
     for line in &pane.lines {
         let mut path = String::new();
         for (at, (at_s, value)) in line.points.iter().enumerate() {
-            let (px, py) = (x(*at_s), bottom - value / top * height);
+            let (px, py) = (x(*at_s), bottom - value.min(top) / top * height);
             let _ = write!(path, "{}{px:.1} {py:.1}", if at == 0 { 'M' } else { 'L' });
         }
         let _ = writeln!(
@@ -192,6 +187,21 @@ fn draw_pane(svg: &mut String, pane: &Pane, y: f64, x: impl Fn(f64) -> f64) {
             line.colour
         );
     }
+}
+
+/// Where the scale ends. A rate may be many times itself for a moment, when what had to wait comes
+/// all at once: that is cut, so that the rest is seen.
+fn top_of(pane: &Pane) -> f64 {
+    let values = pane.lines.iter().flat_map(|line| &line.points);
+    let mut values: Vec<f64> = values.map(|(_, value)| *value).collect();
+    values.sort_by(f64::total_cmp);
+    let most = values.last().copied().unwrap_or(0.0);
+    let usual = values.get(values.len() * 9 / 10).copied().unwrap_or(0.0);
+    let top = match pane.unit {
+        "/s" if usual > 0.0 => most.min(usual * 2.0),
+        _ => most,
+    };
+    nice(top.max(0.01) * 1.05)
 }
 
 /// As many as a picture has room for. Memory, files and processor keep the largest of what falls
