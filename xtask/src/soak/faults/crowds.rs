@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub(super) fn storm(soak: &mut Soak) -> Result<(), String> {
     let files = soak.watch.last().file_count;
-    let count = soak.size.of(6000, 300);
+    let count = soak.size.of(48_000, 300);
     let addresses: Vec<_> = (0..4).map(|at| soak.broker.amqp(at)).collect();
     let (next, whole, broken) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let until = Instant::now() + STORM_MAX;
