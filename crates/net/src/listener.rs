@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bongsu_broker::registry::Peer;
 use bongsu_broker::{Broker, Stopping};
@@ -72,6 +73,7 @@ pub async fn receive<F>(
     F: Future<Output = ()> + Send,
 {
     let mut connections = JoinSet::new();
+    let mut refused = Refused::default();
     while !*stopping.borrow_and_update() {
         let accepted = tokio::select! {
             _ = stopping.changed() => continue,
@@ -89,7 +91,7 @@ pub async fn receive<F>(
             }
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
-            tracing::warn!(%peer, "refused: limits.connections_max are connected");
+            refused.count(peer);
             continue;
         };
         // Small replies must not wait for the client's acknowledgement of earlier ones.
@@ -115,6 +117,29 @@ pub async fn receive<F>(
     while connections.join_next().await.is_some() {}
 }
 
+/// Those who found no place. Ten thousand a second are as many lines in nobody's log: one line a
+/// second tells how many, and who was the last.
+#[derive(Default)]
+struct Refused {
+    count: u64,
+    told: Option<Instant>,
+}
+
+impl Refused {
+    fn count(&mut self, peer: SocketAddr) {
+        self.count += 1;
+        if self.told.is_some_and(|told| told.elapsed() < REFUSED_PAUSE) {
+            return;
+        }
+        let count = self.count;
+        tracing::warn!(%peer, count, "refused: as many are connected as may be (limits.connections_max, open files)");
+        *self = Self {
+            count: 0,
+            told: Some(Instant::now()),
+        };
+    }
+}
+
 /// Whoever only looked whether the port is open is not worth a line.
 fn turned_away(peer: SocketAddr, error: &io::Error) {
     match error.kind() {
@@ -128,4 +153,5 @@ fn turned_away(peer: SocketAddr, error: &io::Error) {
     }
 }
 
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
