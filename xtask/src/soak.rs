@@ -381,6 +381,20 @@ impl Soak {
         Who::BOTH.iter().all(|who| self.watch.has_moved(*who))
     }
 
+    /// Who has been waiting for what.
+    fn stand_still_in_words(&self) -> String {
+        let of = |who: Who, what| self.watch.standstill(who, what).as_secs_f64();
+        let words = Who::BOTH.map(|who| {
+            format!(
+                "{}: {:.1} s without a confirm, {:.1} s without a delivery",
+                who.name(),
+                of(who, What::Confirms),
+                of(who, What::Deliveries)
+            )
+        });
+        words.join("; ")
+    }
+
     /// How long it took.
     fn wait_until(
         &self,
@@ -391,7 +405,10 @@ impl Soak {
         let begun = Instant::now();
         while !holds(self) {
             if begun.elapsed() > patience {
-                return Err(format!("still waiting for {what} after {patience:?}"));
+                return Err(format!(
+                    "still waiting for {what} after {patience:?} ({})",
+                    self.stand_still_in_words()
+                ));
             }
             sleep(Duration::from_millis(50));
         }

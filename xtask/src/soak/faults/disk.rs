@@ -124,8 +124,8 @@ pub(super) fn slow(soak: &mut Soak) -> Result<(), String> {
     soak.watch.mark();
     drop(frozen);
     let back = soak.wait_until(
-        "confirms after the disk came back",
-        SERVED_MAX,
+        "clients after the disk came back",
+        SERVED_AGAIN_MAX,
         Soak::all_moved,
     )?;
     soak.must(

@@ -122,6 +122,11 @@ fn fetcher(soak: &Soak) -> Result<TcpStream, String> {
     Ok(socket)
 }
 
+/// Of all kinds together.
+pub(super) const COUNT_MAX: u64 = 150;
+/// What the broker may keep for one: the megabyte that waits for it, the answer that went beyond,
+/// what it asked for and was not looked at, and records that are on their way to it.
+pub(super) const BYTES_MAX: u64 = 3 << 20;
 const QUEUE: &str = "soak-unread";
 const SERVED_MAX: Duration = Duration::from_secs(5);
 const BACK_MAX: Duration = Duration::from_secs(20);
