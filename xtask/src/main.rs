@@ -1,5 +1,6 @@
 //! Development tasks: `cargo xtask TASK`.
 
+mod audit;
 mod bench;
 mod mutants;
 mod package;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
+        Some((task, rest)) if task == "audit" => audit::run(rest),
         Some((task, rest)) if task == "bench" => bench::run(rest),
         Some((task, rest)) if task == "mutants" => mutants::run(rest),
         Some((task, rest)) if task == "package" => package::run(rest),
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
         Some((task, rest)) if task == "test" => test::run(rest),
         Some((task, _)) if task == "tidy" => tidy::run(),
         _ => {
-            eprintln!("usage: cargo xtask bench|mutants|package|sim|soak|test|tidy [--help]");
+            eprintln!("usage: cargo xtask audit|bench|mutants|package|sim|soak|test|tidy [--help]");
             ExitCode::from(2)
         }
     }
