@@ -7,6 +7,7 @@ use bongsu_amqp091::codec::frame::{self, Frame};
 use bongsu_amqp091::codec::method::Method;
 use bongsu_amqp091::codec::wire::{Field, Long, Table};
 use bongsu_net::pipe::End;
+use bongsu_record::blocks::amqp091;
 use tokio::time::{Instant, sleep_until};
 
 /// The connection is gone, or as good as gone.
@@ -35,6 +36,8 @@ pub struct Message {
     pub consumer: String,
     /// The key it was published with.
     pub key: String,
+    /// Where it is in its stream, if it is told.
+    pub stream_offset: Option<i64>,
     /// Its bytes.
     pub body: Vec<u8>,
 }
@@ -179,12 +182,14 @@ impl Amqp {
                     ..
                 } => {
                     let (consumer, key) = (consumer_tag.to_owned(), routing_key.to_owned());
+                    let (stream_offset, body) = self.content().await?;
                     Told::Delivered(Message {
                         tag: delivery_tag,
                         redelivered: bits & 1 != 0,
                         consumer,
                         key,
-                        body: self.body().await?,
+                        stream_offset,
+                        body,
                     })
                 }
                 Method::BasicAck { delivery_tag, bits } => Told::Acked {
@@ -224,12 +229,14 @@ impl Amqp {
                     ..
                 }) => {
                     let key = routing_key.to_owned();
+                    let (stream_offset, body) = self.content().await?;
                     return Ok(Some(Message {
                         tag: delivery_tag,
                         redelivered: bits & 1 != 0,
                         consumer: String::new(),
                         key,
-                        body: self.body().await?,
+                        stream_offset,
+                        body,
                     }));
                 }
                 Some(Method::BasicGetEmpty { .. }) => return Ok(None),
@@ -260,7 +267,7 @@ impl Amqp {
     }
 
     /// The header and body frames of a message whose method came.
-    async fn body(&mut self) -> Result<Vec<u8>, Gone> {
+    async fn content(&mut self) -> Result<(Option<i64>, Vec<u8>), Gone> {
         let header = self.some_frame().await?;
         let size = header.payload.get(4..12).expect("a content header");
         let size = u64::from_be_bytes(size.try_into().expect("eight bytes"));
@@ -268,7 +275,12 @@ impl Amqp {
         while (body.len() as u64) < size {
             body.extend(self.some_frame().await?.payload);
         }
-        Ok(body)
+        let headers = amqp091::read(&header.payload[12..]).and_then(|block| block.headers());
+        let headers = headers.expect("the broker writes what can be read");
+        let offset = headers
+            .get("x-stream-offset")
+            .and_then(|value| value.as_int());
+        Ok((offset, body))
     }
 
     async fn frame(&mut self, until: Instant) -> Result<Option<Came>, Gone> {

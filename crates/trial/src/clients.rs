@@ -17,6 +17,8 @@ use crate::wire::Wire;
 
 pub mod consumer;
 
+pub mod follower;
+
 pub mod producer;
 
 pub mod publisher;
@@ -87,6 +89,7 @@ impl Actor {
             Role::Publish(to) => publisher::run(&mut self, to).await,
             Role::Consume(from) => consumer::run(&mut self, from).await,
             Role::Transact => transactor::run(&mut self).await,
+            Role::Follow => follower::run(&mut self).await,
             Role::Produce => producer::run(&mut self).await,
             Role::ProduceInTransactions => transactions::run(&mut self).await,
             Role::Read => reader::run(&mut self).await,

@@ -40,6 +40,10 @@ pub enum Queue {
     Work,
     /// And come here.
     Dead,
+    /// Records of it expire.
+    Brief,
+    /// And come here.
+    Expired,
     /// Ordered by key.
     Grouped,
     /// Refuses what it has no room for.
@@ -56,17 +60,37 @@ pub enum Queue {
 
 impl Queue {
     /// All of them that are consumed.
-    pub const CONSUMED: [Queue; 9] = [
+    pub const CONSUMED: [Queue; 11] = [
         Queue::Plain,
         Queue::FanA,
         Queue::FanB,
         Queue::Work,
         Queue::Dead,
+        Queue::Brief,
+        Queue::Expired,
         Queue::Grouped,
         Queue::Bounded,
         Queue::TxA,
         Queue::TxB,
     ];
+
+    /// Where its dead records go.
+    pub fn grave(self) -> Option<Queue> {
+        match self {
+            Queue::Work => Some(Queue::Dead),
+            Queue::Brief => Some(Queue::Expired),
+            _ => None,
+        }
+    }
+
+    /// Whose dead records come here.
+    pub fn origin(self) -> Option<Queue> {
+        match self {
+            Queue::Dead => Some(Queue::Work),
+            Queue::Expired => Some(Queue::Brief),
+            _ => None,
+        }
+    }
 
     /// As clients call it.
     pub fn name(self) -> &'static str {
@@ -76,6 +100,8 @@ impl Queue {
             Queue::FanB => "fan-b",
             Queue::Work => "work",
             Queue::Dead => "dead",
+            Queue::Brief => "brief",
+            Queue::Expired => "expired",
             Queue::Grouped => "grouped",
             Queue::Bounded => "bounded",
             Queue::Topic => "topic",
@@ -429,7 +455,9 @@ impl Inner {
         };
         let (publisher, seq, key, fate) = (record.publisher, record.seq, record.key, record.fate);
         let goes_there = record.queues.contains(&queue)
-            || (queue == Queue::Dead && record.queues.contains(&Queue::Work));
+            || queue
+                .origin()
+                .is_some_and(|origin| record.queues.contains(&origin));
         if !goes_there {
             return Err(format!(
                 "{name} delivered record {id}, which went to {:?}",
@@ -439,22 +467,20 @@ impl Inner {
         if fate == Fate::Refused {
             return Err(format!("{name} delivered record {id}, which was refused"));
         }
-        if queue == Queue::Dead {
-            let died = self.copies.get(&(Queue::Work, id));
-            match died {
+        if let Some(origin) = queue.origin() {
+            match self.copies.get(&(origin, id)) {
                 Some(copy) if copy.settled => {
                     return Err(format!("record {id} died after it was durably settled"));
                 }
                 Some(copy) if copy.rejected => {}
+                _ if origin == Queue::Brief => {}
                 _ => return Err(format!("record {id} died, and nobody rejected it")),
             }
         }
-        if queue == Queue::Work
-            && self
-                .copies
-                .get(&(Queue::Dead, id))
-                .is_some_and(|copy| copy.settled)
-        {
+        let dead = queue
+            .grave()
+            .and_then(|grave| self.copies.get(&(grave, id)));
+        if dead.is_some_and(|dead| dead.settled) {
             return Err(format!("record {id} came back from the dead"));
         }
         let copy = self.copies.entry((queue, id)).or_default();
@@ -482,7 +508,7 @@ impl Inner {
         if queue == Queue::Grouped {
             self.check_group(who, id, publisher, (seq, key))?;
         }
-        if !redelivered && queue != Queue::Dead {
+        if !redelivered && queue.origin().is_none() {
             // Keys overtake each other, where consumers compete for keys.
             let (consumer, of) = match queue {
                 Queue::Grouped => (0, (publisher << 8) | u64::from(key)),

@@ -38,6 +38,8 @@ pub enum Role {
     Consume(Place),
     /// AMQP: transactions over two queues, taking from one and publishing to both.
     Transact,
+    /// AMQP: reads a partition of the topic as a stream, from its first record on.
+    Follow,
     /// Kafka: an idempotent producer.
     Produce,
     /// Kafka: transactions over two partitions.
@@ -60,6 +62,10 @@ pub enum Place {
     Work,
     /// Where they go.
     Dead,
+    /// A queue whose records expire soon, and go to [`Place::Expired`].
+    Brief,
+    /// Where they go.
+    Expired,
     /// A queue whose records are ordered by their key.
     Grouped,
     /// A queue that refuses what it has no room for.
@@ -143,7 +149,7 @@ impl Plan {
                 actions: 5 + random.below(60) as u32,
             });
         };
-        let scenes: [&[Role]; 9] = [
+        let scenes: [&[Role]; 11] = [
             &[Role::Publish(Place::Plain), Role::Consume(Place::Plain)],
             &[
                 Role::Publish(Place::Plain),
@@ -160,6 +166,17 @@ impl Plan {
                 Role::Publish(Place::Work),
                 Role::Consume(Place::Work),
                 Role::Consume(Place::Dead),
+            ],
+            &[
+                Role::Publish(Place::Brief),
+                Role::Consume(Place::Brief),
+                Role::Consume(Place::Expired),
+            ],
+            &[
+                Role::Produce,
+                Role::Publish(Place::Topic),
+                Role::Follow,
+                Role::Read,
             ],
             &[
                 Role::Publish(Place::Grouped),

@@ -209,6 +209,15 @@ async fn declare(world: &Arc<World>) -> Result<(), Gone> {
         (Queue::FanA, words(&[])),
         (Queue::FanB, words(&[])),
         (Queue::Dead, words(&[])),
+        (Queue::Expired, words(&[])),
+        (
+            Queue::Brief,
+            words(&[
+                ("x-message-ttl", number(250)),
+                ("x-dead-letter-exchange", text_of("")),
+                ("x-dead-letter-routing-key", text_of("expired")),
+            ]),
+        ),
         (
             Queue::Work,
             words(&[

@@ -33,6 +33,8 @@ pub fn queue_of(place: Place) -> Queue {
         Place::OtherFan => Queue::FanB,
         Place::Work => Queue::Work,
         Place::Dead => Queue::Dead,
+        Place::Brief => Queue::Brief,
+        Place::Expired => Queue::Expired,
         Place::Grouped => Queue::Grouped,
         Place::Bounded => Queue::Bounded,
         Place::Topic => Queue::Topic,
@@ -109,7 +111,7 @@ async fn consume(
                 let tags = some_of(actor, &held);
                 for tag in tags {
                     let id = held.remove(&tag).expect("it is held");
-                    let dies = queue == Queue::Work && actor.random.chance(1, 2);
+                    let dies = queue.grave().is_some() && actor.random.chance(1, 2);
                     let (bits, how) = match dies {
                         true => (0, Released::Rejected),
                         false => (bit::NACK_REQUEUE, Released::Back),

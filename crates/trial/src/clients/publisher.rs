@@ -101,6 +101,7 @@ fn destination(to: Place, key: u8) -> (&'static str, String, &'static [Queue]) {
     match to {
         Place::Plain => direct(&[Queue::Plain]),
         Place::Work | Place::Dead => direct(&[Queue::Work]),
+        Place::Brief | Place::Expired => direct(&[Queue::Brief]),
         Place::Bounded => direct(&[Queue::Bounded]),
         Place::Topic => direct(&[Queue::Topic]),
         Place::Fan | Place::OtherFan => ("fan", String::new(), &[Queue::FanA, Queue::FanB]),

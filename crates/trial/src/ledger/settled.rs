@@ -82,8 +82,10 @@ impl Inner {
             }
         }
         for ((queue, id), copy) in &self.copies {
-            if copy.found && *queue == Queue::Work {
-                let dead = self.copies.get(&(Queue::Dead, *id));
+            if copy.found
+                && let Some(grave) = queue.grave()
+            {
+                let dead = self.copies.get(&(grave, *id));
                 if dead.is_some_and(|dead| dead.found || dead.settled) {
                     return Err(format!("record {id} died, and is still in its queue"));
                 }
@@ -98,16 +100,18 @@ impl Inner {
     /// Whether a copy is there, or was done with.
     fn arrived(&self, queue: Queue, id: u64) -> bool {
         let Some(copy) = self.copies.get(&(queue, id)) else {
-            return queue == Queue::Work && self.has_died(id);
+            return self.has_died(queue, id);
         };
         let taken = copy
             .maybe
             .is_some_and(|number| self.happened_whole(&self.wholes[number]));
-        copy.found || copy.acked || taken || (queue == Queue::Work && self.has_died(id))
+        copy.found || copy.acked || taken || self.has_died(queue, id)
     }
 
-    fn has_died(&self, id: u64) -> bool {
-        let dead = self.copies.get(&(Queue::Dead, id));
+    fn has_died(&self, queue: Queue, id: u64) -> bool {
+        let dead = queue
+            .grave()
+            .and_then(|grave| self.copies.get(&(grave, id)));
         dead.is_some_and(|dead| dead.found || dead.acked)
     }
 
