@@ -35,6 +35,9 @@ use crate::traces;
 
 /// How often memory and disk are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a thread that has read from the disk waits for more to read. What it read is freed by
+/// others, which gives memory back only once the thread allocates again, or ends.
+const IDLE_THREAD_LIFE: Duration = Duration::from_secs(1);
 /// How long clients have to take leave before the broker stops without them.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -47,6 +50,7 @@ pub fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
     allow_many_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_keep_alive(IDLE_THREAD_LIFE)
         .build()?;
     runtime.block_on(serve(&settings, logs))
 }
