@@ -139,7 +139,8 @@ pub async fn serve(listener: TcpListener, admin: Admin, door: Door) {
     .await;
 }
 
-async fn serve_one(guest: Guest, admin: Admin) {
+/// Answers one who is in, until it leaves or the broker stops.
+pub async fn serve_one(guest: Guest, admin: Admin) {
     let mut stopping = admin.broker.stopping();
     let peer = guest.peer;
     let from = From {

@@ -1,9 +1,15 @@
 //! Any bytes at all, to a whole broker: shared by tests and fuzz targets.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bongsu_admin::server::serve_one;
+use bongsu_admin::{Admin, Settings as AdminSettings};
+use bongsu_net::door::Guest;
 use bongsu_net::pipe::{End, pipe};
+use bongsu_net::stream::Stream;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
 pub mod stored;
@@ -49,21 +55,69 @@ pub fn check(protocol: Protocol, bytes: &[u8]) {
     });
 }
 
-/// Writes everything, reads and forgets what comes, and listens for a while.
-async fn say(end: &End, bytes: &[u8]) {
+/// The same of HTTP; what was answered.
+///
+/// # Panics
+/// If it does not.
+pub fn check_http(bytes: &[u8]) -> Vec<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without sockets");
+    runtime.block_on(async {
+        let ledger = Arc::new(Ledger::new(false));
+        let host = Host::new(7, ledger.clone());
+        let supervisor = tokio::spawn(host.clone().supervise());
+        while !host.is_up() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let admin = Admin::new(host.broker().expect("it is up"), AdminSettings::default());
+        let places = Arc::new(Semaphore::new(1));
+        let (client, end) = pipe(64 << 10);
+        let here = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        let guest = Guest {
+            stream: Stream::Memory(end),
+            peer: here,
+            local: here,
+            certified: None,
+            place: places.try_acquire_owned().expect("there is one"),
+        };
+        let served = tokio::spawn(serve_one(guest, admin));
+        let said = timeout(Duration::from_secs(20), say(&client, bytes)).await;
+        drop(client);
+        // Whatever it works at is given up after a minute.
+        let ended = timeout(Duration::from_secs(100), served).await;
+        let ended = ended.expect("it ends once its client is gone");
+        assert!(ended.is_ok(), "{ended:?}");
+        assert_eq!(ledger.violation(), None);
+        supervisor.abort();
+        host.kill().await;
+        said.unwrap_or_default()
+    })
+}
+
+/// Writes everything, reads what comes, and listens for a while. The beginning of what came.
+async fn say(end: &End, bytes: &[u8]) -> Vec<u8> {
     let mut rest = bytes;
+    let mut said = Vec::new();
     let mut heard = Instant::now();
     let mut answer = vec![0; 16 << 10];
     while heard.elapsed() < Duration::from_millis(300) {
         match end.try_read(&mut answer) {
-            Ok(0) => return,
-            Ok(_) => heard = Instant::now(),
+            Ok(0) => return said,
+            Ok(count) => {
+                heard = Instant::now();
+                if said.len() < KEPT_BYTES {
+                    said.extend_from_slice(&answer[..count]);
+                }
+            }
             Err(_) => {}
         }
         match end.try_write(rest) {
             Ok(count) => rest = &rest[count..],
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
+            Err(_) => return said,
         }
         if rest.is_empty() {
             let _ = timeout(Duration::from_millis(50), end.readable()).await;
@@ -75,4 +129,8 @@ async fn say(end: &End, bytes: &[u8]) {
             }
         }
     }
+    said
 }
+
+/// Of an answer.
+const KEPT_BYTES: usize = 16 << 10;

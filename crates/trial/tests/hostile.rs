@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bongsu_sim::Random;
 use bongsu_trial::host::Protocol;
-use bongsu_trial::hostile::{check, stored};
+use bongsu_trial::hostile::{check, check_http, stored};
 use bongsu_trial::plan::Plan;
 use bongsu_trial::run::run_on;
 
@@ -23,12 +23,12 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     files.into_iter().map(read).collect()
 }
 
-fn conversations(target: &str, protocol: Protocol) {
+fn conversations(target: &str, check: impl Fn(&[u8])) {
     let corpus = corpus(target);
     assert!(corpus.len() > 3, "{target}");
     let mut random = Random::new(6);
     for bytes in &corpus {
-        check(protocol, bytes);
+        check(bytes);
         for _ in 0..6 {
             let mut bent = bytes.clone();
             for _ in 0..1 + random.below(6) {
@@ -36,19 +36,30 @@ fn conversations(target: &str, protocol: Protocol) {
                 bent[at] = random.number() as u8;
             }
             bent.truncate(1 + random.below(2 * bent.len() as u64) as usize);
-            check(protocol, &bent);
+            check(&bent);
         }
     }
 }
 
 #[test]
 fn clients_of_amqp() {
-    conversations("session", Protocol::Amqp);
+    conversations("session", |bytes| check(Protocol::Amqp, bytes));
 }
 
 #[test]
 fn clients_of_kafka() {
-    conversations("kafka_frame", Protocol::Kafka);
+    conversations("kafka_frame", |bytes| check(Protocol::Kafka, bytes));
+}
+
+#[test]
+fn tools_of_http() {
+    conversations("http", |bytes| drop(check_http(bytes)));
+    let mut well = 0;
+    for bytes in corpus("http") {
+        let said = check_http(&bytes);
+        well += usize::from(said.starts_with(b"HTTP/1.1 2"));
+    }
+    assert!(well > 5, "{well} are answered as they were meant");
 }
 
 #[test]
