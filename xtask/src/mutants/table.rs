@@ -149,8 +149,8 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "take-the-refused",
         breaks: "a full queue refuses records and takes them",
         file: "crates/broker/src/group.rs",
-        from: "self.refused\n            .iter()\n            .chain(&self.duplicates)",
-        to: "[]\n            .iter()\n            .chain(&self.duplicates)",
+        from: ".refused\n            .iter()\n            .chain(&self.duplicates)",
+        to: ".duplicates\n            .iter()\n            .chain(&self.duplicates)",
     },
     Mutation {
         name: "no-backpressure",
