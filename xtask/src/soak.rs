@@ -200,7 +200,7 @@ fn in_world(
         );
         rows.push(soak.suffer(fault));
         let quiet = soak.random.within(QUIET_MIN_S, QUIET_MAX_S);
-        sleep(Duration::from_secs(request.size.of(quiet, 2)));
+        sleep(Duration::from_secs(request.size.of(quiet, 1)));
     }
     println!("{:>6.0} s  draining", watch.seconds());
     soak.amqp.stop();
