@@ -94,6 +94,7 @@ pub fn consume(broker: SocketAddr, wanted: Consumption<'_>, run: &Run) -> Result
         body_left: 0,
         body_starts: false,
         tag: 0,
+        whole_tag: 0,
         open: 0,
         ack_every,
         look: wanted.look,
@@ -123,7 +124,9 @@ pub fn consume(broker: SocketAddr, wanted: Consumption<'_>, run: &Run) -> Result
 struct Scan<'a> {
     body_left: u64,
     body_starts: bool,
+    /// Of the delivery under way, and of the last that came whole: only that may be acknowledged.
     tag: u64,
+    whole_tag: u64,
     open: u32,
     ack_every: u32,
     look: Look<'a>,
@@ -195,6 +198,7 @@ impl Scan<'_> {
     }
 
     fn delivered(&mut self) {
+        self.whole_tag = self.tag;
         if self.ack_every == u32::MAX {
             return;
         }
@@ -209,7 +213,7 @@ impl Scan<'_> {
             return;
         }
         let ack = Method::new(CHANNEL, wire::BASIC_ACK)
-            .longlong(self.tag)
+            .longlong(self.whole_tag)
             .octet(u8::from(self.open > 1))
             .finish();
         self.acks.extend(ack);
