@@ -245,20 +245,22 @@ impl Builder {
         body_bytes: u64,
     ) {
         assert!(self.open_start.is_none(), "one record is open at a time");
+        let body_room = usize::try_from(body_bytes)
+            .unwrap_or(usize::MAX)
+            .min(RESERVE_BYTES_MAX);
+        let room = FIXED_BYTES + properties + header.len() + body_room;
         if self.buffer.is_empty() {
             let likely = self
                 .last_bytes
                 .clamp(FIRST_ALLOCATION_BYTES, RESERVE_BYTES_MAX);
-            self.buffer.reserve(likely);
+            // At once what the first record needs, with its place in the table: to grow at once
+            // would be to copy what nobody has written yet, and to end twice as large.
+            self.buffer.reserve(likely.max(HEADER_BYTES + room + 4));
             self.buffer.put_bytes(0, HEADER_BYTES);
         }
         self.open_start = Some(self.buffer.len());
         self.open_has_terms = flags & TERMS != 0;
-        let body_room = usize::try_from(body_bytes)
-            .unwrap_or(usize::MAX)
-            .min(RESERVE_BYTES_MAX);
-        self.buffer
-            .reserve(FIXED_BYTES + properties + header.len() + body_room);
+        self.buffer.reserve(room);
         self.buffer.put_u8(origin);
         self.buffer.put_u8(flags);
         self.buffer

@@ -38,6 +38,8 @@ use crate::wire::{Fields, Put, seeded_crc};
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 /// The check in front of a batch.
 pub(crate) const CHECK_BYTES: usize = 4;
+/// A batch begins with its base offset.
+const BASE_BYTES: usize = 8;
 pub(crate) const TRAILER_BYTES: usize = 24;
 pub(crate) const FORMAT: u32 = 1;
 /// An index entry for about so many bytes of units.
@@ -116,11 +118,25 @@ impl Identity {
     }
 
     pub fn put_unit(&self, base: Offset, batch: &Batch, out: &mut Vec<u8>) {
+        let payload = self.put_unit_front(base, batch, out);
+        out.extend_from_slice(payload);
+    }
+
+    /// Puts all of a unit but its batch's payload, which is returned.
+    pub fn put_unit_front<'a>(
+        &self,
+        base: Offset,
+        batch: &'a Batch,
+        out: &mut Vec<u8>,
+    ) -> &'a [u8] {
         let start = out.len();
+        let (header, payload) = batch.bytes().split_at(HEADER_BYTES);
         out.put_u32(0);
-        batch.write_with_base(base, out);
+        out.put_u64(base.0);
+        out.extend_from_slice(&header[BASE_BYTES..]);
         let check = self.check(&out[start + CHECK_BYTES..]);
         out[start..start + CHECK_BYTES].copy_from_slice(&check.to_be_bytes());
+        payload
     }
 
     fn check(&self, batch: &[u8]) -> u32 {

@@ -126,6 +126,17 @@ impl Open {
             Exception::new(code, PUBLISH, format_args!("content header: {malformed:?}"))
         })?;
         self.check_header(&header)?;
+        if header.body_bytes >= LARGE_BODY_BYTES {
+            // A large message stands at the front of a batch: behind others it would outgrow
+            // their buffer, and be copied with them.
+            let channel = self.channel(number);
+            let others = channel.is_some_and(|channel| {
+                channel.tx.is_none() && channel.publishing.builder.record_count() > 0
+            });
+            if others {
+                self.flush(now);
+            }
+        }
         let Some(channel) = self.channel(number) else {
             return Ok(());
         };
@@ -323,6 +334,8 @@ impl Open {
 pub(super) const MESSAGE_BYTES_LIMIT: u64 = 512 << 20;
 /// Bytes at which a batch is published though more arrived for it.
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// A socket's read holds few bodies as large as this, if any.
+const LARGE_BODY_BYTES: u64 = 128 << 10;
 /// Bytes of incomplete contents that a connection's channels may hold together.
 const ARRIVING_BYTES_MAX: u64 = 64 << 20;
 const NO_ROUTE: u16 = 312;

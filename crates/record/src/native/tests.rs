@@ -57,6 +57,21 @@ fn open_record_stays_behind_whole() {
 }
 
 #[test]
+fn a_large_record_alone_is_written_where_it_stays() {
+    let body = vec![b'x'; 1 << 20];
+    let mut builder = Builder::new();
+    for _ in 0..3 {
+        builder.begin(Origin::Amqp091, 0, b"", b"key", b"", body.len() as u64);
+        let place = builder.buffer.as_ptr();
+        body.chunks(128 << 10).for_each(|part| builder.body(part));
+        builder.end();
+        let batch = builder.finish(0).expect("one");
+        assert_eq!(batch.bytes().as_ptr(), place, "nothing was moved");
+        assert_eq!(batch.native_record(0).expect("it").body, body);
+    }
+}
+
+#[test]
 fn every_flipped_bit_under_the_crc_is_noticed() {
     let good = sample();
     for bit in 8 * 8..good.len() * 8 {

@@ -357,8 +357,11 @@ impl Log {
         let mut end = open.end;
         let sampled = open.samples.len();
         let mut peak = open.peak;
+        let blob = self.shelf.blob(&open.identity);
+        let mut written = 0;
+        let mut outcome = Ok(());
         for (base, batch) in batches {
-            let position = open.position + buffer.len() as u64;
+            let position = open.position + written + buffer.len() as u64;
             if fresh {
                 let first_ms = || batch.header().base_timestamp;
                 open.first_ms.get_or_insert_with(first_ms);
@@ -376,20 +379,34 @@ impl Log {
             if !open.is_resumed {
                 peak = higher(peak, Some(peak_of(base, &batch.header())));
             }
-            open.identity.put_unit(base, batch, buffer);
+            let payload = open.identity.put_unit_front(base, batch, buffer);
+            if payload.len() < IN_PLACE_BYTES {
+                buffer.extend_from_slice(payload);
+            } else if let (Ok(blob), Ok(())) = (&blob, &outcome) {
+                // From where it lies: gathered with the others it would be copied, and the copy's
+                // memory is as dear as the copy.
+                let at = open.position + written;
+                outcome = blob
+                    .write_at(at, buffer)
+                    .and_then(|()| blob.write_at(at + buffer.len() as u64, payload));
+                written += (buffer.len() + payload.len()) as u64;
+                buffer.clear();
+            }
             end = base.plus(u64::from(batch.offset_count()));
         }
-        let written = self.shelf.blob(&open.identity).and_then(|blob| {
-            // Dirty before it is written: whoever syncs in between syncs again later.
-            blob.write_at(open.position, buffer)?;
+        let outcome = outcome.and(blob).and_then(|blob| {
+            if !buffer.is_empty() {
+                blob.write_at(open.position + written, buffer)?;
+            }
+            // Dirty before its bytes count: whoever syncs in between syncs again later.
             self.shelf.set_dirty(&open.identity, &blob);
             Ok(())
         });
-        let bytes = buffer.len() as u64;
+        let bytes = written + buffer.len() as u64;
         if buffer.capacity() > BUFFER_KEPT_BYTES {
             *buffer = Vec::new();
         }
-        if let Err(error) = written {
+        if let Err(error) = outcome {
             open.samples.truncate(sampled);
             return Err(error);
         }
@@ -463,4 +480,6 @@ impl Log {
 
 /// Bytes of batches in one write to a segment.
 const RUN_BYTES: usize = 4 << 20;
+/// A payload as large as this is written alone.
+const IN_PLACE_BYTES: usize = 64 << 10;
 const BUFFER_KEPT_BYTES: usize = 64 << 10;
