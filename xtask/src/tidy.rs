@@ -17,6 +17,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("admin", &["record", "engine", "broker", "net"]),
     ("sim", &["record", "storage"]),
     (
+        "trial",
+        &[
+            "record", "engine", "storage", "amqp091", "kafka", "broker", "net", "admin", "sim",
+        ],
+    ),
+    (
         "bongsu",
         &[
             "record", "engine", "storage", "amqp091", "kafka", "broker", "net", "admin",

@@ -47,32 +47,30 @@ async fn publish(actor: &mut Actor, to: Place, who: &Who, client: &mut Amqp) -> 
             true => next,
             false => Instant::now() + Duration::from_millis(100),
         };
-        match client.next(wake).await? {
-            Some(Told::Acked {
-                tag,
-                multiple,
-                nack,
-            }) => {
-                let done: Vec<u64> = match multiple {
-                    true => unconfirmed.range(..=tag).map(|(tag, _)| *tag).collect(),
-                    false => vec![tag],
-                };
-                for tag in done {
-                    match (unconfirmed.remove(&tag), nack) {
-                        (Some(id), false) => actor.world.ledger.confirmed(id),
-                        (Some(id), true) if to == Place::Bounded => {
-                            actor.world.ledger.refused(id);
-                        }
-                        // It may have been taken by the disk, and not by us.
-                        (Some(_), true) => {}
-                        (None, _) => {
-                            let wrong = format!("publish {tag} was answered twice or never sent");
-                            actor.world.ledger.violated(wrong);
-                        }
-                    }
+        let told = client.next(wake).await?;
+        let Some(Told::Acked {
+            tag,
+            multiple,
+            nack,
+        }) = told
+        else {
+            continue;
+        };
+        let done: Vec<u64> = match multiple {
+            true => unconfirmed.range(..=tag).map(|(tag, _)| *tag).collect(),
+            false => vec![tag],
+        };
+        for tag in done {
+            let ledger = &actor.world.ledger;
+            match (unconfirmed.remove(&tag), nack) {
+                (Some(id), false) => ledger.confirmed(id),
+                (Some(id), true) if to == Place::Bounded => ledger.refused(id),
+                // It may have been taken by the disk, and not by us.
+                (Some(_), true) => {}
+                (None, _) => {
+                    ledger.violated(format!("publish {tag} was answered twice or never sent"));
                 }
             }
-            Some(_) | None => {}
         }
     }
     Ok(())

@@ -46,7 +46,7 @@ async fn transact(actor: &mut Actor, who: &Who, client: &mut Kafka) -> Result<()
             return Err(Gone);
         }
         let mut parts = Vec::new();
-        for partition in 0..2_usize {
+        for (number, next) in (0..).zip(&mut sequences) {
             let count = 1 + actor.random.below(3) as i32;
             let ids: Vec<u64> = (0..count)
                 .map(|_| {
@@ -56,15 +56,12 @@ async fn transact(actor: &mut Actor, who: &Who, client: &mut Kafka) -> Result<()
                 .collect();
             let values: Vec<Vec<u8>> = ids.iter().map(|id| body(*id, 50)).collect();
             let of = (producer, Some(name.as_str()));
-            let number = partition as i32;
-            let produced = client
-                .produce(of, number, sequences[partition], &values)
-                .await?;
+            let produced = client.produce(of, number, *next, &values).await?;
             let Ok(base) = produced else {
                 // Whatever it was, the next producer of this name ends it.
                 return Err(Gone);
             };
-            sequences[partition] += count;
+            *next += count;
             for (id, offset) in ids.iter().zip(base..) {
                 ledger.topic(|topic| topic.confirmed(number, Some(offset), *id));
                 parts.push((number, *id));
