@@ -307,6 +307,9 @@ impl<S: Session> Connection<S> {
     ) -> io::Result<Event> {
         let room = self.unwritten() < OUT_BYTES_MAX && self.effects.close.is_none();
         let unwritten = self.has_unwritten();
+        // Who is woken and then takes nothing, for enough waits to be written, has forgotten
+        // that it was woken.
+        let encodes = room && self.unwritten() < OUT_BYTES_FULL;
         let more = room && self.held_delivery.is_none() && self.handle.has_pending();
         if more && !unwritten {
             // Not waiting at all would let one busy client keep its thread.
@@ -342,7 +345,7 @@ impl<S: Session> Connection<S> {
             () = stopped(stop), if self.leave_by.is_none() => Ok(Event::Stop),
             _ = durable.changed(), if awaits => Ok(Event::Durable),
             ready = self.stream.writable(), if unwritten => ready.map(|()| Event::Writable),
-            () = self.handle.woken(), if room && self.held_delivery.is_none() => Ok(Event::Woken),
+            () = self.handle.woken(), if encodes && self.held_delivery.is_none() => Ok(Event::Woken),
             ready = self.stream.readable(), if readable => ready.map(|()| Event::Readable),
             // Others may wait for this client: it is missed at once.
             seen = self.stream.stirred(), if self.waits && !self.sent_ahead => seen.map(Event::Stirred),

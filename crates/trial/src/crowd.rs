@@ -26,6 +26,7 @@ struct Inner {
     waker: Option<Waker>,
     next: u64,
     count: usize,
+    most: usize,
 }
 
 struct One {
@@ -40,6 +41,7 @@ impl Crowd {
         let number = inner.next;
         inner.next += 1;
         inner.count += 1;
+        inner.most = inner.most.max(inner.count);
         inner.new.push((number, Box::pin(task)));
         inner.wake(number);
     }
@@ -47,6 +49,11 @@ impl Crowd {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.inner.lock().count
+    }
+
+    /// How many there were at once, at most.
+    pub fn most(&self) -> usize {
+        self.inner.lock().most
     }
 
     /// Polls them, for ever.

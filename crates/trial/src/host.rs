@@ -433,11 +433,11 @@ async fn watch(host: Arc<Host>, broker: Broker) {
 }
 
 impl Host {
-    /// What waits to be written, and what could be dropped: within the limits, but for what was
-    /// read at the moment they were reached.
+    /// What waits to be written, and what could be dropped: within the limits, but for what each
+    /// connection was reading at the moment they were reached.
     fn check_memory(&self, broker: &Broker) {
         let connections = match &*self.process.lock() {
-            Some(process) => process.connections.count() as u64,
+            Some(process) => process.connections.most() as u64,
             None => return,
         };
         let resources = broker.resources();
