@@ -46,6 +46,8 @@ pub struct Host {
     full_until: Mutex<Option<Instant>>,
     /// Goes up when the disk fills up, and when there is room again.
     room_changes: AtomicU64,
+    /// Most at once.
+    connections: AtomicU64,
     process: Mutex<Option<Process>>,
     /// A process is on its way out, and nothing takes its place before.
     ending: AtomicBool,
@@ -88,6 +90,7 @@ impl Host {
             slow: Mutex::new((Instant::now(), Duration::ZERO)),
             full_until: Mutex::new(None),
             room_changes: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
             process: Mutex::new(None),
             ending: AtomicBool::new(false),
             ledger,
@@ -440,6 +443,9 @@ impl Host {
             Some(process) => process.connections.most() as u64,
             None => return,
         };
+        // Also of a process before this one: what it had read is read again by a start.
+        let before = self.connections.fetch_max(connections, Ordering::Relaxed);
+        let connections = connections.max(before);
         let resources = broker.resources();
         let over = connections * READ_BYTES;
         for (what, bytes, bytes_max) in [
