@@ -89,7 +89,8 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
             tracing::warn!("definitions.load: {warning}");
         }
     }
-    let places = Arc::new(Semaphore::new(place_count(settings.limits_connections_max)));
+    let most = place_count(settings.limits_connections_max);
+    let places = Arc::new(Semaphore::new(most));
     let mut listeners = JoinSet::new();
     let mut addresses = Vec::new();
     for entrance in doors.listen(&Addresses {
@@ -163,6 +164,7 @@ async fn serve(settings: &Settings, logs: Arc<Logs>) -> Result<(), Box<dyn Error
     }
     let watching = tokio::spawn(watch_limits(broker.clone()));
     announce(settings, is_new, &recovered, &addresses, begun.elapsed());
+    say_places(most, settings.limits_connections_max);
     supervised::ready();
     let tls = doors.tls();
     let mut keeping = JoinSet::new();
@@ -455,14 +457,18 @@ fn allow_many_files() {
 fn place_count(connections_max: usize) -> usize {
     let files = getrlimit(Resource::Nofile).current;
     let most = files.map_or(usize::MAX, |files| clients_of(files) as usize);
-    if most < connections_max {
+    most.min(connections_max)
+}
+
+/// Says so where those are fewer than was set.
+fn say_places(places: usize, connections_max: usize) {
+    if places < connections_max {
         tracing::info!(
-            "{most} clients are let in at once, and not {connections_max} (limits.connections_max): \
+            "{places} clients are let in at once, and not {connections_max} (limits.connections_max): \
              the limit of open files is {}",
-            files.unwrap_or(u64::MAX)
+            getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
         );
     }
-    most.min(connections_max)
 }
 
 /// Of so many files, what clients may have; of few, half.

@@ -52,6 +52,8 @@ pub struct Actor {
     pub actions: u32,
     /// It goes on until then.
     pub until: Instant,
+    /// Nothing fails in this trial: what is there is delivered soon.
+    pub is_calm: bool,
 }
 
 impl World {

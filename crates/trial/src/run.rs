@@ -99,6 +99,7 @@ async fn course(plan: &Plan, host: &Arc<Host>, world: &Arc<World>) {
             random: Random::new(client.seed),
             actions: client.actions,
             until,
+            is_calm: plan.faults.is_empty(),
         };
         clients.spawn(actor.act(client.clone()));
     }

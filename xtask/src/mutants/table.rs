@@ -104,6 +104,13 @@ pub const MUTATIONS: &[Mutation] = &[
         to: "for cell in cells.iter().take(1) {\n            let state = cell.lock();",
     },
     Mutation {
+        name: "forget-the-woken",
+        breaks: "a connection with enough to write forgets that it was woken for more",
+        file: "crates/net/src/connection.rs",
+        from: "self.handle.woken(), if encodes &&",
+        to: "self.handle.woken(), if (encodes || room) &&",
+    },
+    Mutation {
         name: "lose-the-returned",
         breaks: "what is given back is gone",
         file: "crates/engine/src/queue/steps.rs",

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Actor;
 use crate::amqp::{Amqp, Gone, Told};
-use crate::ledger::{Queue, Released, Who};
+use crate::ledger::{Ledger, Queue, Released, Who};
 use crate::plan::Place;
 
 /// Records that a confirm proves settled.
@@ -68,6 +68,7 @@ async fn consume(
     let mut room = host.has_room_since();
     let mut published = 0;
     let mut next = Instant::now();
+    let is_slow = actor.random.chance(1, 3);
     while actor.goes_on() {
         if host.has_room_since() != room {
             room = host.has_room_since();
@@ -99,6 +100,9 @@ async fn consume(
             continue;
         }
         actor.acted();
+        if is_slow && actor.random.chance(1, 3) {
+            actor.pause(400).await;
+        }
         next = Instant::now() + Duration::from_micros(actor.random.below(200_000));
         match actor.random.below(20) {
             0 => return Ok(()),
@@ -156,7 +160,47 @@ async fn consume(
             }
         }
     }
+    if actor.is_calm && Instant::now() >= actor.until {
+        return linger(actor, queue, (who, client), held).await;
+    }
     Ok(())
+}
+
+/// Nothing fails, and nobody publishes any more: takes all that comes, and finds that nothing
+/// is kept from it.
+async fn linger(
+    actor: &mut Actor,
+    queue: Queue,
+    (who, client): (&Who, &mut Amqp),
+    held: BTreeMap<u64, u64>,
+) -> Result<(), Gone> {
+    let ledger = actor.world.ledger.clone();
+    for (tag, id) in held {
+        settle(client, queue, (tag, id), &ledger);
+    }
+    let until = actor.until + Duration::from_secs(8);
+    while Instant::now() < until {
+        if let Some(Told::Delivered(message)) = client.next(until).await? {
+            let delivered = ledger.delivered(who, queue, &message.body, message.redelivered);
+            settle(
+                client,
+                queue,
+                (message.tag, delivered.ok_or(Gone)?),
+                &ledger,
+            );
+        }
+    }
+    ledger.all_delivered(queue);
+    Ok(())
+}
+
+fn settle(client: &mut Amqp, queue: Queue, (tag, id): (u64, u64), ledger: &Ledger) {
+    ledger.released(queue, id, Released::Settled);
+    let ack = Method::BasicAck {
+        delivery_tag: tag,
+        bits: 0,
+    };
+    client.write(1, &ack);
 }
 
 /// A consumer that acknowledges.

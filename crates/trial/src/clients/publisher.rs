@@ -85,8 +85,10 @@ fn burst(actor: &mut Actor) -> u64 {
 }
 
 fn bytes(actor: &mut Actor) -> usize {
+    // Some publish large messages, which fill what waits for a client.
+    let large = if actor.place % 4 == 1 { 12 } else { 1 };
     let bytes = match actor.random.below(60) {
-        0 => 20_000 + actor.random.below(120_000),
+        roll if roll < large => 20_000 + actor.random.below(160_000),
         1..6 => actor.random.below(5_000),
         _ => actor.random.below(120),
     };

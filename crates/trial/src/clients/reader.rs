@@ -10,6 +10,7 @@ use kafka_protocol::messages::{
 };
 
 use super::Actor;
+use super::producer::RETRIABLE;
 use crate::amqp::Gone;
 use crate::host::Protocol;
 use crate::kafka::{Kafka, TOPIC, text};
@@ -41,6 +42,10 @@ async fn read(actor: &mut Actor, client: &mut Kafka) -> Result<(), Gone> {
         actor.acted();
         for (partition, next) in (0..).zip(&mut next) {
             let fetched = client.fetch(partition, *next, committed).await?;
+            if RETRIABLE.contains(&fetched.code) {
+                // The disk is gone, and the process soon.
+                return Err(Gone);
+            }
             if fetched.code != 0 {
                 let (code, at) = (fetched.code, *next);
                 ledger.violated(format!(

@@ -48,6 +48,25 @@ impl Ledger {
         }
     }
 
+    /// Somebody has waited for this queue's records for long, and nothing failed: each that was
+    /// confirmed was delivered to somebody by now.
+    pub fn all_delivered(&self, queue: Queue) {
+        if queue == Queue::Brief {
+            // Its records go where maybe nobody waits for them.
+            return;
+        }
+        let mut inner = self.inner.lock();
+        let kept = inner.records.iter().find(|(id, record)| {
+            record.fate == Fate::Confirmed
+                && record.queues.contains(&queue)
+                && !inner.copies.contains_key(&(queue, **id))
+        });
+        if let Some((id, _)) = kept {
+            let kept = format!("record {id} was confirmed, and {} keeps it", queue.name());
+            inner.violated(kept);
+        }
+    }
+
     /// In the end, a record was still there.
     pub fn found(&self, queue: Queue, id: u64) {
         let mut inner = self.inner.lock();
