@@ -26,6 +26,8 @@ async fn publish(actor: &mut Actor, to: Place, who: &Who, client: &mut Amqp) -> 
     let mut unconfirmed: BTreeMap<u64, u64> = BTreeMap::new();
     let (mut tag, mut seq) = (0, 0);
     let mut next = Instant::now();
+    // Of sixty. Some publish many large messages, which fill what waits for a client.
+    let large = *actor.random.pick(&[1, 1, 1, 15]);
     while actor.goes_on() || !unconfirmed.is_empty() {
         // What is not confirmed once the time is over is not waited for for ever.
         if Instant::now() > actor.until + Duration::from_secs(2) {
@@ -39,7 +41,7 @@ async fn publish(actor: &mut Actor, to: Place, who: &Who, client: &mut Amqp) -> 
                 let (exchange, routing_key, queues) = destination(to, key);
                 let id = actor.world.ledger.send(who, seq, key, queues);
                 unconfirmed.insert(tag, id);
-                client.publish(exchange, &routing_key, &body(id, bytes(actor)));
+                client.publish(exchange, &routing_key, &body(id, bytes(actor, large)));
             }
             next = Instant::now() + Duration::from_micros(actor.random.below(150_000));
         }
@@ -84,9 +86,7 @@ fn burst(actor: &mut Actor) -> u64 {
     }
 }
 
-fn bytes(actor: &mut Actor) -> usize {
-    // Some publish large messages, which fill what waits for a client.
-    let large = if actor.place % 4 == 1 { 12 } else { 1 };
+fn bytes(actor: &mut Actor, large: u64) -> usize {
     let bytes = match actor.random.below(60) {
         roll if roll < large => 20_000 + actor.random.below(160_000),
         1..6 => actor.random.below(5_000),
