@@ -1,5 +1,6 @@
 //! `cargo xtask mutants`: proves that trials have teeth. Each mutation of a list breaks the
-//! broker on purpose, in a copy of the sources; trials of the broken broker must fail.
+//! broker on purpose, in a copy of the sources; trials of the broken broker must fail, or the
+//! tests beside them.
 
 mod table;
 
@@ -115,7 +116,10 @@ fn tried(mutation: Option<&Mutation>, tree: &Path, work: &Path, seeds: u64) -> R
             Some((path, text))
         }
     };
-    let fate = on_trial(tree, work, seeds);
+    let mut fate = on_trial(tree, work, seeds);
+    if mutation.is_some() && matches!(fate, Ok(Fate::Survived)) {
+        fate = under_test(tree, work);
+    }
     if let Some((path, text)) = mended {
         std::fs::write(path, text)?;
     }
@@ -158,6 +162,32 @@ fn on_trial(tree: &Path, work: &Path, seeds: u64) -> Result<Fate> {
         (_, Some(violation)) => Fate::Caught(violation),
         (Some(137) | None, None) => Fate::Caught(format!("no end within {SECONDS_MAX} s")),
         (code, None) => Fate::Broken(format!("trials ended with {code:?} and told nothing")),
+    })
+}
+
+/// What no trial of a seed comes upon, a test on the same virtual time may do on purpose.
+fn under_test(tree: &Path, work: &Path) -> Result<Fate> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tested = Command::new(cargo)
+        .args([
+            "test",
+            "--quiet",
+            "--package",
+            "bongsu-trial",
+            "--test",
+            "driver",
+        ])
+        .args(["--config", "profile.dev.debug=false"])
+        .args(["--config", "build.rustflags=['-Adead_code', '-Aunused']"])
+        .env("CARGO_TARGET_DIR", work.join("target"))
+        .current_dir(tree)
+        .output()?;
+    let said = String::from_utf8_lossy(&tested.stdout);
+    let failed = said.lines().find(|line| line.contains("FAILED"));
+    Ok(match (tested.status.success(), failed) {
+        (true, _) => Fate::Survived,
+        (false, Some(line)) => Fate::Caught(format!("tests/driver.rs: {}", line.trim())),
+        (false, None) => Fate::Broken("its tests do not build".to_owned()),
     })
 }
 
