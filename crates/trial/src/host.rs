@@ -152,6 +152,7 @@ impl Host {
         self.disk.set_capacity(self.disk.used_bytes() + room_bytes);
         *self.full_until.lock() = Some(Instant::now() + time);
         self.room_changes.fetch_add(1, Ordering::Relaxed);
+        self.ledger.room_changed(false);
     }
 
     /// The disk has room, and since when: a settle that finds none is not recorded, and costs
@@ -171,6 +172,7 @@ impl Host {
         self.disk.clear_fault();
         self.disk.set_capacity(u64::MAX);
         *self.full_until.lock() = None;
+        self.ledger.room_changed(true);
         *self.slow.lock() = (Instant::now(), Duration::ZERO);
     }
 
@@ -262,6 +264,7 @@ impl Host {
         if over {
             *self.full_until.lock() = None;
             self.room_changes.fetch_add(1, Ordering::Relaxed);
+            self.ledger.room_changed(true);
             self.disk.set_capacity(u64::MAX);
         }
         if self.disk.is_off() {

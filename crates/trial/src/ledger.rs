@@ -141,6 +141,8 @@ struct Inner {
     tally: Tally,
     traces: bool,
     began: Instant,
+    /// Whether the disk has room, and how often that changed.
+    room: (bool, u64),
 }
 
 /// What a trial came to, for those who count.
@@ -201,6 +203,8 @@ struct Copy {
     holder: Option<Who>,
     /// The connection that had it last.
     last: u64,
+    /// [`Inner::room`] when it was lent last.
+    lent_at_room: (bool, u64),
     /// Its settle was sent.
     acked: bool,
     /// And is durable.
@@ -233,6 +237,7 @@ impl Ledger {
             tally: Tally::default(),
             traces,
             began: Instant::now(),
+            room: (true, 0),
         };
         Ledger {
             inner: Mutex::new(inner),
@@ -262,6 +267,13 @@ impl Ledger {
     /// Of all that happened, in its order.
     pub fn digest(&self) -> u64 {
         self.inner.lock().digest
+    }
+
+    /// The disk is full, or has room again. While it is full a channel that wants something
+    /// recorded is closed, with all it was lent, before its client knows.
+    pub fn room_changed(&self, has_room: bool) {
+        let mut inner = self.inner.lock();
+        inner.room = (has_room, inner.room.1 + 1);
     }
 
     /// The process ended by a fault of its disk.
@@ -494,8 +506,10 @@ impl Inner {
             copy.deliveries += 1;
             return Ok(id);
         }
+        let has_room = self.room.0 && copy.lent_at_room == self.room;
         if let Some(holder) = &copy.holder
             && !holder.wire.is_left_by_broker()
+            && has_room
         {
             return Err(format!(
                 "{name} lent record {id} to connection {} while connection {} had it",
@@ -504,6 +518,7 @@ impl Inner {
         }
         copy.holder = Some(who.clone());
         copy.last = who.number;
+        copy.lent_at_room = self.room;
         copy.deliveries += 1;
         if queue == Queue::Grouped {
             self.check_group(who, id, publisher, (seq, key))?;
