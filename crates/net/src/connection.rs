@@ -305,11 +305,12 @@ impl<S: Session> Connection<S> {
         stop: &mut bongsu_broker::Stopping,
         alarm: &mut bongsu_broker::Alarm,
     ) -> io::Result<Event> {
-        let room = self.unwritten() < OUT_BYTES_MAX && self.effects.close.is_none();
+        let waiting_bytes = self.unwritten();
+        let room = waiting_bytes < OUT_BYTES_MAX && self.effects.close.is_none();
         let unwritten = self.has_unwritten();
         // Who is woken and then takes nothing, for enough waits to be written, has forgotten
         // that it was woken.
-        let encodes = room && self.unwritten() < OUT_BYTES_FULL;
+        let encodes = room && waiting_bytes < OUT_BYTES_FULL;
         let more = room && self.held_delivery.is_none() && self.handle.has_pending();
         if more && !unwritten {
             // Not waiting at all would let one busy client keep its thread.

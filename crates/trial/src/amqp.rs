@@ -10,6 +10,9 @@ use bongsu_net::pipe::End;
 use bongsu_record::blocks::amqp091;
 use tokio::time::{Instant, sleep_until};
 
+/// An empty table: as much as is mostly said.
+pub const NO_ARGUMENTS: Table<'static> = Table(&[0; 4]);
+
 /// The connection is gone, or as good as gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Gone;
@@ -32,10 +35,6 @@ pub struct Message {
     pub tag: u64,
     /// As the broker says.
     pub redelivered: bool,
-    /// The consumer's.
-    pub consumer: String,
-    /// The key it was published with.
-    pub key: String,
     /// Where it is in its stream, if it is told.
     pub stream_offset: Option<i64>,
     /// Its bytes.
@@ -96,7 +95,7 @@ impl Amqp {
         client.write(
             0,
             &Method::ConnectionStartOk {
-                properties: Table(&CAPABILITIES),
+                properties: NO_ARGUMENTS,
                 mechanism: "PLAIN",
                 response: Long(b"\0guest\0guest"),
                 locale: "en_US",
@@ -175,19 +174,12 @@ impl Amqp {
             };
             return Ok(Some(match method {
                 Method::BasicDeliver {
-                    consumer_tag,
-                    delivery_tag,
-                    bits,
-                    routing_key,
-                    ..
+                    delivery_tag, bits, ..
                 } => {
-                    let (consumer, key) = (consumer_tag.to_owned(), routing_key.to_owned());
                     let (stream_offset, body) = self.content().await?;
                     Told::Delivered(Message {
                         tag: delivery_tag,
                         redelivered: bits & 1 != 0,
-                        consumer,
-                        key,
                         stream_offset,
                         body,
                     })
@@ -223,18 +215,12 @@ impl Amqp {
             let came = self.some_frame().await?;
             match came.method() {
                 Some(Method::BasicGetOk {
-                    delivery_tag,
-                    bits,
-                    routing_key,
-                    ..
+                    delivery_tag, bits, ..
                 }) => {
-                    let key = routing_key.to_owned();
                     let (stream_offset, body) = self.content().await?;
                     return Ok(Some(Message {
                         tag: delivery_tag,
                         redelivered: bits & 1 != 0,
-                        consumer: String::new(),
-                        key,
                         stream_offset,
                         body,
                     }));
@@ -356,8 +342,6 @@ fn owned(frame: &Frame<'_>) -> Came {
     }
 }
 
-/// Nothing is said of ourselves.
-const CAPABILITIES: [u8; 4] = [0; 4];
 const DELIVERY_MODE: u16 = 0x1000;
 const HEARTBEAT_S: u16 = 2;
 const FRAME_BYTES_MAX: usize = 1 << 20;

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bongsu_amqp091::codec::method::{Method, bit};
-use bongsu_amqp091::codec::wire::Table;
 use tokio::time::Instant;
 
-use crate::amqp::{Amqp, Gone, Told};
+use crate::amqp::{Amqp, Gone, NO_ARGUMENTS, Told};
 use crate::clients::consumer::consume_method;
 use crate::clients::reader::note;
 use crate::clients::{World, transactions};
@@ -67,7 +66,7 @@ async fn drain(world: &Arc<World>, queue: Queue) -> Result<(), Gone> {
         ticket: 0,
         queue: queue.name(),
         bits: bit::PASSIVE,
-        arguments: Table(&[0; 4]),
+        arguments: NO_ARGUMENTS,
     };
     let answer = client.ask(&passive, "queue.declare-ok").await?;
     if let Some(Method::QueueDeclareOk { message_count, .. }) = answer.method()

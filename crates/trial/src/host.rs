@@ -15,11 +15,11 @@ use bongsu_engine::transaction::Settings as TransactionSettings;
 use bongsu_net::connection::drive;
 use bongsu_net::pipe::End;
 use bongsu_net::stream::Stream;
-use bongsu_sim::disk::Fault;
 use bongsu_sim::{Random, SimDisk};
 use bongsu_storage::{Durability, Options};
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::crowd::Crowd;
@@ -44,8 +44,6 @@ pub struct Host {
     jumped_ms: AtomicI64,
     slow: Mutex<(Instant, Duration)>,
     full_until: Mutex<Option<Instant>>,
-    /// Goes up when the disk fills up, and when there is room again.
-    room_changes: AtomicU64,
     /// Most at once.
     connections: AtomicU64,
     process: Mutex<Option<Process>>,
@@ -89,7 +87,6 @@ impl Host {
             jumped_ms: AtomicI64::new(0),
             slow: Mutex::new((Instant::now(), Duration::ZERO)),
             full_until: Mutex::new(None),
-            room_changes: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             process: Mutex::new(None),
             ending: AtomicBool::new(false),
@@ -97,8 +94,17 @@ impl Host {
         })
     }
 
+    /// Starts the broker and keeps it running; comes back once it is up, or cannot be.
+    pub async fn supervised(self: &Arc<Host>) -> JoinHandle<()> {
+        let supervisor = tokio::spawn(self.clone().supervise());
+        while !self.is_up() && self.ledger.violation().is_none() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        supervisor
+    }
+
     /// Keeps the broker running for ever: starts it again when it is gone, after a while.
-    pub async fn supervise(self: Arc<Host>) {
+    async fn supervise(self: Arc<Host>) {
         loop {
             if self.is_up() {
                 self.look().await;
@@ -151,15 +157,7 @@ impl Host {
     pub fn fill_disk(&self, room_bytes: u64, time: Duration) {
         self.disk.set_capacity(self.disk.used_bytes() + room_bytes);
         *self.full_until.lock() = Some(Instant::now() + time);
-        self.room_changes.fetch_add(1, Ordering::Relaxed);
         self.ledger.room_changed(false);
-    }
-
-    /// The disk has room, and since when: a settle that finds none is not recorded, and costs
-    /// a redelivery. `None`: it has none.
-    pub fn has_room_since(&self) -> Option<u64> {
-        let changes = self.room_changes.load(Ordering::Relaxed);
-        self.full_until.lock().is_none().then_some(changes)
     }
 
     /// Each sync takes longer, for some time.
@@ -263,7 +261,6 @@ impl Host {
             .is_some_and(|until| until <= Instant::now());
         if over {
             *self.full_until.lock() = None;
-            self.room_changes.fetch_add(1, Ordering::Relaxed);
             self.ledger.room_changed(true);
             self.disk.set_capacity(u64::MAX);
         }
@@ -377,11 +374,6 @@ impl Host {
     fn pause_ms(&self, from: u64, to: u64) -> Duration {
         Duration::from_micros(from * 1000 + self.random.lock().below((to - from) * 1000))
     }
-
-    /// The disk's operation after so many is the last one, or fails.
-    pub fn set_fault(&self, operation: u64, fault: Fault) {
-        self.disk.set_fault(operation, fault);
-    }
 }
 
 async fn commit(host: Arc<Host>, broker: Broker) {
@@ -474,3 +466,15 @@ const MEMORY_BYTES: u64 = 1 << 20;
 const PENDING_BYTES: u64 = 256 << 10;
 /// What a connection reads at once, and what it may have become.
 const READ_BYTES: u64 = 300 << 10;
+
+/// One thread, and time that passes when nobody has anything to do.
+///
+/// # Panics
+/// If the system has not even that.
+pub fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without sockets")
+}

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub mod stored;
 
 use crate::amqp::Amqp;
-use crate::host::{Host, Protocol};
+use crate::host::{Host, Protocol, runtime};
 use crate::ledger::Ledger;
 
 /// What any input whatever must pass: no panic, memory within its limits, and whoever comes
@@ -24,18 +24,11 @@ use crate::ledger::Ledger;
 /// # Panics
 /// If it does not.
 pub fn check(protocol: Protocol, bytes: &[u8]) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime without sockets");
+    let runtime = runtime();
     runtime.block_on(async {
         let ledger = Arc::new(Ledger::new(false));
         let host = Host::new(7, ledger.clone());
-        let supervisor = tokio::spawn(host.clone().supervise());
-        while !host.is_up() {
-            sleep(Duration::from_millis(1)).await;
-        }
+        let supervisor = host.supervised().await;
         let (client, broker) = pipe(64 << 10);
         host.accept(protocol, broker);
         // Virtual: nobody waits for it.
@@ -60,18 +53,11 @@ pub fn check(protocol: Protocol, bytes: &[u8]) {
 /// # Panics
 /// If it does not.
 pub fn check_http(bytes: &[u8]) -> Vec<u8> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime without sockets");
+    let runtime = runtime();
     runtime.block_on(async {
         let ledger = Arc::new(Ledger::new(false));
         let host = Host::new(7, ledger.clone());
-        let supervisor = tokio::spawn(host.clone().supervise());
-        while !host.is_up() {
-            sleep(Duration::from_millis(1)).await;
-        }
+        let supervisor = host.supervised().await;
         let admin = Admin::new(host.broker().expect("it is up"), AdminSettings::default());
         let places = Arc::new(Semaphore::new(1));
         let (client, end) = pipe(64 << 10);

@@ -276,6 +276,13 @@ impl Ledger {
         inner.room = (has_room, inner.room.1 + 1);
     }
 
+    /// The disk has room, and since which change: a settle that finds none is not recorded, and
+    /// costs a redelivery. `None`: it has none.
+    pub fn has_room_since(&self) -> Option<u64> {
+        let (has_room, changes) = self.inner.lock().room;
+        has_room.then_some(changes)
+    }
+
     /// The process ended by a fault of its disk.
     pub fn broker_ended(&self) {
         self.inner.lock().tally.ends += 1;

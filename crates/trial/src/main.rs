@@ -21,7 +21,6 @@ struct Options {
     shrinks: bool,
     keep: Option<PathBuf>,
     plan: Option<PathBuf>,
-    prints_plan: bool,
     failures_max: usize,
 }
 
@@ -114,7 +113,7 @@ fn told_smaller(seed: u64, options: &Options) {
     let violation = run(&plan).violation.unwrap_or_default();
     let text = serde_json::to_string_pretty(&plan).expect("a plan is plain data");
     println!("\nseed {seed}, after {tries} tries: {violation}");
-    if options.prints_plan || options.keep.is_none() {
+    if options.keep.is_none() {
         println!("{text}");
     }
     if let Some(folder) = &options.keep {
@@ -135,7 +134,6 @@ impl Options {
             shrinks: true,
             keep: None,
             plan: None,
-            prints_plan: false,
             failures_max: 3,
         };
         while let Some(argument) = arguments.next() {
@@ -155,7 +153,6 @@ impl Options {
                 "--threads" => options.threads = number(&value()?)?.clamp(1, 64) as usize,
                 "--failures" => options.failures_max = number(&value()?)? as usize,
                 "--no-shrink" => options.shrinks = false,
-                "--print" => options.prints_plan = true,
                 "--keep" => options.keep = Some(PathBuf::from(value()?)),
                 "--plan" => options.plan = Some(PathBuf::from(value()?)),
                 other => return Err(format!("unknown argument {other}; --help lists all")),

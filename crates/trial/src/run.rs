@@ -13,10 +13,10 @@ use kafka_protocol::messages::{ApiKey, CreateTopicsRequest, CreateTopicsResponse
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::amqp::{Amqp, Gone};
+use crate::amqp::{Amqp, Gone, NO_ARGUMENTS};
 use crate::audit::audit;
 use crate::clients::{Actor, World};
-use crate::host::{Host, Protocol};
+use crate::host::{Host, Protocol, runtime};
 use crate::kafka::{Kafka, TOPIC, text};
 use crate::ledger::{Ledger, Queue, Tally};
 use crate::plan::{Plan, What};
@@ -42,11 +42,7 @@ pub fn run(plan: &Plan) -> Outcome {
 
 /// Runs it, and what is on its disk in the end.
 pub fn run_on(plan: &Plan) -> (Outcome, SimDisk) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime without sockets");
+    let runtime = runtime();
     let traces = std::env::var_os("BONGSU_SIM_TRACE").is_some();
     let (ledger, host, world) = runtime.block_on(async {
         let ledger = Arc::new(Ledger::new(traces));
@@ -80,10 +76,7 @@ pub fn run_on(plan: &Plan) -> (Outcome, SimDisk) {
 }
 
 async fn course(plan: &Plan, host: &Arc<Host>, world: &Arc<World>) {
-    let supervisor = tokio::spawn(host.clone().supervise());
-    while !host.is_up() {
-        sleep(Duration::from_millis(1)).await;
-    }
+    let supervisor = host.supervised().await;
     if declare(world).await.is_err() {
         return world
             .ledger
@@ -164,8 +157,8 @@ async fn strike(what: &What, host: &Arc<Host>, world: &Arc<World>) {
         wires.get(place).cloned().flatten()
     };
     match *what {
-        What::PowerCut { operation } => host.set_fault(operation, DiskFault::PowerCut),
-        What::DiskError { operation } => host.set_fault(operation, DiskFault::Error),
+        What::PowerCut { operation } => host.disk().set_fault(operation, DiskFault::PowerCut),
+        What::DiskError { operation } => host.disk().set_fault(operation, DiskFault::Error),
         What::Kill => host.kill().await,
         What::Restart => host.stop().await,
         What::DiskFull { room_bytes, for_ms } => {
@@ -258,7 +251,7 @@ async fn declare(world: &Arc<World>) -> Result<(), Gone> {
             exchange,
             exchange_type,
             bits: bit::DURABLE,
-            arguments: Table(&[0; 4]),
+            arguments: NO_ARGUMENTS,
         };
         client.ask(&declare, "exchange.declare-ok").await?;
         for (queue, routing_key) in bindings {
@@ -268,7 +261,7 @@ async fn declare(world: &Arc<World>) -> Result<(), Gone> {
                 exchange,
                 routing_key,
                 bits: 0,
-                arguments: Table(&[0; 4]),
+                arguments: NO_ARGUMENTS,
             };
             client.ask(&bind, "queue.bind-ok").await?;
         }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bongsu_amqp091::codec::method::{Method, bit};
-use bongsu_amqp091::codec::wire::Table;
 use bongsu_net::pipe::pipe;
-use bongsu_trial::amqp::{Amqp, Told};
+use bongsu_trial::amqp::{Amqp, NO_ARGUMENTS, Told};
 use bongsu_trial::clients::consumer::consume_method;
 use bongsu_trial::host::{Host, Protocol};
 use bongsu_trial::ledger::{Ledger, Queue, body, identity};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 async fn client(host: &Host) -> Amqp {
     let (client, broker) = pipe(64 << 10);
@@ -25,16 +24,13 @@ async fn client(host: &Host) -> Amqp {
 async fn a_slow_client_gets_the_last_record() {
     let ledger = Arc::new(Ledger::new(false));
     let host = Host::new(3, ledger.clone());
-    let supervisor = tokio::spawn(host.clone().supervise());
-    while !host.is_up() {
-        sleep(Duration::from_millis(1)).await;
-    }
+    let supervisor = host.supervised().await;
     let mut publisher = client(&host).await;
     let declare = Method::QueueDeclare {
         ticket: 0,
         queue: Queue::Plain.name(),
         bits: bit::DURABLE,
-        arguments: Table(&[0; 4]),
+        arguments: NO_ARGUMENTS,
     };
     let declared = publisher.ask(&declare, "queue.declare-ok").await;
     declared.expect("declared");

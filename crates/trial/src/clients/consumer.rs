@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bongsu_amqp091::codec::method::{Method, bit};
-use bongsu_amqp091::codec::wire::Table;
 use tokio::time::Instant;
 
 use super::Actor;
-use crate::amqp::{Amqp, Gone, Told};
+use crate::amqp::{Amqp, Gone, NO_ARGUMENTS, Told};
 use crate::ledger::{Ledger, Queue, Released, Who};
 use crate::plan::Place;
 
@@ -64,14 +63,13 @@ async fn consume(
     let mut settled: Vec<u64> = Vec::new();
     // Settles that are proven by the confirm of this publish, where the disk had room for them.
     let mut proofs: BTreeMap<u64, Proof> = BTreeMap::new();
-    let host = actor.world.host.clone();
-    let mut room = host.has_room_since();
+    let mut room = ledger.has_room_since();
     let mut published = 0;
     let mut next = Instant::now();
     let is_slow = actor.random.chance(1, 3);
     while actor.goes_on() {
-        if host.has_room_since() != room {
-            room = host.has_room_since();
+        if ledger.has_room_since() != room {
+            room = ledger.has_room_since();
             settled.clear();
             proofs.values_mut().for_each(|proof| proof.clear());
         }
@@ -210,7 +208,7 @@ pub fn consume_method(queue: Queue) -> Method<'static> {
         queue: queue.name(),
         consumer_tag: "",
         bits: 0,
-        arguments: Table(&[0; 4]),
+        arguments: NO_ARGUMENTS,
     }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!  0  u8   what: a note's kind; 0x80 + kind: a section of a checkpoint, 0xff: the state of
-//!          the log `id` in it; 0xf0: a settle of
-//!          eight bytes (start, end), 0xf1: a mark, 0xf2: a batch for the log `id`
+//!          the log `id` in it; 0xf0: a settle of eight bytes (start, end), 0xf1: a mark,
+//!          0xf2: a batch for the log `id`
 //!  1  u8   id
 //!  2  u16  n, big-endian
 //!  4  n bytes
@@ -24,7 +24,7 @@ use bongsu_storage::{
 use bytes::Bytes;
 
 use crate::amqp::Amqp;
-use crate::host::{Host, Protocol};
+use crate::host::{Host, Protocol, runtime};
 use crate::ledger::Ledger;
 
 /// What a broker has left on a disk, as an input: where hostile content begins.
@@ -74,7 +74,11 @@ struct Piece<'a> {
 }
 
 /// The sections of a checkpoint.
-struct Sections<'a>(Vec<Piece<'a>>, Vec<Arc<Log>>, Lsn);
+struct Sections<'a> {
+    pieces: Vec<Piece<'a>>,
+    logs: Vec<Arc<Log>>,
+    applied: Lsn,
+}
 
 impl CheckpointSource for Sections<'_> {
     fn alive(&self, _log: LogId, _records: std::ops::Range<Offset>) -> bool {
@@ -82,10 +86,10 @@ impl CheckpointSource for Sections<'_> {
     }
 
     fn sections(&self, out: &mut SectionWriter<'_>) {
-        for piece in &self.0 {
+        for piece in &self.pieces {
             let state_of = piece.what == 0xff;
-            if let Some(log) = self.1.get(usize::from(piece.id)).filter(|_| state_of) {
-                out.put_log(log, self.2, piece.bytes);
+            if let Some(log) = self.logs.get(usize::from(piece.id)).filter(|_| state_of) {
+                out.put_log(log, self.applied, piece.bytes);
                 continue;
             }
             out.put(piece.what & 0x7f, u64::from(piece.id), piece.bytes);
@@ -131,7 +135,11 @@ fn write(disk: &SimDisk, bytes: &[u8]) {
     let logs: Vec<_> = (0..LOGS)
         .map(|id| storage.create_log(LogId(id), Durability::Fsync))
         .collect();
-    let mut sections = Sections(Vec::new(), logs.clone(), Lsn(0));
+    let mut sections = Sections {
+        pieces: Vec::new(),
+        logs: logs.clone(),
+        applied: Lsn(0),
+    };
     let mut offsets = vec![0_u64; logs.len()];
     for piece in pieces(bytes) {
         let id = u64::from(piece.id);
@@ -168,7 +176,7 @@ fn write(disk: &SimDisk, bytes: &[u8]) {
                     offsets[log] += u64::from(batch.offset_count());
                 }
             }
-            what if what & 0x80 != 0 => sections.0.push(piece),
+            what if what & 0x80 != 0 => sections.pieces.push(piece),
             kind => {
                 let bytes = piece.bytes;
                 let _ = storage.record(&[EntryRef::Note { kind, id, bytes }]);
@@ -176,8 +184,8 @@ fn write(disk: &SimDisk, bytes: &[u8]) {
         }
     }
     let _ = storage.commit_step();
-    sections.2 = storage.position();
-    if !sections.0.is_empty() {
+    sections.applied = storage.position();
+    if !sections.pieces.is_empty() {
         let _ = storage.checkpoint(&sections);
     }
     let _ = storage.commit_step();
@@ -187,18 +195,11 @@ fn write(disk: &SimDisk, bytes: &[u8]) {
 
 /// A broker on it, and a client of the broker.
 fn serve(disk: SimDisk) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime without sockets");
+    let runtime = runtime();
     runtime.block_on(async {
         let ledger = Arc::new(Ledger::new(false));
         let host = Host::on(disk, options(), 7, ledger.clone());
-        let supervisor = tokio::spawn(host.clone().supervise());
-        while !host.is_up() && ledger.violation().is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let supervisor = host.supervised().await;
         let (client, broker) = pipe(64 << 10);
         host.accept(Protocol::Amqp, broker);
         // The space may be gone, or the user: then it is told so.
