@@ -438,14 +438,16 @@ impl Broker {
                 pressure.pinned_bytes, limits.memory_bytes
             );
             Some((AlarmKind::Memory, reason))
-        } else if pressure.full || disk_free_bytes < limits.disk_free_bytes_min {
+        } else if disk_free_bytes < limits.disk_free_bytes_min {
             let reason = format!(
                 "low on disk: {} bytes are free, the limit is {}",
                 disk_free_bytes, limits.disk_free_bytes_min
             );
             Some((AlarmKind::Disk, reason))
         } else {
-            None
+            // Room there may be, and no open files left, or a quota.
+            let lack = self.storage().lack();
+            lack.map(|lack| (AlarmKind::Disk, format!("the disk takes no more: {lack}")))
         };
         let alarm = alarm.map(|(kind, reason)| (kind, Arc::<str>::from(reason)));
         let reason = alarm.as_ref().map(|(_, reason)| reason.clone());

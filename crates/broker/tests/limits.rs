@@ -133,6 +133,36 @@ fn disk_floor_holds_publishers_and_consumers_go_on() {
     assert!(!broker.holds_publishers());
 }
 
+/// Without a floor of its own the broker goes on until the disk refuses, and says what it did.
+#[test]
+fn alarm_says_what_the_disk_refused() {
+    let disk = SimDisk::new(5);
+    let limits = Limits {
+        disk_free_bytes_min: 0,
+        ..Limits::default()
+    };
+    let (broker, mut session) = opened(&disk, limits);
+    declare(&mut session, "orders", "fsync");
+    disk.set_capacity(disk.used_bytes() + (64 << 10));
+    for _ in 0..2000 {
+        publish(&mut session, "orders", 4000);
+        broker.step_commit().expect("there is room, or it waits");
+        broker.watch_limits();
+        if broker.holds_publishers() {
+            break;
+        }
+    }
+    let reason = broker.alarm().borrow().clone().expect("a reason");
+    let said = "the disk takes no more: no room for ";
+    assert!(reason.starts_with(said), "{reason}");
+    assert!(reason.contains("bytes free"), "{reason}");
+    disk.set_capacity(u64::MAX);
+    assert!(get(&mut session, "orders"), "consumers go on");
+    broker.step_checkpoint().expect("taken");
+    broker.watch_limits();
+    assert_eq!(*broker.alarm().borrow(), None);
+}
+
 #[test]
 fn each_queue_keeps_what_its_durability_promises() {
     let disk = SimDisk::new(3);

@@ -167,9 +167,10 @@ impl fmt::Display for Error {
                     path.display()
                 )
             }
-            Error::Full { what, needed_bytes } => {
-                write!(f, "no room for {needed_bytes} bytes: {what}")
-            }
+            Error::Full { what, needed_bytes } => match needed_bytes {
+                0 => f.write_str(what),
+                _ => write!(f, "no room for {needed_bytes} bytes: {what}"),
+            },
             Error::ReadOnly { operation, path } => {
                 write!(f, "cannot {operation} {}: not writable", path.display())
             }

@@ -192,6 +192,9 @@ pub trait Lane: Send + Sync {
     /// Whether file space for what comes next could not be had.
     fn is_full(&self) -> bool;
 
+    /// What it was refused last, for people, while [`Lane::is_full`].
+    fn lack(&self) -> Option<String>;
+
     /// Makes room ahead of need; clears [`Lane::is_full`] if it can.
     ///
     /// # Errors

@@ -356,6 +356,11 @@ impl Storage {
         }
     }
 
+    /// What the disk refused last, for people, while it refuses.
+    pub fn lack(&self) -> Option<String> {
+        self.shared.lane.lack()
+    }
+
     /// How long checkpoints took.
     pub fn checkpoint_times(&self) -> CheckpointTimes {
         *self.shared.checkpoint_times.lock()

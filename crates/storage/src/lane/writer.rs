@@ -24,6 +24,8 @@ pub struct DiskLane {
     writer: Mutex<Writer>,
     durable: AtomicU64,
     full: AtomicBool,
+    /// Why it is.
+    lack: Mutex<Option<Error>>,
 }
 
 struct Incoming {
@@ -74,6 +76,7 @@ impl DiskLane {
             }),
             durable: AtomicU64::new(start.0),
             full: AtomicBool::new(false),
+            lack: Mutex::new(None),
         }
     }
 
@@ -207,6 +210,11 @@ impl DiskLane {
         pending.taken_needs = (!writer.taken.is_empty()).then(|| writer.taken.needs());
     }
 
+    fn set_lack(&self, lack: Option<Error>) {
+        self.full.store(lack.is_some(), Ordering::Relaxed);
+        *self.lack.lock() = lack;
+    }
+
     fn check(&self) -> Result<(), Error> {
         match &self.pending.lock().stopped {
             Some(error) => Err(error.clone()),
@@ -302,7 +310,9 @@ impl Lane for DiskLane {
             self.sync_file(writer)?;
         }
         self.publish(writer);
-        self.full.fetch_or(written.is_err(), Ordering::Relaxed);
+        if let Err(lack) = &written {
+            self.set_lack(Some(lack.clone()));
+        }
         self.look_ahead(writer);
         written.map(|()| true)
     }
@@ -333,10 +343,14 @@ impl Lane for DiskLane {
         self.full.load(Ordering::Relaxed)
     }
 
+    fn lack(&self) -> Option<String> {
+        self.lack.lock().as_ref().map(Error::to_string)
+    }
+
     fn prepare(&self) -> Result<(), Error> {
         let prepared = self.files.prepare();
-        let full = prepared.as_ref().is_err_and(Error::is_full);
-        self.full.store(full, Ordering::Relaxed);
+        let lack = prepared.as_ref().err().filter(|error| error.is_full());
+        self.set_lack(lack.cloned());
         prepared
     }
 

@@ -209,6 +209,10 @@ impl Lane for MemoryLane {
         false
     }
 
+    fn lack(&self) -> Option<String> {
+        None
+    }
+
     fn prepare(&self) -> Result<(), Error> {
         Ok(())
     }
