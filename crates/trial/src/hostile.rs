@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
 pub mod stored;
+pub mod tokens;
 
 use crate::amqp::Amqp;
 use crate::host::{Host, Protocol, runtime};

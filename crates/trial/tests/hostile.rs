@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bongsu_sim::Random;
 use bongsu_trial::host::Protocol;
-use bongsu_trial::hostile::{check, check_http, stored};
+use bongsu_trial::hostile::{check, check_http, stored, tokens};
 use bongsu_trial::plan::Plan;
 use bongsu_trial::run::run_on;
 
@@ -100,4 +100,16 @@ fn content_of_data_directories() {
     for bytes in corpus("stored") {
         stored::check(&bytes);
     }
+}
+
+#[test]
+fn what_issuers_sign_and_what_they_do_not() {
+    conversations("tokens", |bytes| {
+        tokens::check(bytes);
+    });
+    let let_in = corpus("tokens")
+        .iter()
+        .filter(|bytes| tokens::check(bytes))
+        .count();
+    assert_eq!(let_in, 4, "of those that are meant to be good");
 }

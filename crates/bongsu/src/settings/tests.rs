@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::logs;
 
+mod any_text;
+
 fn with(environment: &[(&str, &str)]) -> Result<Settings, SettingError> {
     let pairs = environment.iter();
     load(None, pairs.map(|(name, value)| (name.into(), value.into())))
