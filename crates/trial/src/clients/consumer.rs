@@ -83,14 +83,20 @@ async fn consume(
                     };
                     held.insert(message.tag, id);
                 }
-                Told::Acked { tag, multiple, .. } => {
-                    let proven: Vec<u64> = match multiple {
+                Told::Acked {
+                    tag,
+                    multiple,
+                    nack,
+                } => {
+                    let answered: Vec<u64> = match multiple {
                         true => proofs.range(..=tag).map(|(tag, _)| *tag).collect(),
                         false => vec![tag],
                     };
-                    for tag in proven {
+                    for tag in answered {
                         let ids = proofs.remove(&tag).unwrap_or_default();
-                        ledger.settled(queue, &ids);
+                        if !nack {
+                            ledger.settled(queue, &ids);
+                        }
                     }
                 }
                 Told::Other(_) => {}
@@ -176,9 +182,11 @@ async fn linger(
     for (tag, id) in held {
         settle(client, queue, (tag, id), &ledger);
     }
-    let until = actor.until + Duration::from_secs(8);
+    let mut until = actor.until + Duration::from_secs(8);
     while Instant::now() < until {
         if let Some(Told::Delivered(message)) = client.next(until).await? {
+            // A long way, one record at a time: nothing is kept as long as something comes.
+            until = until.max(Instant::now() + Duration::from_secs(2));
             let delivered = ledger.delivered(who, queue, &message.body, message.redelivered);
             settle(
                 client,
