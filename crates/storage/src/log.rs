@@ -351,11 +351,15 @@ impl Log {
         }
     }
 
-    pub(crate) fn evict(&self, what: Evict) {
+    /// Drops that from memory; false: some of it is not durable, and stays.
+    pub(crate) fn evict(&self, what: Evict, durable: Lsn) -> bool {
         let mut inner = self.inner.lock();
         match what {
-            Evict::Tail(end) => inner.tail.evict(end),
-            Evict::Chunk(start) => inner.chunks.retain(|chunk| chunk.start() != start),
+            Evict::Tail(end) => inner.tail.evict(end, durable),
+            Evict::Chunk(start) => {
+                inner.chunks.retain(|chunk| chunk.start() != start);
+                true
+            }
         }
     }
 }

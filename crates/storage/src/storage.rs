@@ -172,6 +172,7 @@ impl Storage {
             bytes: checkpoint_bytes,
             ..Last::default()
         };
+        shelf.set_durable(lane.durable());
         let shared = Shared {
             options: shelf.options.clone(),
             floor: AtomicU64::new(manifest.1.floor.0),
@@ -572,6 +573,7 @@ impl Shared {
         let durable = self.lane.durable();
         if durable > told.0 {
             told.0 = durable;
+            self.shelf.set_durable(durable);
             told.1.iter().for_each(|tell| tell(durable));
         }
     }

@@ -19,7 +19,7 @@
 //! new ones are orphans; a crash after finds the new. Readers with a place in an old segment
 //! read on in it.
 
-use bongsu_record::Offset;
+use bongsu_record::{Lsn, Offset};
 
 use super::{Log, Segment};
 use crate::{Error, SegmentId};
@@ -319,7 +319,8 @@ impl Log {
         }
         inner.index = None;
         inner.found = Default::default();
-        inner.tail.evict(last.end);
+        // What is compacted was durable before.
+        inner.tail.evict(last.end, Lsn(u64::MAX));
         inner
             .chunks
             .retain(|chunk| chunk.end() <= first.base || chunk.start() >= last.end);

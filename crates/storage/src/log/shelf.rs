@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use bongsu_record::Offset;
+use bongsu_record::{Lsn, Offset};
 use parking_lot::Mutex;
 
 use super::Log;
@@ -31,6 +31,8 @@ pub(crate) struct Shelf {
     /// For reading ahead.
     pub pool: Arc<Pool>,
     cached: Mutex<VecDeque<Cached>>,
+    /// How far the lane was durable when that was told last.
+    durable: AtomicU64,
     /// Bytes of direct appends since the last checkpoint: recovery reads them through.
     pub direct_bytes: AtomicU64,
     /// Checkpoints begun, and the last of them that became durable.
@@ -73,6 +75,7 @@ impl Shelf {
             handles: Mutex::default(),
             pool: Arc::default(),
             cached: Mutex::default(),
+            durable: AtomicU64::new(0),
             direct_bytes: AtomicU64::new(0),
             checkpoints_begun: AtomicU64::new(1),
             checkpoint_done: AtomicU64::new(0),
@@ -164,8 +167,17 @@ impl Shelf {
         }
     }
 
-    /// `what` of `log` may go when the cache is full. Drops the oldest until it is not.
-    /// The caller holds no lock of a log.
+    /// The lane is durable up to there: what was written before it may go from memory. The
+    /// caller holds no lock of a log.
+    pub fn set_durable(&self, durable: Lsn) {
+        self.durable.store(durable.0, Ordering::Release);
+        if self.budget.cached() > self.options.cache_bytes {
+            self.evict(&mut self.cached.lock());
+        }
+    }
+
+    /// `what` of `log` may go when the cache is full. Drops the oldest until it is not, or
+    /// comes to what is in a segment and not durable yet. The caller holds no lock of a log.
     pub fn cached(&self, log: &Weak<Log>, what: Evict) {
         let mut queue = self.cached.lock();
         queue.push_back(Cached {
@@ -183,12 +195,21 @@ impl Shelf {
                 queue.pop_front();
             }
         }
+        self.evict(&mut queue);
+    }
+
+    fn evict(&self, queue: &mut VecDeque<Cached>) {
+        let durable = Lsn(self.durable.load(Ordering::Acquire));
         while self.budget.cached() > self.options.cache_bytes {
             let Some(oldest) = queue.pop_front() else {
                 break;
             };
-            if let Some(log) = oldest.log.upgrade() {
-                log.evict(oldest.what);
+            if let Some(log) = oldest.log.upgrade()
+                && !log.evict(oldest.what, durable)
+            {
+                // Those behind it are younger.
+                queue.push_front(oldest);
+                break;
             }
         }
     }

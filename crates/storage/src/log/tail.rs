@@ -113,13 +113,22 @@ impl Tail {
         self.shrink();
     }
 
-    /// Drops stored batches below `end`.
-    pub fn evict(&mut self, end: Offset) {
-        while self.stored > 0 && self.items.front().is_some_and(|item| item.base < end) {
+    /// Drops stored batches below `end`; false: one of them is not durable, and stays. What
+    /// is not durable is told from what is by the items here alone, see [`Tail::undurable`].
+    pub fn evict(&mut self, end: Offset, durable: Lsn) -> bool {
+        let mut all_gone = true;
+        while self.stored > 0
+            && let Some(item) = self.items.front().filter(|item| item.base < end)
+        {
+            if item.lsn > durable {
+                all_gone = false;
+                break;
+            }
             self.items.pop_front();
             self.stored -= 1;
         }
         self.shrink();
+        all_gone
     }
 
     /// What the batches that are in no segment will take up in one.
