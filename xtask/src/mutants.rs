@@ -165,7 +165,8 @@ fn on_trial(tree: &Path, work: &Path, seeds: u64) -> Result<Fate> {
     })
 }
 
-/// What no trial of a seed comes upon, a test on the same virtual time may do on purpose.
+/// What no trial of these seeds comes upon, a test on the same virtual time may do on purpose, or a
+/// trial that was kept because it failed once.
 fn under_test(tree: &Path, work: &Path) -> Result<Fate> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tested = Command::new(cargo)
@@ -176,6 +177,8 @@ fn under_test(tree: &Path, work: &Path) -> Result<Fate> {
             "bongsu-trial",
             "--test",
             "driver",
+            "--test",
+            "trials",
         ])
         .args(["--config", "profile.dev.debug=false"])
         .args(["--config", "build.rustflags=['-Adead_code', '-Aunused']"])
@@ -186,7 +189,7 @@ fn under_test(tree: &Path, work: &Path) -> Result<Fate> {
     let failed = said.lines().find(|line| line.contains("FAILED"));
     Ok(match (tested.status.success(), failed) {
         (true, _) => Fate::Survived,
-        (false, Some(line)) => Fate::Caught(format!("tests/driver.rs: {}", line.trim())),
+        (false, Some(line)) => Fate::Caught(format!("its tests: {}", line.trim())),
         (false, None) => Fate::Broken("its tests do not build".to_owned()),
     })
 }

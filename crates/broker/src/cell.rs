@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
 
 use bongsu_engine::catalog::QueueId;
@@ -52,6 +53,8 @@ pub struct QueueCell {
     pub(crate) subscribers: RwLock<Vec<(QueueId, Weak<QueueCell>)>>,
     /// The catalog wants to know when its last consumer goes.
     pub(crate) auto_delete: bool,
+    /// A transaction has ended in it since the start.
+    pub(crate) ends_transactions: AtomicBool,
     /// For whoever watches.
     pub(crate) oldest: OldestKnown,
     /// Begun when there is something to count.
@@ -212,6 +215,7 @@ impl QueueCell {
             source,
             subscribers: RwLock::default(),
             auto_delete,
+            ends_transactions: AtomicBool::new(false),
             oldest: OldestKnown::default(),
             counts: OnceLock::new(),
             statistics: OnceLock::new(),

@@ -422,8 +422,9 @@ fn wanted(part: &FetchPart, bounds: &Bounds) -> Option<Offset> {
 
 /// Behind the last record that may be seen.
 pub(crate) fn limit(state: &State, bounds: &Bounds, committed: bool) -> Offset {
-    match state.first_open().filter(|_| committed) {
-        Some(open) => open.min(bounds.durable_end),
-        None => bounds.durable_end,
+    let end = bounds.durable_end;
+    match state.first_undecided(end).filter(|_| committed) {
+        Some(undecided) => undecided.min(end),
+        None => end,
     }
 }

@@ -52,11 +52,21 @@ impl State {
         producer_note(sequence, Offset(base), -1)
     }
 
-    /// The mark of a transaction's end was appended at `base`.
-    pub(crate) fn mark_end(&mut self, mark: &EndMark, base: Offset, broker: &Broker) {
+    /// The mark of a transaction's end was appended at `base`; what lies below `durable_end`
+    /// is durable.
+    pub(crate) fn mark_end(
+        &mut self,
+        mark: &EndMark,
+        base: Offset,
+        durable_end: Offset,
+        broker: &Broker,
+    ) {
         let now_ms = broker.now_ms();
         let producers = self.producers_mut(broker);
-        producers.marked(mark.producer_id, mark.epoch, mark.committed, base, now_ms);
+        let first = producers.marked(mark.producer_id, mark.epoch, mark.committed, base, now_ms);
+        if let Some(first) = first {
+            producers.ended(first, base, durable_end);
+        }
     }
 
     fn producers_mut(&mut self, broker: &Broker) -> &mut Producers {
@@ -66,6 +76,11 @@ impl State {
             producers.set_expiration_ms(settings.producer_expiration_ms);
             producers
         })
+    }
+
+    /// First record of a transaction that is open, or whose end is not durable.
+    pub(crate) fn first_undecided(&self, durable_end: Offset) -> Option<Offset> {
+        self.producers.as_ref()?.first_undecided(durable_end)
     }
 
     /// First record of a transaction that is open.

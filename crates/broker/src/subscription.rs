@@ -10,6 +10,7 @@
 //! reads them to hand them out ([`QueueCell::hides`]).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bongsu_engine::Refused;
 use bongsu_engine::catalog::arguments::{self, Place as Of, SUBSCRIBE, SUBSCRIBE_FROM};
@@ -51,11 +52,14 @@ impl QueueCell {
         }
     }
 
-    /// With what records up to `end` of another's log are durable, if they may not be.
+    /// With what records up to `end` of another's log are durable, and the ends of their
+    /// transactions, if they may not be.
     pub(crate) fn appended_with(&self, end: Offset, durable: Lsn) -> Option<Lsn> {
-        self.source.as_ref()?;
+        let source = self.source.as_ref()?;
         let bounds = self.log.bounds(durable);
-        bounds.awaits.filter(|_| end > bounds.durable_end)
+        let ends = source.ends_transactions.load(Ordering::Relaxed);
+        // The mark may lie beyond `end`.
+        bounds.awaits.filter(|_| ends || end > bounds.durable_end)
     }
 
     /// Whether nobody who consumes from here is to see this batch: it marks the end of a

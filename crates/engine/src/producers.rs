@@ -121,6 +121,8 @@ pub struct Producers {
     known: BTreeMap<i64, Producer>,
     open: BTreeSet<(Offset, i64)>,
     aborted: VecDeque<Entry>,
+    /// Transactions whose mark may not be durable yet: where each began, and its mark.
+    ended: Vec<(Offset, Offset)>,
     /// All below has been taken in.
     end: Offset,
     expiration_ms: u64,
@@ -156,6 +158,7 @@ impl Default for Producers {
             known: BTreeMap::new(),
             open: BTreeSet::new(),
             aborted: VecDeque::new(),
+            ended: Vec::new(),
             end: Offset(0),
             expiration_ms: EXPIRATION_MS,
         }
@@ -262,7 +265,8 @@ impl Producers {
     }
 
     /// The mark that ends a producer's transaction went to the log at `at`, and takes one
-    /// offset. From here on the producer's epoch is the mark's, unless it is higher.
+    /// offset. From here on the producer's epoch is the mark's, unless it is higher. Returns
+    /// where the transaction that it ended began, if one was open.
     pub fn marked(
         &mut self,
         producer_id: i64,
@@ -270,9 +274,9 @@ impl Producers {
         committed: bool,
         at: Offset,
         now_ms: u64,
-    ) {
+    ) -> Option<Offset> {
         if at < self.end {
-            return;
+            return None;
         }
         self.end = at.plus(1);
         self.make_room(producer_id, now_ms);
@@ -285,9 +289,7 @@ impl Producers {
             producer.recent.clear();
         }
         producer.last_ms = now_ms;
-        let Some(first) = producer.open.take() else {
-            return;
-        };
+        let first = producer.open.take()?;
         self.open.remove(&(first, producer_id));
         if !committed {
             let stable = self.first_open().unwrap_or(self.end);
@@ -300,11 +302,30 @@ impl Producers {
                 stable,
             });
         }
+        Some(first)
+    }
+
+    /// A transaction that began at `first` ended with the mark at `at`, which a crash may still
+    /// take back: so far only what lies below `durable_end` is safe from that.
+    pub fn ended(&mut self, first: Offset, at: Offset, durable_end: Offset) {
+        self.ended.retain(|(_, mark)| *mark >= durable_end);
+        self.ended.push((first, at));
     }
 
     /// Where the oldest open transaction began: nothing from there on is decided.
     pub fn first_open(&self) -> Option<Offset> {
         self.open.first().map(|(first, _)| *first)
+    }
+
+    /// The same for whoever must never be shown what a crash takes back: where the oldest
+    /// transaction began that is open, or ended by a mark at or beyond `durable_end`.
+    pub fn first_undecided(&self, durable_end: Offset) -> Option<Offset> {
+        let unsafe_yet = self.ended.iter().filter(|(_, mark)| *mark >= durable_end);
+        let ended = unsafe_yet.map(|(first, _)| *first).min();
+        match (self.first_open(), ended) {
+            (Some(open), Some(ended)) => Some(open.min(ended)),
+            (open, ended) => open.or(ended),
+        }
     }
 
     /// Whether this producer has a transaction open here, of this epoch.

@@ -3,6 +3,7 @@
 //! ended everywhere or nowhere.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bongsu_engine::router::SpaceId;
 use bongsu_engine::transaction::Ending;
@@ -92,7 +93,9 @@ impl Broker {
         let bases: Vec<Offset> = targets.iter().map(|(_, base)| *base).collect();
         for ((cell, state), base) in locked.iter_mut().zip(bases) {
             // Before readers are told that the log has grown: what is decided is known then.
-            state.mark_end(&mark, base, self);
+            let durable_end = cell.log.bounds(self.durable_lsn()).durable_end;
+            state.mark_end(&mark, base, durable_end, self);
+            cell.ends_transactions.store(true, Ordering::Relaxed);
             let appended = cell.appended(state, base, &batch, self);
             self.noted(appended);
         }

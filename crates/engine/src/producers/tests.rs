@@ -96,6 +96,24 @@ fn a_producer_not_known_begins_anywhere() {
 }
 
 #[test]
+fn an_ended_transaction_is_the_bound_until_its_mark_is_durable() {
+    let mut producers = Producers::default();
+    producers.appended(&transactional(1, 0, 0, 2), Offset(0), 0, 0);
+    producers.appended(&transactional(2, 0, 0, 2), Offset(2), 0, 0);
+    let first = producers.marked(1, 0, true, Offset(4), 0).expect("open");
+    producers.ended(first, Offset(4), Offset(4));
+    // Two is open; the records of one are durable, and its mark is not.
+    assert_eq!(producers.first_undecided(Offset(4)), Some(Offset(0)));
+    assert_eq!(producers.first_undecided(Offset(5)), Some(Offset(2)));
+    let first = producers.marked(2, 0, false, Offset(5), 0).expect("open");
+    producers.ended(first, Offset(5), Offset(5));
+    assert_eq!(producers.first_undecided(Offset(5)), Some(Offset(2)));
+    assert_eq!(producers.first_undecided(Offset(6)), None);
+    assert_eq!(producers.ended.len(), 1, "what is durable is forgotten");
+    assert_eq!(producers.marked(2, 0, true, Offset(6), 0), None, "ended");
+}
+
+#[test]
 fn an_open_transaction_is_the_bound_until_its_mark() {
     let mut producers = Producers::default();
     producers.appended(&transactional(1, 0, 0, 2), Offset(0), 0, 0);

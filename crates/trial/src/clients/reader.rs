@@ -83,6 +83,7 @@ async fn read(actor: &mut Actor, client: &mut Kafka) -> Result<(), Gone> {
 pub fn note(ledger: &Ledger, partition: i32, offset: i64, value: &[u8], committed: bool) {
     match identity(value) {
         Some(id) => {
+            ledger.say(|| format!("offset {offset} of partition {partition} has {id}"));
             ledger.topic(|topic| {
                 if committed {
                     topic.visible(partition, id);
