@@ -146,6 +146,8 @@ pub struct Builder {
     buffer: BytesMut,
     ends: Vec<u32>,
     open_start: Option<usize>,
+    /// Where the open record will end, by its announced size.
+    open_end: usize,
     /// Bytes of the last batch: the next one is likely as large.
     last_bytes: usize,
     /// Complete or open records with [`Terms`].
@@ -245,10 +247,9 @@ impl Builder {
         body_bytes: u64,
     ) {
         assert!(self.open_start.is_none(), "one record is open at a time");
-        let body_room = usize::try_from(body_bytes)
-            .unwrap_or(usize::MAX)
-            .min(RESERVE_BYTES_MAX);
-        let room = FIXED_BYTES + properties + header.len() + body_room;
+        let body_bytes = usize::try_from(body_bytes).unwrap_or(usize::MAX);
+        let fixed = FIXED_BYTES + properties + header.len();
+        let room = fixed + body_bytes.min(RESERVE_BYTES_MAX);
         if self.buffer.is_empty() {
             let likely = self
                 .last_bytes
@@ -259,6 +260,7 @@ impl Builder {
             self.buffer.put_bytes(0, HEADER_BYTES);
         }
         self.open_start = Some(self.buffer.len());
+        self.open_end = (self.buffer.len() + fixed).saturating_add(body_bytes);
         self.open_has_terms = flags & TERMS != 0;
         self.buffer.reserve(room);
         self.buffer.put_u8(origin);
@@ -273,7 +275,24 @@ impl Builder {
     /// Appends to the body of the open record.
     pub fn body(&mut self, part: &[u8]) {
         debug_assert!(self.open_start.is_some());
+        if self.buffer.capacity() - self.buffer.len() < part.len() {
+            self.grow(part.len());
+        }
         self.buffer.put_slice(part);
+    }
+
+    /// Makes room for the rest of the open record, or as much of it as what has arrived vouches
+    /// for: by doubling, each byte would be copied several times.
+    #[cold]
+    fn grow(&mut self, needed_bytes: usize) {
+        let length = self.buffer.len();
+        // With its place in the table.
+        let rest = self.open_end.saturating_sub(length).saturating_add(4);
+        let vouched = length * RESERVE_PER_ARRIVED;
+        let more = rest.min(vouched).max(needed_bytes);
+        let mut grown = BytesMut::with_capacity(length + more);
+        grown.put_slice(&self.buffer);
+        self.buffer = grown;
     }
 
     /// Completes the open record.
@@ -306,6 +325,7 @@ impl Builder {
             self.buffer.put_slice(&buffer[start..]);
             buffer.truncate(start);
             self.open_start = Some(HEADER_BYTES);
+            self.open_end = self.open_end.saturating_sub(start - HEADER_BYTES);
         }
         let count = i32::try_from(self.ends.len()).expect("fewer records than bytes");
         let attributes = match std::mem::take(&mut self.terms_count) {
@@ -526,6 +546,9 @@ fn end_at(payload: &[u8], table: usize, index: u32) -> usize {
 const FIRST_ALLOCATION_BYTES: usize = 4 * 1024;
 /// Most that an announced body size may reserve before its bytes are there.
 const RESERVE_BYTES_MAX: usize = 1 << 20;
+/// How many times what has arrived may be reserved for what was announced: address space, which
+/// becomes memory as it is written.
+const RESERVE_PER_ARRIVED: usize = 16;
 
 #[cfg(test)]
 mod tests;

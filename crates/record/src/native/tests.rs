@@ -71,6 +71,42 @@ fn a_large_record_alone_is_written_where_it_stays() {
     }
 }
 
+/// What was announced is reserved in few steps, each vouched for by what has arrived; so its
+/// beginning is copied, and not all of it several times.
+#[test]
+fn a_huge_record_grows_in_few_steps_to_its_own_size() {
+    const BODY_BYTES: usize = 16 << 20;
+    let part = [7; 128 << 10];
+    let mut builder = Builder::new();
+    // One before it, so that it moves to the front while it is open.
+    builder.begin(Origin::Plain, 0, b"", b"k", b"", 3);
+    builder.body(b"abc");
+    builder.end();
+    builder.begin(Origin::Plain, 0, b"", b"k", b"", BODY_BYTES as u64);
+    let mut capacities = Vec::new();
+    for number in 0..BODY_BYTES / part.len() {
+        builder.body(&part);
+        if number == 0 {
+            builder.finish(0).expect("the first");
+        }
+        let capacity = builder.buffer.capacity();
+        if capacities.last() != Some(&capacity) {
+            capacities.push(capacity);
+        }
+        let vouched = (builder.len() * (1 + RESERVE_PER_ARRIVED)).max(RESERVE_BYTES_MAX + 200);
+        assert!(capacity <= vouched, "{capacity} of {}", builder.len());
+    }
+    builder.end();
+    assert!(capacities.len() <= 3, "{capacities:?}");
+    assert_eq!(builder.buffer.capacity(), builder.len() + 4, "no more");
+    let at = builder.buffer.as_ptr();
+    let batch = builder.finish(0).expect("the huge one");
+    assert_eq!(batch.bytes().as_ptr(), at, "not copied");
+    let record = batch.native_record(0).expect("it");
+    assert_eq!(record.body.len(), BODY_BYTES);
+    assert!(record.body.iter().all(|byte| *byte == 7));
+}
+
 #[test]
 fn every_flipped_bit_under_the_crc_is_noticed() {
     let good = sample();
