@@ -25,6 +25,6 @@ mod tokens;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    allocator::give_back_at_once();
+    allocator::give_back_soon();
     cli::run()
 }
