@@ -8,6 +8,7 @@ use std::path::Path;
 
 use bongsu_record::Batch;
 use bongsu_record::compression::Codec;
+use bongsu_record::header::HEADER_BYTES;
 use bongsu_record::kafka::recompress;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -48,6 +49,22 @@ fn batches_of_real_clients_are_read() {
             harness::check_messages(&bytes[..cut]);
         }
     }
+}
+
+/// What the fuzzer came upon: batches that nobody has checked, whose count is far from the truth. To
+/// go through two thousand millions of records that are not there takes minutes.
+#[test]
+fn a_count_that_lies_costs_nothing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/messages");
+    let mut bytes = std::fs::read(folder.join("count-that-lies.bin")).expect("it is there");
+    let count_at = HEADER_BYTES - 4;
+    bytes[count_at..HEADER_BYTES].copy_from_slice(&i32::MAX.to_be_bytes());
+    let last_offset_delta_at = 23;
+    bytes[last_offset_delta_at..last_offset_delta_at + 4]
+        .copy_from_slice(&(i32::MAX - 1).to_be_bytes());
+    let batch = Batch::parse_unchecked(&Bytes::from(bytes.clone())).expect("by its header");
+    assert_eq!(batch.record_count(), i32::MAX.unsigned_abs());
+    harness::check_messages(&bytes);
 }
 
 proptest! {
