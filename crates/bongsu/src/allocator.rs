@@ -3,7 +3,7 @@
 //! A broker's large buffers come and go with its backlog. mimalloc keeps what was freed for
 //! a second by default, which at a gigabyte a second is most of the memory a backlog takes.
 //! Given back at once, each large message is written into memory that the kernel has to map
-//! and clear anew: a third of the processor time of messages of 64 KiB and more.
+//! and clear anew: a quarter to a third of the processor time from 64 KiB on.
 #![allow(unsafe_code)]
 
 use libmimalloc_sys::mi_option_set;

@@ -12,7 +12,8 @@
 //!
 //! Bounds: [`PRODUCERS_MAX`] producers, beyond which those silent for longest go, but none
 //! with an open transaction; each is forgotten [`Producers::expiration_ms`] after its last
-//! batch. What was aborted takes 32 bytes until the log's start passes it.
+//! batch. What was aborted takes 32 bytes until the log's start passes it; what ended 16, until
+//! another ends once its mark is durable.
 //!
 //! Replay is idempotent: what lies below `end` is known and passed over.
 
