@@ -10,7 +10,7 @@ mod advisories;
 mod licences;
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use advisories::{Advisory, Severity};
 
@@ -129,10 +129,6 @@ fn of_package(package: &Package<'_>, lock: &str, known: &[Advisory]) -> Result<V
 
 fn copy() -> std::path::PathBuf {
     crate::root().join("supply/advisories.tsv")
-}
-
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Lock files of what we build.

@@ -213,8 +213,7 @@ fn installed(options: &Options, places: &Places) -> Result<Vec<Installed>> {
 
 fn build(package: &str) -> Result<()> {
     eprintln!("building {package}");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = crate::cargo()
         .args(["build", "--quiet", "--release", "--package", package])
         .current_dir(root())
         .status()?;

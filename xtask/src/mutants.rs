@@ -127,13 +127,8 @@ fn tried(mutation: Option<&Mutation>, tree: &Path, work: &Path, seeds: u64) -> R
 }
 
 fn on_trial(tree: &Path, work: &Path, seeds: u64) -> Result<Fate> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
+    let built = cargo_in(tree, work)
         .args(["build", "--quiet", "--package", "bongsu-trial"])
-        .args(["--config", "profile.dev.debug=false"])
-        .args(["--config", "build.rustflags=['-Adead_code', '-Aunused']"])
-        .env("CARGO_TARGET_DIR", work.join("target"))
-        .current_dir(tree)
         .output()?;
     if !built.status.success() {
         let said = String::from_utf8_lossy(&built.stderr);
@@ -165,11 +160,21 @@ fn on_trial(tree: &Path, work: &Path, seeds: u64) -> Result<Fate> {
     })
 }
 
+/// Cargo in the copy. Builds and tests share what is built, so their options are the same.
+fn cargo_in(tree: &Path, work: &Path) -> Command {
+    let mut command = crate::cargo();
+    command
+        .args(["--config", "profile.dev.debug=false"])
+        .args(["--config", "build.rustflags=['-Adead_code', '-Aunused']"])
+        .env("CARGO_TARGET_DIR", work.join("target"))
+        .current_dir(tree);
+    command
+}
+
 /// What no trial of these seeds comes upon, a test on the same virtual time may do on purpose, or a
 /// trial that was kept because it failed once.
 fn under_test(tree: &Path, work: &Path) -> Result<Fate> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let tested = Command::new(cargo)
+    let tested = cargo_in(tree, work)
         .args([
             "test",
             "--quiet",
@@ -180,10 +185,6 @@ fn under_test(tree: &Path, work: &Path) -> Result<Fate> {
             "--test",
             "trials",
         ])
-        .args(["--config", "profile.dev.debug=false"])
-        .args(["--config", "build.rustflags=['-Adead_code', '-Aunused']"])
-        .env("CARGO_TARGET_DIR", work.join("target"))
-        .current_dir(tree)
         .output()?;
     let said = String::from_utf8_lossy(&tested.stdout);
     let failed = said.lines().find(|line| line.contains("FAILED"));

@@ -1,11 +1,10 @@
 //! `cargo xtask sim`: a whole broker on trial, in a release build.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// Runs it with the arguments after that.
 pub fn run(arguments: &[String]) -> ExitCode {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = crate::cargo()
         .args([
             "run",
             "--quiet",

@@ -18,6 +18,23 @@ async fn client(host: &Host) -> Amqp {
     Amqp::open(client).await.expect("it is let in")
 }
 
+async fn declare(client: &mut Amqp) {
+    let declare = Method::QueueDeclare {
+        ticket: 0,
+        queue: Queue::Plain.name(),
+        bits: bit::DURABLE,
+        arguments: NO_ARGUMENTS,
+    };
+    let declared = client.ask(&declare, "queue.declare-ok").await;
+    declared.expect("declared");
+}
+
+async fn consume(client: &mut Amqp) {
+    let consume = consume_method(Queue::Plain);
+    let consuming = client.ask(&consume, "basic.consume-ok").await;
+    consuming.expect("consuming");
+}
+
 /// What is lent while more than enough waits for a slow client is delivered once it reads, also
 /// if nothing else ever happens. Once it was not: whoever was woken looked no further than at
 /// what was unwritten, and forgot that it had been woken.
@@ -27,19 +44,9 @@ async fn a_slow_client_gets_the_last_record() {
     let host = Host::new(3, ledger.clone());
     let supervisor = host.supervised().await;
     let mut publisher = client(&host).await;
-    let declare = Method::QueueDeclare {
-        ticket: 0,
-        queue: Queue::Plain.name(),
-        bits: bit::DURABLE,
-        arguments: NO_ARGUMENTS,
-    };
-    let declared = publisher.ask(&declare, "queue.declare-ok").await;
-    declared.expect("declared");
+    declare(&mut publisher).await;
     let mut consumer = client(&host).await;
-    let consuming = consumer
-        .ask(&consume_method(Queue::Plain), "basic.consume-ok")
-        .await;
-    consuming.expect("consuming");
+    consume(&mut consumer).await;
     for id in 0..6 {
         publisher.publish("", Queue::Plain.name(), &body(id, 300 << 10));
         // Each is lent by itself, while those before it wait for the client.
@@ -68,18 +75,8 @@ async fn fifty_thousand_idle_connections() {
     let host = Host::new(4, ledger.clone());
     let supervisor = host.supervised().await;
     let mut busy = client(&host).await;
-    let declare = Method::QueueDeclare {
-        ticket: 0,
-        queue: Queue::Plain.name(),
-        bits: bit::DURABLE,
-        arguments: NO_ARGUMENTS,
-    };
-    let declared = busy.ask(&declare, "queue.declare-ok").await;
-    declared.expect("declared");
-    let consuming = busy
-        .ask(&consume_method(Queue::Plain), "basic.consume-ok")
-        .await;
-    consuming.expect("consuming");
+    declare(&mut busy).await;
+    consume(&mut busy).await;
 
     let before_bytes = resident_bytes();
     let lying = Arc::new(AtomicUsize::new(0));

@@ -1,13 +1,13 @@
 //! Licences of all we link, build with and test with.
 
-use super::{Result, cargo};
+use super::Result;
 
 /// Holds each against what is allowed; how many were looked at.
 ///
 /// # Errors
 /// cargo does not tell.
 pub fn check(wrong: &mut Vec<String>) -> Result<usize> {
-    let output = cargo()
+    let output = crate::cargo()
         .args(["tree", "--workspace", "--locked", "--prefix", "none"])
         .args(["--format", "{p}|{l}"])
         .current_dir(crate::root())
